@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap.h - address-ordered first fit with split and merge, in a window of virtual memory.
+ *
+ * Lift heap.h, heap*.c and types.h alone: an instance is a struct, memory comes and goes through
+ * callbacks, there are no globals and no lock (the kernel's kmalloc.c adds its own). Blocks are
+ * 16-byte aligned on both targets.
+ */
+#ifndef MEM_HEAP_H
+#define MEM_HEAP_H
+
+#include <mem/types.h>
+
+/* Build-time hardening, 0..3; heap.c's essay says what each level catches and costs. */
+#ifndef HEAP_HARDEN
+#define HEAP_HARDEN 2
+#endif
+
+enum { HEAP_ALIGN = 16 };
+
+/* What went wrong, in words a report can print. */
+enum heap_fault {
+    HEAP_OK,
+    HEAP_DOUBLE_FREE,
+    HEAP_FOREIGN,      /* not from this heap: stack, static, another heap, NULL page */
+    HEAP_INTERIOR,     /* inside a live block, not its start                         */
+    HEAP_MISALIGNED,
+    HEAP_BAD_HEADER,   /* the block's own header was overwritten                     */
+    HEAP_OVERRUN,      /* the bytes behind the block were overwritten                */
+    HEAP_UNDERRUN,     /* the bytes before it were                                   */
+    HEAP_WRITE_AFTER_FREE,
+    HEAP_FAULT_COUNT
+};
+const char *heap_fault_name(enum heap_fault fault); /* "double free" */
+
+struct heap_report {
+    enum heap_fault fault;
+    const void *address; /* what the caller passed         */
+    const void *block;   /* the block concerned, or NULL   */
+    size_t size;         /* its payload bytes, 0: unknown  */
+    bool live;
+    const void *allocated_by; /* return address of who allocated it, NULL: not recorded */
+    const void *caller;       /* return address of who made this call                   */
+};
+
+/* What the heap needs from its owner. */
+struct heap_ops {
+    /*
+     * Makes [at, at + bytes) usable, bytes a multiple of PAGE_SIZE; all of it (true) or none of it.
+     * Must not enter the heap.
+     */
+    bool (*grow)(void *ctx, void *at, size_t bytes);
+    /* Takes [at, at + bytes) back; cannot fail. */
+    void (*shrink)(void *ctx, void *at, size_t bytes);
+    /* Misuse or damage was found. The offending call then changes nothing and returns. */
+    void (*report)(void *ctx, const struct heap_report *report);
+    void *ctx;
+};
+
+struct heap_stats {
+    size_t window;  /* bytes of virtual space the heap may ever use                  */
+    size_t mapped;  /* bytes held from the owner now                                 */
+    size_t used;    /* payload bytes of live blocks, as rounded                      */
+    size_t free;    /* payload bytes of free blocks                                  */
+    size_t blocks;  /* live blocks                                                   */
+    size_t free_blocks;
+    size_t largest; /* payload bytes of the largest free block                       */
+    size_t grown, shrunk; /* times                                                   */
+    size_t refused; /* requests that got NULL                                        */
+    size_t faults[HEAP_FAULT_COUNT];
+};
+
+struct heap_block {
+    const void *payload;
+    size_t size;      /* payload bytes as rounded    */
+    size_t requested; /* 0: not recorded at this level */
+    bool live;
+    const void *allocated_by; /* NULL: not recorded */
+};
+
+struct heap; /* defined at the end: embed it, do not look inside */
+
+/*
+ * A heap in [window, window + bytes), both multiples of PAGE_SIZE, nothing of it mapped yet; the
+ * first pages are asked of ops->grow here. MEM_ALREADY_INIT, MEM_BAD_ARG, MEM_MISALIGNED,
+ * MEM_NO_FRAME (grow refused).
+ */
+enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops);
+
+/*
+ * At least `size` bytes, 16-byte aligned, contents undefined; NULL for 0, for sizes that can never
+ * fit, and when grow refuses: then nothing has changed. `caller` is recorded for reports.
+ */
+void *heap_alloc(struct heap *heap, size_t size, const void *caller);
+
+/* The same at a multiple of `align`, a power of two up to 1 GiB. */
+void *heap_alloc_aligned(struct heap *heap, size_t align, size_t size, const void *caller);
+
+/*
+ * Resizes; the contents up to the lesser size stay. NULL: the old block is as it was. A NULL
+ * `block` allocates; size 0 is refused (NULL, the block stays): free says free.
+ */
+void *heap_realloc(struct heap *heap, void *block, size_t size, const void *caller);
+
+/* Gives a block back; NULL is allowed. Anything else that is no live block: reported, unchanged. */
+enum heap_fault heap_free(struct heap *heap, void *block, const void *caller);
+
+/* Payload bytes of a live block, at least what was asked for; 0 and a report if it is none. */
+size_t heap_usable_size(struct heap *heap, const void *block);
+
+void heap_stats(const struct heap *heap, struct heap_stats *out);
+
+/* Visits every block, live and free, in address order; visit returns false to stop. */
+void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
+               void *ctx);
+
+/* True if H1.. of heap.c hold; reads only. Else *broken names the first that fails. */
+bool heap_check(const struct heap *heap, const char **broken);
+
+struct heap {
+    const struct heap_ops *ops;
+};
+
+#endif

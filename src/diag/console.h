@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * console.h - every word the kernel says, to every device at once, and remembered.
+ *
+ * Sinks (serial, port 0xE9, VGA text, framebuffer) are added as they come up; a late one is given
+ * the log from the start. Text may hold ANSI colour sequences (ESC [ n m); sinks that cannot show
+ * them drop them. Usable from any context, a panic included: no locks, no allocation.
+ */
+#ifndef DIAG_CONSOLE_H
+#define DIAG_CONSOLE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct console_sink {
+    const char *name;
+    void (*write)(void *ctx, const char *text, size_t bytes);
+    void *ctx;
+    bool ansi;   /* takes colour sequences as they are            */
+    bool screen; /* hushed by console_quiet, for `quiet` and -j   */
+    struct console_sink *next; /* console's own                   */
+};
+
+/* Adds a sink for good; when `replay`, it first gets everything logged so far. */
+void console_add(struct console_sink *sink, bool replay);
+
+/* Removes one, e.g. before its memory is remapped. */
+void console_remove(struct console_sink *sink);
+
+void console_write(const char *text, size_t bytes);
+[[gnu::format(printf, 1, 2)]] void kprintf(const char *format, ...);
+[[gnu::format(printf, 1, 0)]] void kvprintf(const char *format, va_list args);
+
+/* The log ring (BOOT text survives first): calls emit for each stored piece, oldest first. */
+void console_log_each(void (*emit)(void *ctx, const char *text, size_t bytes), void *ctx);
+
+/* Ordinary boot chatter is dropped from the sinks (still logged) while quiet. */
+void console_quiet(bool quiet);
+
+/* Colours used by reports: one place decides. "" when colour is off. */
+enum colour { PLAIN, BOLD, DIM, RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN };
+const char *colour(enum colour which);
+void colour_enable(bool on);
+
+#endif
