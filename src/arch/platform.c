@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* platform.c - platform.h by instructions: the same few on both targets. */
+#include <platform.h>
+
+#include "arch/control.h"
+#include "arch/cpu.h"
+
+void platform_flush_page(vaddr_t va)
+{
+    __asm__ volatile("invlpg (%0)" ::"r"(va.v) : "memory");
+}
+
+void platform_flush_all(void)
+{
+    cpu_flush_all();
+}
+
+void platform_load_root(paddr_t root)
+{
+    cpu_root_changed(root);
+    write_cr3((uintptr_t)root.v);
+}
+
+paddr_t platform_root(void)
+{
+    return PA(read_cr3() & ~(uintptr_t)0xfff);
+}
+
+vword_t platform_irq_save(void)
+{
+    vword_t flags = read_flags();
+    interrupts_off();
+    return flags & EFLAGS_IF;
+}
+
+void platform_irq_restore(vword_t state)
+{
+    if (state)
+        interrupts_on();
+}
+
+/* Changing PGE drops global entries too; without PGE there are none, and CR3 does (SDM 3A 4.10.4.1). */
+void cpu_flush_all(void)
+{
+    struct cpuid_facts facts;
+    cpuid_read(&facts);
+    if (!facts.pge) {
+        write_cr3(read_cr3());
+        return;
+    }
+    uintptr_t cr4 = read_cr4();
+    write_cr4(cr4 ^ CR4_PGE);
+    write_cr4(cr4);
+}
