@@ -50,7 +50,7 @@ REST      := $(filter-out deps,$(MAKECMDGOALS))
 ifneq ($(and $(WITH_DEPS),$(REST)),)
 
 deps:
-	@tools/deps.sh install
+	@tools/deps.sh install $(REST)
 $(firstword $(REST)): deps
 	+@$(MAKE) $(REST)
 $(wordlist 2,$(words $(REST)),$(REST)): $(firstword $(REST))
@@ -59,7 +59,7 @@ $(wordlist 2,$(words $(REST)),$(REST)): $(firstword $(REST))
 else
 
 deps:
-	@tools/deps.sh install
+	@tools/deps.sh install $(REST)
 doctor:
 	@tools/deps.sh doctor
 
