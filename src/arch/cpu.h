@@ -38,6 +38,9 @@ const struct cpu_stack *cpu_stacks(size_t *count);
 /* Turns CR4.PGE off and on or reloads CR3: drops every translation (SDM 3A 4.10.4.1). */
 void cpu_flush_all(void);
 
+/* An exception with no IDT: the CPU shuts down, and most machines reset. */
+[[gnu::noreturn]] void cpu_triple_fault(void);
+
 /* Pulls the reset line, by the keyboard controller and then by a triple fault. */
 [[gnu::noreturn]] void cpu_reset(void);
 
