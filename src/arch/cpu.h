@@ -32,6 +32,13 @@ void cpu_enable_features(struct paging_features *features, struct cpuid_facts *f
 /* The double-fault handler must find these page tables: call after every change of root. */
 void cpu_root_changed(paddr_t root);
 
+/* What the CPU reads by itself while it takes a trap. */
+struct cpu_tables {
+    const void *gdt, *idt, *tss;
+    size_t gdt_bytes, idt_bytes, tss_bytes;
+};
+struct cpu_tables cpu_tables(void);
+
 /* Every kernel stack; *count of them. */
 const struct cpu_stack *cpu_stacks(size_t *count);
 
