@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+#
+# arch.mk - everything that differs between the targets, and nothing else.
+#
+# The Makefile reads these as $(NAME_$(ARCH)). A new target is a new column here and a new
+# directory src/arch/<target>.
+
+ARCHES := i386 x86_64
+
+# ---- compiling --------------------------------------------------------------------------------
+# i386 runs on a 486: no cmov, no CPUID before it is known to be there. Returning a one-member
+# struct in a register makes the strong types free.
+CFLAGS_i386       := -m32 -march=i486 -freg-struct-return
+CFLAGS_x86_64     := -m64 -march=x86-64 -mcmodel=kernel -mno-red-zone
+
+CLANG_TARGET_i386   := i686-elf
+CLANG_TARGET_x86_64 := x86_64-elf
+
+NASM_FORMAT_i386   := elf32
+NASM_FORMAT_x86_64 := elf64
+
+# ---- linking ----------------------------------------------------------------------------------
+LD_EMULATION_i386   := elf_i386
+LD_EMULATION_x86_64 := elf_x86_64
+
+LD_SCRIPT_i386   := boot/kernel32.ld
+LD_SCRIPT_x86_64 := boot/kernel64.ld
+
+# ---- sources ----------------------------------------------------------------------------------
+ENTRY_i386   := boot/entry32.asm
+ENTRY_x86_64 := boot/entry64.asm
+
+PAGING_i386   := src/mem/paging32.c
+PAGING_x86_64 := src/mem/paging64.c
+
+# The physical window: a few slots, or all RAM for good. i386 has no room for the second.
+PHYSMAPS_i386   := kmap
+PHYSMAPS_x86_64 := hhdm kmap
+
+# ---- emulators --------------------------------------------------------------------------------
+QEMU_i386   := qemu-system-i386
+QEMU_x86_64 := qemu-system-x86_64
+
+BOCHS_CPU_i386   := p3_katmai
+BOCHS_CPU_x86_64 := corei7_skylake_x
+
+# How gdb is told what it looks at.
+GDB_ARCH_i386   := i386
+GDB_ARCH_x86_64 := i386:x86-64
