@@ -7,18 +7,24 @@
 
 #include <mem/bootmap.h>
 #include <mem/heap.h>
+#include <mem/mmio.h>
 #include <mem/paging.h>
 #include <mem/pmm.h>
 #include <multiboot2.h>
+
+#include "arch/cpuid.h"
 
 struct kernel {
     const void *mbi;          /* our copy of the boot information           */
     struct boot_info boot;    /* what it says                               */
     struct bootmap map;       /* canonical physical memory, with owners     */
-    struct paging_features features;
+    struct cpuid_facts cpu;   /* what the CPU says of itself                */
+    struct paging_features features; /* what this build uses of it        */
     struct aspace aspace;     /* the kernel's own page tables               */
     struct pmm pmm;
     struct heap heap;
+    struct mmio_window mmio;  /* device memory at addresses of its own      */
+    char cmdline[BOOT_CMDLINE_MAX]; /* the loader's, or QEMU's instead      */
 };
 
 extern struct kernel kernel;

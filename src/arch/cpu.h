@@ -32,11 +32,21 @@ void cpu_enable_features(struct paging_features *features, struct cpuid_facts *f
 /* The double-fault handler must find these page tables: call after every change of root. */
 void cpu_root_changed(paddr_t root);
 
+/* What the CPU reads by itself while it takes a trap. */
+struct cpu_tables {
+    const void *gdt, *idt, *tss;
+    size_t gdt_bytes, idt_bytes, tss_bytes;
+};
+struct cpu_tables cpu_tables(void);
+
 /* Every kernel stack; *count of them. */
 const struct cpu_stack *cpu_stacks(size_t *count);
 
 /* Turns CR4.PGE off and on or reloads CR3: drops every translation (SDM 3A 4.10.4.1). */
 void cpu_flush_all(void);
+
+/* An exception with no IDT: the CPU shuts down, and most machines reset. */
+[[gnu::noreturn]] void cpu_triple_fault(void);
 
 /* Pulls the reset line, by the keyboard controller and then by a triple fault. */
 [[gnu::noreturn]] void cpu_reset(void);

@@ -4,6 +4,7 @@
 
 #include "arch/control.h"
 #include "arch/cpu.h"
+#include "arch/io.h"
 
 void platform_flush_page(vaddr_t va)
 {
@@ -51,4 +52,28 @@ void cpu_flush_all(void)
     uintptr_t cr4 = read_cr4();
     write_cr4(cr4 ^ CR4_PGE);
     write_cr4(cr4);
+}
+
+void cpu_triple_fault(void)
+{
+    static const struct {
+        uint16_t limit;
+        vword_t base;
+    } __attribute__((packed)) none = {0, 0};
+    interrupts_off();
+    __asm__ volatile("lidt %0; ud2" ::"m"(none));
+    for (;;)
+        __asm__ volatile("hlt");
+}
+
+void cpu_reset(void)
+{
+    enum { I8042_COMMAND = 0x64, I8042_BUSY = 2, PULSE_RESET = 0xfe, TRIES = 100000 };
+    interrupts_off();
+    for (unsigned i = 0; i < TRIES && inb(I8042_COMMAND) & I8042_BUSY; i++)
+        ;
+    outb(I8042_COMMAND, PULSE_RESET);
+    for (unsigned i = 0; i < TRIES; i++)
+        inb(I8042_COMMAND);
+    cpu_triple_fault();
 }

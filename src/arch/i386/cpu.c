@@ -179,6 +179,11 @@ void cpu_root_changed(paddr_t root)
     fault_tss.cr3 = (uint32_t)root.v;
 }
 
+struct cpu_tables cpu_tables(void)
+{
+    return (struct cpu_tables){gdt, idt, &main_tss, sizeof gdt, sizeof idt, sizeof main_tss};
+}
+
 const struct cpu_stack *cpu_stacks(size_t *count)
 {
     static struct cpu_stack stacks[2];

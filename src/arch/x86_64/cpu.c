@@ -168,6 +168,11 @@ void cpu_root_changed(paddr_t root)
     (void)root;
 }
 
+struct cpu_tables cpu_tables(void)
+{
+    return (struct cpu_tables){gdt, idt, &tss, sizeof gdt, sizeof idt, sizeof tss};
+}
+
 const struct cpu_stack *cpu_stacks(size_t *count)
 {
     static struct cpu_stack stacks[3];

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* commands.c - every command in one table; and the two that end the run, fault and reboot. */
+#include "diag/commands.h"
+
+#include <platform.h>
+
+#include "arch/cpu.h"
+#include "diag/console.h"
+#include "diag/report.h"
+#include "diag/selftest.h"
+#include "kernel_space.h"
+#include "layout.h"
+#include "lib/string.h"
+
+extern uint8_t kernel_text_start[];
+static uint8_t in_data[16] = {0xc3};
+static const volatile uint8_t in_rodata[16] = {1};
+
+static void poke(vaddr_t va)
+{
+    *(volatile uint8_t *)vaddr_ptr(va) = 1;
+}
+
+static void fault_null(void)
+{
+    poke(VA(8));
+}
+
+static void fault_text(void)
+{
+    poke(ptr_vaddr(kernel_text_start));
+}
+
+static void fault_rodata(void)
+{
+    poke(ptr_vaddr((const void *)in_rodata));
+}
+
+static void fault_exec(void)
+{
+    ((void (*)(void))ptr_vaddr(in_data).v)();
+}
+
+static void fault_unmapped(void)
+{
+    poke(VA((vword_t)(HEAP_START + HEAP_BYTES - 4096)));
+}
+
+static void fault_divide(void)
+{
+    __asm__ volatile("xor %%eax, %%eax; xor %%edx, %%edx; div %%eax" ::: "eax", "edx");
+}
+
+static void fault_opcode(void)
+{
+    __asm__ volatile("ud2");
+}
+
+static void fault_stack(void)
+{
+    volatile uint8_t page[1024];
+    page[0] = 1;
+    fault_stack(); /* recursion on purpose: this is how a stack overflows */
+    page[1] = 2;
+}
+
+static void fault_panic(void)
+{
+    platform_panic("asked for by the fault command");
+}
+
+static const struct {
+    const char *name, *meaning;
+    void (*cause)(void);
+} causes[] = {
+    {"null", "write through a NULL pointer", fault_null},
+    {"text", "write to kernel code", fault_text},
+    {"rodata", "write to read-only data", fault_rodata},
+    {"exec", "jump to data", fault_exec},
+    {"unmapped", "write where nothing is mapped", fault_unmapped},
+    {"divide", "divide by zero", fault_divide},
+    {"opcode", "an invalid instruction", fault_opcode},
+    {"stack", "recurse until the stack is used up", fault_stack},
+    {"panic", "a broken invariant", fault_panic},
+};
+enum { CAUSES = sizeof causes / sizeof causes[0] };
+
+static bool command_fault(const struct shell_args *args)
+{
+    for (unsigned i = 0; args->count == 1 && i < CAUSES; i++) {
+        if (strcmp(args->word[0], causes[i].name) != 0)
+            continue;
+        causes[i].cause();
+        return report_error("fault", args, "%s did not fault: this CPU or paging mode allows it",
+                            causes[i].name);
+    }
+    if (args->count || args->json)
+        return report_error("fault", args, "usage: fault null|text|rodata|exec|unmapped|divide|"
+                                           "opcode|stack|panic");
+    kprintf("  makes a mistake on purpose, to show how it is explained; the run ends there\n");
+    for (unsigned i = 0; i < CAUSES; i++)
+        kprintf("    fault %-9s  %s\n", causes[i].name, causes[i].meaning);
+    return true;
+}
+
+static bool command_reboot(const struct shell_args *args)
+{
+    if (args->count)
+        return report_error("reboot", args, "usage: reboot");
+    cpu_reset();
+}
+
+const struct shell_command commands[] = {
+    {"meminfo", "meminfo", "how much memory there is, and whose it is", report_meminfo},
+    {"mmap", "mmap", "the firmware's memory map, raw and made canonical", report_mmap_command},
+    {"pmm", "pmm", "the frame allocator: counts, runs by size, refusals", report_pmm},
+    {"frames", "frames", "a picture of physical memory", report_frames},
+    {"walk", "walk ADDR", "every page-table level on the way to an address", report_walk},
+    {"ptdump", "ptdump", "everything that is mapped, and the W^X audit", report_ptdump},
+    {"heap", "heap", "the heap: totals, picture, sizes, invariants", report_heap},
+    {"heap_test", "heap_test [OPS]", "random heap calls with contents checked", heap_test_command},
+    {"selftest", "selftest", "every self-test on this machine", selftest_command},
+    {"dmesg", "dmesg", "everything said since boot", report_dmesg},
+    {"fault", "fault [KIND]", "make a mistake on purpose and see it explained", command_fault},
+    {"reboot", "reboot", "reset the machine", command_reboot},
+    {NULL, NULL, NULL, NULL},
+};

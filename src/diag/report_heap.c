@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* report_heap.c - heap, dmesg: the blocks of the heap as a picture and as numbers. */
+#include "diag/report.h"
+
+#include <mem/heap.h>
+
+#include "diag/console.h"
+#include "diag/json.h"
+#include "diag/ksyms.h"
+#include "diag/units.h"
+#include "kernel.h"
+#include "lib/string.h"
+
+enum { CLASSES = 12, COLUMNS = 64, ROWS = 8, CELLS = COLUMNS * ROWS };
+
+/* What the walk gathers in one pass. */
+struct picture {
+    const uint8_t *start;
+    size_t cell_bytes;
+    uint32_t live[CELLS], free[CELLS]; /* bytes of each cell */
+    size_t histogram[CLASSES];         /* live blocks: <= 16, 32, ... 16 KiB, more */
+};
+static struct picture picture;
+
+static void add_span(uint32_t *cells, size_t from, size_t to)
+{
+    for (size_t at = from; at < to;) {
+        size_t cell = at / picture.cell_bytes;
+        size_t end = (cell + 1) * picture.cell_bytes;
+        if (cell >= CELLS)
+            return;
+        if (end > to)
+            end = to;
+        cells[cell] += (uint32_t)(end - at);
+        at = end;
+    }
+}
+
+static unsigned size_class(size_t size)
+{
+    unsigned class = 0;
+    while (class < CLASSES - 1 && size > (size_t)16 << class)
+        class++;
+    return class;
+}
+
+static bool gather(void *ctx, const struct heap_block *b)
+{
+    (void)ctx;
+    size_t from = (size_t)((const uint8_t *)b->payload - picture.start);
+    add_span(b->live ? picture.live : picture.free, from, from + b->size);
+    if (b->live)
+        picture.histogram[size_class(b->size)]++;
+    return true;
+}
+
+static const uint8_t *first_payload;
+static bool note_first(void *ctx, const struct heap_block *b)
+{
+    (void)ctx;
+    first_payload = b->payload;
+    return false;
+}
+
+static void take_picture(const struct heap_stats *s)
+{
+    memset(&picture, 0, sizeof picture);
+    first_payload = NULL;
+    heap_walk(&kernel.heap, note_first, NULL);
+    picture.start = first_payload;
+    picture.cell_bytes = 16;
+    while (picture.cell_bytes * CELLS < s->mapped)
+        picture.cell_bytes *= 2;
+    heap_walk(&kernel.heap, gather, NULL);
+}
+
+static void print_cell(size_t cell)
+{
+    uint32_t live = picture.live[cell], free = picture.free[cell];
+    if (!live && !free)
+        kprintf("%s-%s", colour(DIM), colour(PLAIN));
+    else if (!free)
+        kprintf("%s█%s", colour(YELLOW), colour(PLAIN));
+    else if (!live)
+        kprintf("%s·%s", colour(GREEN), colour(PLAIN));
+    else
+        kprintf("%s▒%s", colour(YELLOW), colour(PLAIN));
+}
+
+static void print_picture(const struct heap_stats *s)
+{
+    for (size_t row = 0; row < ROWS && row * COLUMNS * picture.cell_bytes < s->mapped; row++) {
+        kprintf("  %p ", (const void *)(picture.start + row * COLUMNS * picture.cell_bytes));
+        for (size_t column = 0; column < COLUMNS; column++)
+            print_cell(row * COLUMNS + column);
+        kprintf("\n");
+    }
+    kprintf("  one cell is %s; %s·%s free  %s▒%s partly used  %s█%s used  %s-%s bookkeeping\n",
+            size_text(picture.cell_bytes).text, colour(GREEN), colour(PLAIN), colour(YELLOW),
+            colour(PLAIN), colour(YELLOW), colour(PLAIN), colour(DIM), colour(PLAIN));
+}
+
+static void print_histogram(void)
+{
+    kprintf("%s  live blocks by size%s\n", colour(BOLD), colour(PLAIN));
+    for (unsigned c = 0; c < CLASSES; c++) {
+        if (!picture.histogram[c])
+            continue;
+        if (c < CLASSES - 1)
+            kprintf("    up to %-9s %8zu\n", size_text((size_t)16 << c).text,
+                    picture.histogram[c]);
+        else
+            kprintf("    larger          %8zu\n", picture.histogram[c]);
+    }
+}
+
+static void heap_text(const struct heap_stats *s, bool holds, const char *broken)
+{
+    unsigned fragmentation = s->free ? 1000 - permille(s->largest, s->free) : 0;
+    kprintf("  %s mapped; %zu live blocks hold %s, %zu free ones %s, the largest %s\n",
+            size_text(s->mapped).text, s->blocks, size_text(s->used).text, s->free_blocks,
+            size_text(s->free).text, size_text(s->largest).text);
+    kprintf("  fragmentation %u.%u%% (free memory outside the largest free block); grown %zu times, "
+            "shrunk %zu; %zu refused\n",
+            fragmentation / 10, fragmentation % 10, s->grown, s->shrunk, s->refused);
+    print_picture(s);
+    print_histogram();
+    kprintf("  invariants %s%s%s\n", colour(holds ? GREEN : RED), holds ? "hold" : broken,
+            colour(PLAIN));
+}
+
+static void heap_json(const struct heap_stats *s, bool holds, const char *broken)
+{
+    struct json j;
+    json_begin(&j, "heap");
+    json_number(&j, "window", s->window);
+    json_number(&j, "mapped", s->mapped);
+    json_number(&j, "used", s->used);
+    json_number(&j, "free", s->free);
+    json_number(&j, "blocks", s->blocks);
+    json_number(&j, "free_blocks", s->free_blocks);
+    json_number(&j, "largest", s->largest);
+    json_number(&j, "grown", s->grown);
+    json_number(&j, "shrunk", s->shrunk);
+    json_number(&j, "refused", s->refused);
+    json_object(&j, "faults");
+    for (unsigned f = HEAP_OK + 1; f < HEAP_FAULT_COUNT; f++)
+        json_number(&j, heap_fault_name((enum heap_fault)f), s->faults[f]);
+    json_end(&j);
+    json_array(&j, "histogram");
+    for (unsigned c = 0; c < CLASSES; c++)
+        json_number(&j, NULL, picture.histogram[c]);
+    json_end(&j);
+    json_bool(&j, "holds", holds);
+    if (!holds)
+        json_string(&j, "broken", broken);
+    json_finish(&j);
+}
+
+bool report_heap(const struct shell_args *args)
+{
+    struct heap_stats s;
+    const char *broken = "";
+    heap_stats(&kernel.heap, &s);
+    bool holds = heap_check(&kernel.heap, &broken);
+    take_picture(&s);
+    if (args->json)
+        heap_json(&s, holds, broken);
+    else
+        heap_text(&s, holds, broken);
+    return holds;
+}
+
+static void emit_plain(void *ctx, const char *text, size_t bytes)
+{
+    (void)ctx;
+    console_write_unlogged(text, bytes);
+}
+
+/* The log as JSON: one string for each stored piece would cut words, so one array of lines. */
+struct line_split {
+    struct json json;
+    char line[200];
+    size_t length;
+};
+static struct line_split split;
+
+static void end_line(void)
+{
+    split.line[split.length] = 0;
+    json_string(&split.json, NULL, split.line);
+    split.length = 0;
+}
+
+static void emit_json(void *ctx, const char *text, size_t bytes)
+{
+    (void)ctx;
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] == '\n' || split.length == sizeof split.line - 1)
+            end_line();
+        if (text[i] != '\n')
+            split.line[split.length++] = text[i];
+    }
+}
+
+bool report_dmesg(const struct shell_args *args)
+{
+    if (!args->json) {
+        console_log_each(emit_plain, NULL);
+        return true;
+    }
+    console_log_pause(true);
+    split.length = 0;
+    json_begin(&split.json, "dmesg");
+    json_array(&split.json, "lines");
+    console_log_each(emit_json, NULL);
+    if (split.length)
+        end_line();
+    json_finish(&split.json);
+    console_log_pause(false);
+    return true;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* report_memory.c - meminfo, pmm, mmap: how much memory there is, and whose. */
+#include "diag/report.h"
+
+#include "diag/console.h"
+#include "diag/json.h"
+#include "diag/report_mmap.h"
+#include "diag/units.h"
+#include "kernel.h"
+#include "lib/fmt.h"
+
+bool report_error(const char *cmd, const struct shell_args *args, const char *format, ...)
+{
+    char text[160];
+    va_list list;
+    va_start(list, format);
+    vfmt(text, sizeof text, format, list);
+    va_end(list);
+    if (args->json) {
+        struct json j;
+        json_begin(&j, cmd);
+        json_string(&j, "error", text);
+        json_finish(&j);
+    } else {
+        kprintf("%s%s: %s%s\n", colour(RED), cmd, text, colour(PLAIN));
+    }
+    return false;
+}
+
+bool report_mmap_command(const struct shell_args *args)
+{
+    report_mmap(&kernel.map, kernel.mbi, &kernel.boot, args->json);
+    return true;
+}
+
+static void json_owners(struct json *j, const struct pmm_stats *s)
+{
+    json_object(j, "owners");
+    for (enum frame_owner o = OWNER_NONE + 1; o < OWNER_COUNT; o++) {
+        if (s->owners[o])
+            json_number(j, frame_owner_name(o), s->owners[o]);
+    }
+    json_end(j);
+}
+
+static void meminfo_json(const struct pmm_stats *s, const struct heap_stats *h)
+{
+    struct json j;
+    json_begin(&j, "meminfo");
+    json_object(&j, "frames");
+    json_number(&j, "total", s->total);
+    json_number(&j, "free", s->free);
+    json_number(&j, "used", s->used);
+    json_number(&j, "reserved", s->reserved);
+    json_owners(&j, s);
+    json_end(&j);
+    json_object(&j, "heap");
+    json_number(&j, "mapped", h->mapped);
+    json_number(&j, "used", h->used);
+    json_number(&j, "free", h->free);
+    json_number(&j, "blocks", h->blocks);
+    json_number(&j, "largest", h->largest);
+    json_end(&j);
+    json_number(&j, "tables", kernel.aspace.tables);
+    json_finish(&j);
+}
+
+enum { BAR = 30 };
+
+/* A bar of `part` out of `whole`; something that is there never looks like nothing. */
+static void bar(uint64_t part, uint64_t whole, enum colour c)
+{
+    unsigned cells = permille(part, whole) * BAR / 1000;
+    if (part && !cells)
+        cells = 1;
+    kprintf("%s", colour(c));
+    for (unsigned i = 0; i < cells; i++)
+        kprintf("█");
+    kprintf("%s", colour(PLAIN));
+}
+
+static void row(const char *name, uint64_t frames, uint64_t total, enum colour c)
+{
+    unsigned p = permille(frames, total);
+    kprintf("  %-18s %11llu %11s %3u.%u%%  ", name, (unsigned long long)frames,
+            size_text(frames << PAGE_SHIFT).text, p / 10, p % 10);
+    bar(frames, total, c);
+    kprintf("\n");
+}
+
+static void meminfo_text(const struct pmm_stats *s, const struct heap_stats *h)
+{
+    kprintf("%s  physical memory         frames        size%s\n", colour(BOLD), colour(PLAIN));
+    row("total", s->total, s->total, DIM);
+    row("free", s->free, s->total, GREEN);
+    row("used", s->used, s->total, YELLOW);
+    row("reserved", s->reserved, s->total, BLUE);
+    kprintf("%s  owners%s\n", colour(BOLD), colour(PLAIN));
+    for (enum frame_owner o = OWNER_NONE + 1; o < OWNER_COUNT; o++) {
+        if (s->owners[o])
+            row(frame_owner_name(o), s->owners[o], s->total,
+                o < OWNER_RESERVED_END ? BLUE : YELLOW);
+    }
+    kprintf("%s  heap%s   %s mapped, %s used in %zu blocks, %s free, largest %s\n", colour(BOLD),
+            colour(PLAIN), size_text(h->mapped).text, size_text(h->used).text, h->blocks,
+            size_text(h->free).text, size_text(h->largest).text);
+    kprintf("%s  tables%s %zu\n", colour(BOLD), colour(PLAIN), kernel.aspace.tables);
+}
+
+bool report_meminfo(const struct shell_args *args)
+{
+    struct pmm_stats s;
+    struct heap_stats h;
+    pmm_stats(&kernel.pmm, &s);
+    heap_stats(&kernel.heap, &h);
+    if (args->json)
+        meminfo_json(&s, &h);
+    else
+        meminfo_text(&s, &h);
+    return true;
+}
+
+static void pmm_json(const struct pmm_stats *s, bool holds, const char *broken)
+{
+    struct json j;
+    json_begin(&j, "pmm");
+    json_number(&j, "total", s->total);
+    json_number(&j, "free", s->free);
+    json_number(&j, "used", s->used);
+    json_number(&j, "reserved", s->reserved);
+    json_number(&j, "largest_run", s->largest_run);
+    json_array(&j, "runs");
+    for (unsigned order = 0; order < PMM_ORDERS; order++)
+        json_number(&j, NULL, s->runs[order]);
+    json_end(&j);
+    json_object(&j, "refused");
+    json_number(&j, "double_free", s->refused[0]);
+    json_number(&j, "not_held", s->refused[1]);
+    json_number(&j, "out_of_range", s->refused[2]);
+    json_number(&j, "bad_argument", s->refused[3]);
+    json_end(&j);
+    json_number(&j, "metadata_bytes", s->metadata_bytes);
+    json_bool(&j, "holds", holds);
+    if (!holds)
+        json_string(&j, "broken", broken);
+    json_finish(&j);
+}
+
+static void pmm_text(const struct pmm_stats *s, bool holds, const char *broken)
+{
+    kprintf("  %llu frames: %llu free, %llu used, %llu reserved; longest free run %llu (%s)\n",
+            (unsigned long long)s->total, (unsigned long long)s->free,
+            (unsigned long long)s->used, (unsigned long long)s->reserved,
+            (unsigned long long)s->largest_run, size_text(s->largest_run << PAGE_SHIFT).text);
+    kprintf("%s  free blocks by size%s\n   ", colour(BOLD), colour(PLAIN));
+    for (unsigned order = 0; order < PMM_ORDERS; order++)
+        kprintf("%9s", size_text((uint64_t)PAGE_SIZE << order).text);
+    kprintf("\n   ");
+    for (unsigned order = 0; order < PMM_ORDERS; order++)
+        kprintf("%9llu", (unsigned long long)s->runs[order]);
+    kprintf("\n  refused: %llu double frees, %llu not held, %llu out of range, %llu bad arguments\n",
+            (unsigned long long)s->refused[0], (unsigned long long)s->refused[1],
+            (unsigned long long)s->refused[2], (unsigned long long)s->refused[3]);
+    kprintf("  metadata %zu KiB; invariants %s%s%s\n", s->metadata_bytes / 1024,
+            colour(holds ? GREEN : RED), holds ? "hold" : broken, colour(PLAIN));
+}
+
+bool report_pmm(const struct shell_args *args)
+{
+    struct pmm_stats s;
+    const char *broken = "";
+    pmm_stats(&kernel.pmm, &s);
+    bool holds = pmm_holds(&kernel.pmm, &broken);
+    if (args->json)
+        pmm_json(&s, holds, broken);
+    else
+        pmm_text(&s, holds, broken);
+    return holds;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kernel.c - the table of contents.
+ *
+ * Each step takes what the last one made and nothing looks back (docs/architecture.md draws it).
+ * A step that cannot go on ends the run with one sentence on every console and a failing verdict.
+ */
+#include "kernel.h"
+
+#include <mem/kmalloc.h>
+#include <mem/kmap.h>
+#include <platform.h>
+
+#include "arch/control.h"
+#include "arch/cpu.h"
+#include "arch/trap.h"
+#include "cmdline.h"
+#include "dev/fw_cfg.h"
+#include "dev/pic.h"
+#include "diag/banner.h"
+#include "diag/commands.h"
+#include "diag/console.h"
+#include "diag/fault.h"
+#include "diag/input.h"
+#include "diag/screen.h"
+#include "diag/selftest.h"
+#include "diag/shell.h"
+#include "diag/verdict.h"
+#include "kernel_space.h"
+#include "layout.h"
+#include "lib/string.h"
+
+struct kernel kernel;
+
+static struct boot_range ranges[8192];
+
+extern uint8_t boot_mbi[]; /* entry32.asm, entry64.asm */
+extern uint32_t boot_mbi_bytes, boot_mbi_address, boot_magic;
+extern uint8_t kmap_table[];
+
+/* From here on every word is heard and every fault is explained. */
+static void find_a_voice(struct kernel *k)
+{
+    screen_open_serial();
+    screen_open_early();
+    cpu_load_descriptors();
+    trap_init(fault_explain, pic_dispatch);
+    cpu_enable_features(&k->features, &k->cpu);
+    physmap_init(KMAP_START, kmap_table, KMAP_SLOTS);
+    banner_open(k);
+}
+
+/* The assembly has copied the boot information before anything could overwrite it. */
+static void read_boot_information(struct kernel *k)
+{
+    size_t where = 0;
+    enum multiboot2_err err = boot_mbi_address % 8 ? MB2_MISALIGNED
+                                                   : multiboot2_parse(boot_magic, boot_mbi,
+                                                                      boot_mbi_bytes, &k->boot,
+                                                                      &where);
+    if (err)
+        verdict_fail("boot information at 0x%x + 0x%zx: %s: %s", boot_mbi_address, where,
+                     multiboot2_err_name(err), multiboot2_err_text(err));
+    k->mbi = boot_mbi;
+
+    memcpy(k->cmdline, k->boot.cmdline, sizeof k->cmdline);
+    fw_cfg_read("opt/twinpage/cmdline", k->cmdline, sizeof k->cmdline);
+    console_quiet(cmdline_find(k->cmdline, "quiet", NULL, 0));
+    banner_boot(k);
+}
+
+/* Canonical ranges; then everything that is spoken for gets its owner before anyone allocates. */
+static void map_physical_memory(struct kernel *k)
+{
+    uint64_t image, bytes;
+    kernel_image_extent(&image, &bytes);
+    enum mem_err err = bootmap_init(&k->map, ranges, sizeof ranges / sizeof ranges[0],
+                                    PHYSICAL_LIMIT);
+    if (!err)
+        err = bootmap_from_multiboot2(&k->map, k->mbi, &k->boot);
+    if (!err)
+        err = bootmap_reserve(&k->map, image, bytes, OWNER_KERNEL);
+    if (!err)
+        err = bootmap_reserve(&k->map, boot_mbi_address, k->boot.total_size, OWNER_BOOT_INFO);
+    if (err)
+        verdict_fail("memory map: %s", mem_err_name(err));
+    banner_map(k);
+}
+
+/* Our own tables: W^X sections, the physical window, every top-level entry. The low map ends. */
+static void take_over_paging(struct kernel *k)
+{
+    enum mem_err err = kernel_space_build(k);
+    if (err)
+        verdict_fail("kernel page tables: %s", mem_err_name(err));
+    screen_close_early();
+    kernel_space_switch(k);
+    mmio_init(&k->mmio, &k->aspace, VA(MMIO_START), MMIO_BYTES);
+    screen_open(k);
+    banner_paging(k);
+}
+
+static pfn_t take_table(void *ctx)
+{
+    return pmm_alloc(ctx, OWNER_TABLE);
+}
+
+static void give_table(void *ctx, pfn_t frame)
+{
+    enum mem_err err = pmm_free(ctx, frame, OWNER_TABLE);
+    if (err)
+        platform_panic("page table at frame 0x%zx: %s", (size_t)frame.v, mem_err_name(err));
+}
+
+/* The PMM's own memory is the last thing that the early allocator gives. */
+static void start_frames(struct kernel *k)
+{
+    size_t bytes = pmm_metadata_bytes(&k->map);
+    size_t frames = (bytes + PAGE_SIZE - 1) / PAGE_SIZE;
+    pfn_t first;
+    void *metadata;
+    enum mem_err err = bootmap_take(&k->map, frames, 0, 0, OWNER_PMM, &first);
+    if (!err)
+        err = map_mmio(&k->mmio, pfn_paddr(first), frames * PAGE_SIZE, MAP_WRITE, "pmm metadata",
+                       &metadata);
+    bootmap_close(&k->map);
+    if (!err)
+        err = pmm_init(&k->pmm, &k->map, metadata, frames * PAGE_SIZE);
+    if (err)
+        verdict_fail("frame allocator: %s (%zu KiB of metadata)", mem_err_name(err), bytes / 1024);
+    k->aspace.source = (struct frame_source){take_table, give_table, &k->pmm};
+    banner_frames(k);
+}
+
+static void start_heap(struct kernel *k)
+{
+    enum mem_err err = kmalloc_init(&k->heap, &k->aspace, &k->pmm, VA(HEAP_START), HEAP_BYTES);
+    if (err)
+        verdict_fail("heap: %s", mem_err_name(err));
+    banner_heap(k);
+}
+
+/* Words by which a test makes the kernel fail, to see that the test notices. */
+static void fail_on_request(const char *line)
+{
+    if (cmdline_find(line, "test-panic", NULL, 0))
+        platform_panic("asked for on the command line");
+    if (cmdline_find(line, "test-hang", NULL, 0))
+        for (;;)
+            interrupts_off();
+    if (cmdline_find(line, "test-triple", NULL, 0))
+        cpu_triple_fault();
+}
+
+/* `selftest` and `run=` end with a verdict; otherwise the shell stays. */
+[[gnu::noreturn]] static void serve(struct kernel *k)
+{
+    static char run[BOOT_CMDLINE_MAX];
+    fail_on_request(k->cmdline);
+    shell_init(commands);
+    if (cmdline_find(k->cmdline, "selftest", NULL, 0) && !selftest_all())
+        verdict_fail("self-test");
+    if (cmdline_find(k->cmdline, "run", run, sizeof run) && !shell_execute(run))
+        verdict_fail("run: a command failed");
+    if (cmdline_find(k->cmdline, "selftest", NULL, 0) || *run)
+        verdict_pass();
+    shell_run();
+}
+
+void kernel_main(void);
+void kernel_main(void)
+{
+    struct kernel *k = &kernel;
+    find_a_voice(k);
+    read_boot_information(k);
+    map_physical_memory(k);
+    take_over_paging(k);
+    start_frames(k);
+    start_heap(k);
+    input_init();
+    if (!selftest_smoke())
+        verdict_fail("smoke test");
+    serve(k);
+}

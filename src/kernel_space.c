@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kernel_space.c - builds the kernel's address space (layout.h draws it).
+ *
+ *   K1  no page is writable and executable at once, by any of its mappings: the HHDM shows text
+ *       and read-only data as read-only, too.
+ *   K2  the page below every kernel stack is not mapped.
+ *   K3  every top-level entry of the kernel half that will ever be used is present.
+ *   K4  nothing below the kernel half is mapped.
+ */
+#include "kernel_space.h"
+
+#include <mem/kmap.h>
+#include <mem/mmio.h>
+#include <mem/preflight.h>
+#include <platform.h>
+
+#include "arch/cpu.h"
+#include "layout.h"
+
+extern uint8_t kernel_physical_start[], kernel_physical_end[];
+extern uint8_t kernel_text_start[], kernel_text_end[];
+extern uint8_t kernel_rodata_start[], kernel_rodata_end[];
+extern uint8_t kernel_data_start[], kernel_data_end[];
+
+struct section {
+    const char *name;
+    const uint8_t *start, *end;
+    unsigned flags;
+};
+
+static const struct section sections[] = {
+    {"kernel text", kernel_text_start, kernel_text_end, MAP_EXEC | MAP_GLOBAL},
+    {"kernel rodata", kernel_rodata_start, kernel_rodata_end, MAP_GLOBAL},
+    {"kernel data", kernel_data_start, kernel_data_end, MAP_WRITE | MAP_GLOBAL},
+};
+enum { SECTIONS = sizeof sections / sizeof sections[0] };
+
+static bool live;
+
+static pfn_t take_early(void *ctx)
+{
+    struct bootmap *map = ctx;
+    pfn_t frame;
+    return bootmap_take(map, 1, 0, BOOT_TABLES_BELOW, OWNER_TABLE, &frame) ? PFN_NONE : frame;
+}
+
+/* The early allocator takes nothing back, and building only ever adds. */
+static void give_early(void *ctx, pfn_t frame)
+{
+    (void)ctx;
+    platform_panic("K0: a page table at frame 0x%zx given back before the PMM is up",
+                   (size_t)frame.v);
+}
+
+static enum mem_err map_image(struct aspace *as, const uint8_t *start, const uint8_t *end,
+                              unsigned flags)
+{
+    if (start >= end)
+        return MEM_OK;
+    vaddr_t va = ptr_vaddr(start);
+    return map_range(as, va, PA(va.v - KERNEL_OFFSET), (size_t)(end - start), flags);
+}
+
+/* One section, with a hole for every guard page in it. Stacks are listed by rising address? No
+ * order is promised, so look for the next guard above `from` each time. */
+static const uint8_t *next_guard(const uint8_t *from, const uint8_t *end)
+{
+    size_t count;
+    const struct cpu_stack *stacks = cpu_stacks(&count);
+    const uint8_t *next = end;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *guard = vaddr_ptr(stacks[i].guard);
+        if (guard >= from && guard < next)
+            next = guard;
+    }
+    return next;
+}
+
+static enum mem_err map_section(struct aspace *as, const struct section *s)
+{
+    const uint8_t *from = s->start;
+    for (unsigned i = 0; from < s->end && i < 16; i++) {
+        const uint8_t *guard = next_guard(from, s->end);
+        enum mem_err err = map_image(as, from, guard, s->flags);
+        if (err)
+            return err;
+        from = guard + PAGE_SIZE;
+    }
+    return MEM_OK;
+}
+
+enum mem_err kernel_space_build(struct kernel *k)
+{
+    struct frame_source early = {take_early, give_early, &k->map};
+    struct physmap_image image = {
+        .text_start = PA((vword_t)kernel_text_start - KERNEL_OFFSET),
+        .text_end = PA((vword_t)kernel_rodata_end - KERNEL_OFFSET),
+    };
+    enum mem_err err = paging_create(&k->aspace, true, early, &k->features);
+    for (unsigned i = 0; !err && i < SECTIONS; i++)
+        err = map_section(&k->aspace, &sections[i]);
+    if (!err)
+        err = physmap_build(&k->aspace, &k->map, &image);
+    if (!err)
+        err = paging_pin(&k->aspace, VA(HEAP_START), HEAP_BYTES);
+    if (!err)
+        err = paging_pin(&k->aspace, VA(MMIO_START), MMIO_BYTES);
+    return err;
+}
+
+static struct preflight_need image_need(const char *what, const void *start, size_t bytes,
+                                        unsigned flags)
+{
+    vaddr_t va = ptr_vaddr(start);
+    return (struct preflight_need){what, va, bytes, PA(va.v - KERNEL_OFFSET), flags};
+}
+
+/* Everything that the instructions after the switch touch before a fault could be told. */
+static void preflight(const struct aspace *as)
+{
+    struct cpu_tables t = cpu_tables();
+    struct preflight_need needs[] = {
+        image_need("kernel text", kernel_text_start,
+                   (size_t)(kernel_text_end - kernel_text_start), MAP_EXEC),
+        image_need("the stack", (uint8_t *)__builtin_frame_address(0) - PAGE_SIZE / 2, PAGE_SIZE,
+                   MAP_WRITE),
+        image_need("the GDT", t.gdt, t.gdt_bytes, MAP_WRITE),
+        image_need("the IDT", t.idt, t.idt_bytes, MAP_READ),
+        image_need("the TSS", t.tss, t.tss_bytes, MAP_WRITE),
+        image_need("kernel read-only data", kernel_rodata_start,
+                   (size_t)(kernel_rodata_end - kernel_rodata_start), MAP_READ),
+        image_need("the kernel's instances", &kernel, sizeof kernel, MAP_WRITE),
+    };
+    struct preflight_refusal r;
+    if (!paging_preflight(as, needs, sizeof needs / sizeof needs[0], &r))
+        platform_panic("preflight: %s at %p %s; CR3 not loaded", r.what, (void *)r.walk.va.v,
+                       r.why);
+}
+
+void kernel_space_switch(struct kernel *k)
+{
+    preflight(&k->aspace);
+    vword_t irq = platform_irq_save();
+    platform_load_root(k->aspace.root);
+    platform_flush_all();
+    live = true;
+    platform_irq_restore(irq);
+}
+
+bool kernel_space_live(void)
+{
+    return live;
+}
+
+const char *kernel_region_name(vaddr_t va)
+{
+    if (va.v < PAGE_SIZE)
+        return "null page";
+    if (va.v < USER_END)
+        return "user space";
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        if (va.v - (vword_t)sections[i].start < (size_t)(sections[i].end - sections[i].start))
+            return sections[i].name;
+    }
+    if (va.v - HEAP_START < HEAP_BYTES)
+        return "heap";
+    if (va.v - MMIO_START < MMIO_BYTES) {
+        const struct mmio_region *region = mmio_find(&kernel.mmio, va);
+        return region ? region->name : "device window";
+    }
+    if (va.v - PHYSMAP_START < PHYSMAP_BYTES)
+        return PHYSMAP_NAME;
+    return "a hole in the address space";
+}
+
+void kernel_image_extent(uint64_t *start, uint64_t *bytes)
+{
+    *start = (vword_t)kernel_physical_start;
+    *bytes = (vword_t)kernel_physical_end - (vword_t)kernel_physical_start;
+}
+
+void *boot_window(uint64_t pa)
+{
+    return vaddr_ptr(VA((vword_t)(BOOT_WINDOW + pa)));
+}
