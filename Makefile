@@ -70,13 +70,8 @@ CORE := src/kernel.c src/kernel_space.c src/cmdline.c src/multiboot2.c
 
 LIB := $(wildcard src/lib/*.c)
 
-MEM := src/mem/mem_err.c src/mem/owner.c \
-    $(wildcard src/mem/bootmap*.c) \
-    $(wildcard src/mem/pmm*.c) \
-    $(filter-out src/mem/paging32.c src/mem/paging64.c,$(wildcard src/mem/paging*.c)) \
-    $(PAGING_$(ARCH)) \
-    $(wildcard src/mem/$(PHYSMAP)*.c) $(wildcard src/mem/physmap*.c) \
-    $(wildcard src/mem/heap*.c) src/mem/kmalloc.c src/mem/mmio.c
+MEM := $(filter-out src/mem/paging32.c src/mem/paging64.c src/mem/kmap.c src/mem/hhdm.c, \
+    $(wildcard src/mem/*.c)) $(PAGING_$(ARCH)) src/mem/$(PHYSMAP).c
 
 ARCH_C := $(wildcard src/arch/*.c) $(wildcard src/arch/$(ARCH)/*.c)
 

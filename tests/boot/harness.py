@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -144,6 +145,16 @@ def make_iso(kernel, path, cmdline=""):
     return Path(path)
 
 
+def interrupt(process):
+    """Ctrl-C: Bochs' debugger asks what to do, finds no input and ends, with all files written."""
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        return process.communicate(timeout=5)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate()[0]
+
+
 def boot_bochs(arch, *, cmdline="selftest", memory="64M", timeout=120, kernel=None, cpu=None):
     """The same in Bochs, started as `make bochs` starts it."""
     kernel = kernel or kernel_path(arch)
@@ -160,17 +171,16 @@ def boot_bochs(arch, *, cmdline="selftest", memory="64M", timeout=120, kernel=No
             output = process.communicate(timeout=timeout * SLOWER)[0]
             ended = True
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            output, ended = process.communicate()[0], False
+            output, ended = interrupt(process), False
         seconds = time.monotonic() - begin
         raw = serial.read_bytes() if serial.exists() else b""
     text = plain(raw.decode(errors="replace"))
-    if "twinpage: verdict fail" in text:
-        verdict = "fail"
-    elif not ended:
+    if not ended:
         verdict = "hang"
     elif b"3rd (13) exception" in output:
         verdict = "reset"
+    elif "twinpage: verdict fail" in text:
+        verdict = "fail"
     else:
         verdict = judge(EXIT_PASS, text)
     return Run(verdict, process.returncode, text, seconds, command)
