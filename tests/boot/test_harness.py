@@ -52,6 +52,9 @@ header_end:
 %endmacro
 global _start
 _start: cli
+        mov dx, 0x3fb           ; 8N1
+        mov al, 3
+        out dx, al
 """
 
 TINY = {
