@@ -32,7 +32,7 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap deps doctor help clean \
+.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap screens deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -306,6 +306,10 @@ test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap
 	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)
 matrix: TEST_MARK := matrix or not matrix
 
+# Screenshots for the documentation, from a real boot.
+screens: images
+	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/screens.py docs
+
 # ---- the rest ---------------------------------------------------------------------------------
 compile_commands.json:
 	@{ echo '['; \
@@ -334,6 +338,7 @@ help:
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
 	@echo '  bench     instruction counts of the allocators and of paging, on both targets'
 	@echo '  bench-so  heap and frame allocator as shared objects for trace replay (BITS=32|64)'
+	@echo '  screens   docs/screen-*.png, from a real boot'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
 	@echo '  doctor    names what is missing, what for, and the package that has it'
