@@ -41,7 +41,7 @@ Q   :=
 say := @:
 else
 Q   := @
-say = @printf '  %-7s %s\n'
+say = $(if $(findstring s,$(firstword -$(MAKEFLAGS))),@:,@printf '  %-7s %s\n')
 endif
 
 # ---- make deps GOALS: install, then start afresh, so that nothing was looked for too early ----
@@ -66,7 +66,7 @@ doctor:
 # ---- what the kernel is made of ---------------------------------------------------------------
 ASM := boot/header.asm $(ENTRY_$(ARCH)) src/arch/$(ARCH)/trap_entry.asm
 
-CORE := src/kernel.c src/kernel_space.c src/cmdline.c src/multiboot2.c
+CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
 
 LIB := $(wildcard src/lib/*.c)
 
@@ -302,7 +302,8 @@ TESTS       ?= tests
 TEST_MARK   := not matrix
 
 test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap
-	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --unit $(UNIT_BINARIES) \
+	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
+	    --unit $(UNIT_BINARIES) \
 	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)
 matrix: TEST_MARK := matrix or not matrix
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """run.py - runs the unit tests and pytest, and adds them up in one last line.
 
-    run.py [--unit BINARY...] [--pytest ARGUMENT...]
+    run.py [--summary FILE] [--unit BINARY...] [--pytest ARGUMENT...]
 
 A unit test binary speaks TAP. One that dies, hangs or stops before its plan is fulfilled counts as
 a failure, so a crash can never look like fewer tests. The exit code is 0 only when nothing failed
@@ -76,6 +76,7 @@ def run_pytest(arguments):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--unit", nargs="*", default=[])
+    parser.add_argument("--summary", help="also write the last line to this file")
     parser.add_argument("--pytest", nargs=argparse.REMAINDER)
     options = parser.parse_args()
 
@@ -83,7 +84,11 @@ def main():
     if options.pytest is not None:
         good, bad = run_pytest(options.pytest)
         passed, failed = passed + good, failed + bad
-    print(f"{passed} passed, {failed} failed", flush=True)
+    line = f"{passed} passed, {failed} failed"
+    if options.summary:
+        with open(options.summary, "w", encoding="ascii") as file:
+            print(line, file=file)
+    print(line, flush=True)
     return 1 if failed or not passed else 0
 
 
