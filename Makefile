@@ -64,25 +64,24 @@ doctor:
 	@tools/deps.sh doctor
 
 # ---- what the kernel is made of ---------------------------------------------------------------
-ASM := boot/header.asm $(ENTRY_$(ARCH)) src/arch/$(ARCH)/trap_entry.asm
+SRC_ASM := boot/header.asm $(ENTRY_$(ARCH)) src/arch/$(ARCH)/trap_entry.asm src/dev/font.asm
 
-CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
+SRC_CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
 
-LIB := $(wildcard src/lib/*.c)
+SRC_LIB := $(wildcard src/lib/*.c)
 
-MEM := $(filter-out src/mem/paging32.c src/mem/paging64.c src/mem/kmap.c src/mem/hhdm.c, \
+SRC_MEM := $(filter-out src/mem/paging32.c src/mem/paging64.c src/mem/kmap.c src/mem/hhdm.c, \
     $(wildcard src/mem/*.c)) $(PAGING_$(ARCH)) src/mem/$(PHYSMAP).c
 
-ARCH_C := $(wildcard src/arch/*.c) $(wildcard src/arch/$(ARCH)/*.c)
+SRC_ARCH := $(wildcard src/arch/*.c) $(wildcard src/arch/$(ARCH)/*.c)
 
-DEV     := $(wildcard src/dev/*.c)
-DEV_ASM := $(wildcard src/dev/*.asm)
+SRC_DEV := $(wildcard src/dev/*.c)
 
-DIAG := $(filter-out src/diag/ksyms.c,$(wildcard src/diag/*.c)) src/diag/ksyms.c
+SRC_DIAG := $(wildcard src/diag/*.c)
 
 # Until every part is there, build what is.
-SOURCES := $(wildcard $(CORE) $(LIB) $(MEM) $(ARCH_C) $(DEV) $(DIAG))
-ASM     := $(wildcard $(ASM) $(DEV_ASM))
+SOURCES := $(wildcard $(SRC_CORE) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG))
+ASM     := $(wildcard $(SRC_ASM))
 
 OBJECTS := $(SOURCES:%.c=$(O)/obj/%.o) $(ASM:%.asm=$(O)/obj/%.asm.o)
 
@@ -117,7 +116,7 @@ HARDEN   ?= -fno-stack-protector
 
 # Paths in debug information are relative, so that the same source gives the same bytes anywhere.
 CFLAGS_KERNEL = -std=gnu2x -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only \
-    -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common $(HARDEN) \
+    -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common -gno-record-gcc-switches $(HARDEN) \
     -ffile-prefix-map=$(abspath $(O))=build -ffile-prefix-map=$(CURDIR)=. \
     $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(WARNINGS) $(INCLUDES) $(CFLAGS)
 NASMFLAGS_KERNEL = -f $(NASM_FORMAT_$(ARCH)) -w+error=all -I$(O)/ $(NASMFLAGS)
