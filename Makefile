@@ -66,7 +66,7 @@ doctor:
 # ---- what the kernel is made of ---------------------------------------------------------------
 ASM := boot/header.asm $(ENTRY_$(ARCH)) src/arch/$(ARCH)/trap_entry.asm
 
-CORE := src/kernel.c src/kernel_space.c src/cmdline.c src/multiboot2.c
+CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
 
 LIB := $(wildcard src/lib/*.c)
 
@@ -76,7 +76,7 @@ MEM := src/mem/mem_err.c src/mem/owner.c \
     $(filter-out src/mem/paging32.c src/mem/paging64.c,$(wildcard src/mem/paging*.c)) \
     $(PAGING_$(ARCH)) \
     $(wildcard src/mem/$(PHYSMAP)*.c) $(wildcard src/mem/physmap*.c) \
-    $(wildcard src/mem/heap*.c) src/mem/kmalloc.c src/mem/mmio.c
+    $(wildcard src/mem/heap*.c) src/mem/kmalloc.c src/mem/mmio.c src/mem/preflight.c
 
 ARCH_C := $(wildcard src/arch/*.c) $(wildcard src/arch/$(ARCH)/*.c)
 
