@@ -32,7 +32,7 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap deps doctor help clean \
+.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap screens deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -41,7 +41,7 @@ Q   :=
 say := @:
 else
 Q   := @
-say = @printf '  %-7s %s\n'
+say = $(if $(findstring s,$(firstword -$(MAKEFLAGS))),@:,@printf '  %-7s %s\n')
 endif
 
 # ---- make deps GOALS: install, then start afresh, so that nothing was looked for too early ----
@@ -50,7 +50,7 @@ REST      := $(filter-out deps,$(MAKECMDGOALS))
 ifneq ($(and $(WITH_DEPS),$(REST)),)
 
 deps:
-	@tools/deps.sh install
+	@tools/deps.sh install $(REST)
 $(firstword $(REST)): deps
 	+@$(MAKE) $(REST)
 $(wordlist 2,$(words $(REST)),$(REST)): $(firstword $(REST))
@@ -59,7 +59,7 @@ $(wordlist 2,$(words $(REST)),$(REST)): $(firstword $(REST))
 else
 
 deps:
-	@tools/deps.sh install
+	@tools/deps.sh install $(REST)
 doctor:
 	@tools/deps.sh doctor
 
@@ -70,13 +70,8 @@ CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline.c s
 
 LIB := $(wildcard src/lib/*.c)
 
-MEM := src/mem/mem_err.c src/mem/owner.c \
-    $(wildcard src/mem/bootmap*.c) \
-    $(wildcard src/mem/pmm*.c) \
-    $(filter-out src/mem/paging32.c src/mem/paging64.c,$(wildcard src/mem/paging*.c)) \
-    $(PAGING_$(ARCH)) \
-    $(wildcard src/mem/$(PHYSMAP)*.c) $(wildcard src/mem/physmap*.c) \
-    $(wildcard src/mem/heap*.c) src/mem/kmalloc.c src/mem/mmio.c src/mem/preflight.c
+MEM := $(filter-out src/mem/paging32.c src/mem/paging64.c src/mem/kmap.c src/mem/hhdm.c, \
+    $(wildcard src/mem/*.c)) $(PAGING_$(ARCH)) src/mem/$(PHYSMAP).c
 
 ARCH_C := $(wildcard src/arch/*.c) $(wildcard src/arch/$(ARCH)/*.c)
 
@@ -206,6 +201,154 @@ $(ISO): $(KERNEL) grub.cfg $(O)/cmdline tools/mkiso.sh
 
 iso: $(ISO)
 
+# ---- emulators --------------------------------------------------------------------------------
+# MEM=, CPU=, MACHINE= and QEMU_ARGS= change the machine.
+run debug: $(ISO)
+	$(call need,$(QEMU_$(ARCH)))
+	@tools/qemu.sh $@ $(QEMU_$(ARCH)) $(ISO) $(KERNEL)
+
+bochs: $(ISO)
+	$(call need,bochs)
+	@NM='$(NM)' tools/bochs.sh $(ISO) $(KERNEL) $(BOCHS_CPU_$(ARCH))
+
+export MEM CPU MACHINE QEMU_ARGS STEP DISPLAY_LIBRARY BOCHS_ARGS
+
+# ---- host programs: the kernel's own sources, compiled for this machine -----------------------
+HOSTCC       ?= gcc
+HOST_ARCH_32 := i386
+HOST_ARCH_64 := x86_64
+HOST_CFLAGS   = -std=gnu2x -O1 -g -fno-omit-frame-pointer $(WARNINGS) -Iinclude -Isrc \
+    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Itests/unit -m$(BITS)
+SANITIZE     := -fsanitize=address,undefined -fno-sanitize-recover=all
+
+$(HOST)/flags: FORCE
+	$(call need,$(HOSTCC) link\ -m32 include\ cmocka.h)
+	$(call keep,$@,$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE))
+
+# $(call host_objects,BITS,SOURCES)
+host_objects = $(patsubst %.c,$(HOST)/obj$(1)/%.o,$(2))
+
+define host_rule
+$(HOST)/obj$(1)/%.o: BITS := $(1)
+$(HOST)/obj$(1)/%.o: %.c $(HOST)/flags
+	$$(say) HOSTCC '$$< ($(1))'
+	@mkdir -p $$(@D)
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(SANITIZE) -MMD -MP -c $$< -o $$@
+endef
+$(foreach b,64 32,$(eval $(call host_rule,$(b))))
+
+# ---- unit tests -------------------------------------------------------------------------------
+include tests/unit/sources.mk
+
+CMOCKA_64 :=
+CMOCKA_32 := tests/unit/cmocka32.c
+CMOCKA_LIBS_64 := -lcmocka
+CMOCKA_LIBS_32 :=
+
+# $(call unit_sources,NAME,BITS)
+unit_sources = $(sort tests/unit/test_$(1).c $(UNIT_$(1)) $(UNIT_$(1)_$(2)) $(CMOCKA_$(2)))
+
+define unit_rule
+$(HOST)/unit/$(1).$(2): $(call host_objects,$(2),$(call unit_sources,$(1),$(2)))
+	@mkdir -p $$(@D)
+	$$(Q)$$(HOSTCC) -m$(2) $$(SANITIZE) -o $$@ $$^ $(CMOCKA_LIBS_$(2))
+UNIT_BINARIES += $(HOST)/unit/$(1).$(2)
+-include $(patsubst %.o,%.d,$(call host_objects,$(2),$(call unit_sources,$(1),$(2))))
+endef
+$(foreach u,$(UNITS),$(foreach b,$(or $(UNIT_$(u)_BITS),64 32),$(eval $(call unit_rule,$(u),$(b)))))
+
+unit: $(UNIT_BINARIES)
+	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
+
+# ---- the boot map on the host -----------------------------------------------------------------
+BOOTMAP_TOOL := $(wildcard tools/bootmap/*.c) src/multiboot2.c $(wildcard src/mem/bootmap*.c) \
+    src/mem/owner.c src/mem/mem_err.c src/diag/json.c src/lib/fmt.c
+
+$(HOST)/bootmap: $(call host_objects,64,$(BOOTMAP_TOOL))
+	$(say) HOSTLD $@
+	$(Q)$(HOSTCC) -m64 $(SANITIZE) -o $@ $^
+-include $(patsubst %.o,%.d,$(call host_objects,64,$(BOOTMAP_TOOL)))
+
+bootmap: $(HOST)/bootmap
+
+# ---- the allocators as shared objects, for replaying traces: optimised, checks on -------------
+BITS ?= 64
+BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -shared -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
+    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Ibench $(CFLAGS)
+
+define bench_rule
+$(HOST)/$(1)_bench.so: FORCE
+	$$(say) HOSTCC $$@
+	@mkdir -p $$(@D)
+	$$(Q)$$(HOSTCC) $$(BENCH_CFLAGS) -o $$@ bench/$(1)_bench.c $(2) src/mem/mem_err.c
+endef
+$(eval $(call bench_rule,heap,$(wildcard src/mem/heap*.c)))
+$(eval $(call bench_rule,pmm,$(wildcard src/mem/pmm*.c) $(wildcard src/mem/bootmap*.c) src/mem/owner.c))
+
+bench-so: $(HOST)/heap_bench.so $(HOST)/pmm_bench.so
+
+# Instruction counts on both targets.
+bench: images
+	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/bench.py
+
+# ---- tests ------------------------------------------------------------------------------------
+.PHONY: images
+images:
+	+@for arch in $(ARCHES); do \
+	    $(MAKE) ARCH=$$arch O=$(BUILD)/$$arch CMDLINE= iso || exit 1; done
+
+PYTEST_ARGS ?= -q -n 2
+TESTS       ?= tests
+TEST_MARK   := not matrix
+
+test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap
+	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
+	    --unit $(UNIT_BINARIES) \
+	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)
+matrix: TEST_MARK := matrix or not matrix
+
+# Screenshots for the documentation, from a real boot.
+screens: images
+	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/screens.py docs
+
+# ---- the rest ---------------------------------------------------------------------------------
+compile_commands.json:
+	@{ echo '['; \
+	   printf '  {"directory": "$(CURDIR)", "file": "%s", "command": "%s"},\n' \
+	       $(foreach s,$(SOURCES),'$(s)' '$(CC) $(CFLAGS_KERNEL) -c $(s)') | sed '$$s/,$$//'; \
+	   echo ']'; } >$@
+	$(say) GEN $@
+
+# Only what is ours: O may be a directory with other things in it.
 clean:
-	$(Q)rm -rf $(BUILD)
+	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)); do \
+	    rm -rf $$d/obj $$d/host $$d/flags* $$d/cmdline $$d/font.psf $$d/pass1.elf $$d/ksyms_*.c \
+	        $$d/twinpage-* $$d/bochs* $$d/serial.txt $$d/e9.txt; \
+	    rmdir $$d 2>/dev/null || true; done; rmdir $(BUILD) 2>/dev/null || true
+
+help:
+	@echo 'make [ARCH=x86_64|i386] GOAL...          (ARCH is x86_64 unless given)'
+	@echo
+	@echo '  kernel    the kernel: $$(O)/twinpage-$$(ARCH).elf (the default goal)'
+	@echo '  iso       a bootable image of it: BIOS, UEFI x64, UEFI ia32; CD or stick'
+	@echo '  run       boots it in QEMU; serial line in this terminal, a window if there is a display'
+	@echo '  bochs     boots it in Bochs; STEP=symbol stops there in its debugger'
+	@echo '  debug     QEMU stopped at its first instruction, gdb attached, with words for paging'
+	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
+	@echo '  unit      the unit tests alone'
+	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
+	@echo '  bench     instruction counts of the allocators and of paging, on both targets'
+	@echo '  bench-so  heap and frame allocator as shared objects for trace replay (BITS=32|64)'
+	@echo '  screens   docs/screen-*.png, from a real boot'
+	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
+	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
+	@echo '  doctor    names what is missing, what for, and the package that has it'
+	@echo '  compile_commands.json, clean, help'
+	@echo
+	@echo '  O=dir           build there instead of build/$$(ARCH)'
+	@echo "  CMDLINE='...'   kernel command line: selftest, run=\"mmap; pmm\", quiet, bench"
+	@echo '  PHYSMAP=kmap    x86_64 with the window instead of the direct map'
+	@echo '  LLVM=1          clang and lld; CROSS_COMPILE=x86_64-elf- takes that gcc instead'
+	@echo '  V=1 WERROR=1    show commands; warnings are errors'
+	@echo '  MEM=128M CPU=max MACHINE=pc QEMU_ARGS=...   what run and debug start'
 endif

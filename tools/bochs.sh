@@ -1,0 +1,71 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# bochs.sh ISO KERNEL.elf CPU-MODEL - the kernel in Bochs, which checks more than QEMU does.
+#
+# Goes on by itself: no black window that waits for a command. STEP=symbol stops there first, at the
+# debugger's prompt, with the kernel's names loaded. MEM as for QEMU; DISPLAY_LIBRARY overrides the
+# screen that is found; BOCHS_ARGS are further words for bochs.
+set -eu
+
+iso=$1 kernel=$2 model=$3
+out=$(dirname "$iso")
+: "${NM=nm}" "${BOCHS=bochs}" "${STEP=}" "${BOCHS_ARGS=}"
+
+case ${MEM:-128M} in
+*G | *g) megs=$((${MEM%?} * 1024)) ;;
+*) megs=${MEM:-128M} && megs=${megs%[Mm]} ;;
+esac
+
+# A window if there is a display, else the terminal.
+plugin() {
+    ls -d /usr/lib/*/bochs/plugins/libbx_"$1"_gui.so /usr/lib*/bochs/plugins/libbx_"$1"*.so \
+        /usr/local/lib/bochs/plugins/libbx_"$1"*.so 2>/dev/null | grep -q .
+}
+library=${DISPLAY_LIBRARY-}
+if [ -z "$library" ]; then
+    library=term
+    [ -n "${DISPLAY-}" ] && for l in sdl2 x; do plugin $l && library=$l; done
+    [ $library != term ] || plugin term || "$(dirname "$0")/deps.sh" need bochs-term
+fi
+
+help=$("$BOCHS" --help 2>&1 || true)
+version=$(echo "$help" | sed -n 's/.*Bochs x86 Emulator \([0-9]*\)\..*/\1/p' | head -n 1)
+debugger=$(echo "$help" | grep -c -e ' -rc ' -e '-rc filename' || true)
+
+"$NM" "$kernel" | awk '{ print $1 " " $3 }' >"$out/bochs.sym"
+{
+    cat <<END
+config_interface: textconfig
+display_library: $library
+megs: $megs
+cpu: model=$model, count=1, ips=50000000, reset_on_triple_fault=0
+ata0-master: type=cdrom, path="$iso", status=inserted
+boot: cdrom
+magic_break: enabled=1
+port_e9_hack: enabled=0
+com1: enabled=1, mode=file, dev="$out/bochs-serial.txt"
+clock: sync=none, time0=local
+sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+print_timestamps: enabled=0
+log: $out/bochs.log
+panic: action=fatal
+END
+    [ "$debugger" = 0 ] || echo "debug_symbols: file=$out/bochs.sym"
+} >"$out/bochsrc"
+
+set -- -q -f "$out/bochsrc"
+if [ "$debugger" != 0 ]; then
+    { [ -z "$STEP" ] || echo "lb \"$STEP\""; echo c; } >"$out/bochs.rc"
+    set -- "$@" -rc "$out/bochs.rc"
+    [ "${version:-2}" -lt 3 ] || set -- "$@" -dbg
+elif [ -n "$STEP" ]; then
+    echo "error: this bochs has no debugger; STEP= needs one" >&2
+    exit 1
+fi
+
+# Its exit code says nothing of the kernel, so the verdict is read from the serial line.
+rm -f "$out/bochs-serial.txt"
+# shellcheck disable=SC2086
+TERM=${TERM:-dumb} "$BOCHS" "$@" $BOCHS_ARGS || true
+! grep -q 'verdict fail' "$out/bochs-serial.txt"
