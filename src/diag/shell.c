@@ -235,7 +235,7 @@ void shell_run(void)
 {
     static struct line_editor editor;
     kprintf("\nType %shelp%s for the commands.\n", colour(CYAN), colour(PLAIN));
-    line_editor_init(&editor, "\033[92mtwinpage>\033[0m ", console_write, candidate);
+    line_editor_init(&editor, "\033[92mtwinpage> \033[0m", console_write, candidate);
     for (;;) {
         line_editor_begin(&editor);
         while (!line_editor_byte(&editor, (char)input_getchar()))
