@@ -8,7 +8,6 @@
 #include "kernel.h"
 
 #include <mem/kmalloc.h>
-#include <mem/kmap.h>
 #include <platform.h>
 
 #include "arch/control.h"
@@ -29,6 +28,7 @@
 #include "kernel_space.h"
 #include "layout.h"
 #include "lib/string.h"
+#include "physmap.h"
 
 struct kernel kernel;
 
@@ -36,7 +36,6 @@ static struct boot_range ranges[8192];
 
 extern uint8_t boot_mbi[]; /* entry32.asm, entry64.asm */
 extern uint32_t boot_mbi_bytes, boot_mbi_address, boot_magic;
-extern uint8_t kmap_table[];
 
 /* From here on every word is heard and every fault is explained. */
 static void find_a_voice(struct kernel *k)
@@ -46,7 +45,7 @@ static void find_a_voice(struct kernel *k)
     cpu_load_descriptors();
     trap_init(fault_explain, pic_dispatch);
     cpu_enable_features(&k->features, &k->cpu);
-    physmap_init(KMAP_START, kmap_table, KMAP_SLOTS);
+    physmap_start();
     banner_open(k);
 }
 

@@ -17,6 +17,7 @@
 
 #include "arch/cpu.h"
 #include "layout.h"
+#include "physmap.h"
 
 extern uint8_t kernel_physical_start[], kernel_physical_end[];
 extern uint8_t kernel_text_start[], kernel_text_end[];
@@ -42,7 +43,7 @@ static pfn_t take_early(void *ctx)
 {
     struct bootmap *map = ctx;
     pfn_t frame;
-    return bootmap_take(map, 1, 0, BOOT_TABLES_BELOW, OWNER_TABLE, &frame) ? PFN_NONE : frame;
+    return bootmap_take(map, 1, 0, physmap.reach_at_boot, OWNER_TABLE, &frame) ? PFN_NONE : frame;
 }
 
 /* The early allocator takes nothing back, and building only ever adds. */
@@ -93,15 +94,13 @@ static enum mem_err map_section(struct aspace *as, const struct section *s)
 enum mem_err kernel_space_build(struct kernel *k)
 {
     struct frame_source early = {take_early, give_early, &k->map};
-    struct physmap_image image = {
-        .text_start = PA((vword_t)kernel_text_start - KERNEL_OFFSET),
-        .text_end = PA((vword_t)kernel_rodata_end - KERNEL_OFFSET),
-    };
     enum mem_err err = paging_create(&k->aspace, true, early, &k->features);
     for (unsigned i = 0; !err && i < SECTIONS; i++)
         err = map_section(&k->aspace, &sections[i]);
     if (!err)
-        err = physmap_build(&k->aspace, &k->map, &image);
+        err = physmap_build(&k->aspace, &k->map,
+                            PA((vword_t)kernel_text_start - KERNEL_OFFSET),
+                            PA((vword_t)kernel_rodata_end - KERNEL_OFFSET));
     if (!err)
         err = paging_pin(&k->aspace, VA(HEAP_START), HEAP_BYTES);
     if (!err)
@@ -169,8 +168,8 @@ const char *kernel_region_name(vaddr_t va)
         const struct mmio_region *region = mmio_find(&kernel.mmio, va);
         return region ? region->name : "device window";
     }
-    if (va.v - PHYSMAP_START < PHYSMAP_BYTES)
-        return PHYSMAP_NAME;
+    if (va.v - physmap.start < physmap.bytes)
+        return physmap.name;
     return "a hole in the address space";
 }
 

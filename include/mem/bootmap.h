@@ -88,6 +88,15 @@ struct bootmap_totals {
 };
 struct bootmap_totals bootmap_totals(const struct bootmap *map);
 
+struct boot_info;
+
+/*
+ * Fills an empty map from parsed boot information: every entry of both maps, finished, then the
+ * reservations that need no knowledge of the kernel: all below 1 MiB, modules, framebuffer.
+ */
+enum mem_err bootmap_from_multiboot2(struct bootmap *map, const void *mbi,
+                                     const struct boot_info *info);
+
 /* True if every promise at the top of bootmap.c holds; else *broken names the first that fails. */
 bool bootmap_holds(const struct bootmap *map, const char **broken);
 

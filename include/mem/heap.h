@@ -118,7 +118,9 @@ void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct he
 bool heap_check(const struct heap *heap, const char **broken);
 
 struct heap {
-    const struct heap_ops *ops;
+    struct heap_ops ops;
+    uint8_t *start, *top, *limit; /* [start, top) is mapped, [top, limit) may be */
+    struct heap_stats stats;
 };
 
 #endif

@@ -13,6 +13,12 @@
 #include <mem/types.h>
 
 /*
+ * At the first C line. kmap.c: the window's address, its page table (mapped, and part of whatever
+ * tables are loaded) and how many entries it has. hhdm.c: the address that shows physical 0.
+ */
+void physmap_init(vaddr_t window, void *table, size_t entries);
+
+/*
  * A writable pointer to the 4096 bytes of `frame`, valid until kunmap. Running out of slots is a
  * bug of ours (nesting is bounded and small): panic, naming the callers that hold the slots.
  * Cost: one addition (hhdm); find a slot, write an entry, one invlpg (kmap).

@@ -31,6 +31,12 @@ enum map_flags {
     MAP_FLAGS_ALL = (1u << 7) - 1,
 };
 
+/*
+ * The PAT that the encoding expects (SDM 3A 12.12): the power-up entries WB WT UC- UC, then WC in
+ * entry 4, which a leaf selects by its PAT bit alone.
+ */
+#define PAGING_PAT_VALUE 0x0007040100070406ull
+
 /* What this CPU and this build can do; found by CPUID once, then a field, so tests can move it. */
 struct paging_features {
     bool pse, pge, pat, nx, smep, smap, umip, gib_pages, pcid, wp;
@@ -50,6 +56,7 @@ struct aspace {
     struct frame_source source;
     const struct paging_features *features;
     size_t tables;    /* frames held as page tables, the root among them */
+    pfn_t adopted;    /* a table that is not ours (paging_adopt), PFN_NONE: none  */
     bool kernel;      /* the kernel's own: top-level entries are pinned  */
     uint64_t flushes; /* single-page and whole flushes asked of the platform, for tests and stats */
 };
@@ -66,6 +73,13 @@ enum mem_err paging_create(struct aspace *as, bool kernel, struct frame_source s
  * below where nothing is mapped, so that every address space can share them by copying once.
  */
 enum mem_err paging_pin(struct aspace *as, vaddr_t va, size_t bytes);
+
+/*
+ * Makes the table in `frame` serve the addresses from `va` on that one level-1 table covers, for
+ * ever: how the kmap window, whose table is part of the kernel image, joins an address space. The
+ * frame stays its owner's. MEM_MISALIGNED, MEM_MAPPED, MEM_NO_FRAME.
+ */
+enum mem_err paging_adopt(struct aspace *as, vaddr_t va, pfn_t frame);
 
 /*
  * Maps one 4 KiB page. Errors: MEM_NOT_CANONICAL, MEM_MISALIGNED, MEM_OUT_OF_RANGE (physical

@@ -89,9 +89,20 @@ bool pmm_stretch(const struct pmm *pmm, pfn_t frame, uint64_t *frames);
 /* True if P1.. of pmm.c hold; reads only. Else *broken names the first that fails. */
 bool pmm_holds(const struct pmm *pmm, const char **broken);
 
-/* struct pmm: the owner of the file fills this in; nobody else looks inside. */
+enum { PMM_LEVELS = 8 };
+
+/* Private to pmm*.c; here so that it can be embedded. */
 struct pmm {
-    uint64_t placeholder;
+    const struct bootmap *map;   /* which frames exist, and whose they were at boot     */
+    vword_t *base;               /* of each range of the map: its first dense index     */
+    vword_t *level[PMM_LEVELS];  /* [0] one bit a frame; above: one bit a word below    */
+    vword_t words[PMM_LEVELS];
+    unsigned levels;
+    vword_t bits;                /* dense indices in use                                */
+    uint64_t total, free;
+    uint64_t owners[OWNER_COUNT];
+    uint64_t refused[4];
+    size_t metadata_bytes;
 };
 
 #endif

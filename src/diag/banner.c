@@ -2,12 +2,12 @@
 /* banner.c - boot chatter. Nothing is decided here. */
 #include "diag/banner.h"
 
-#include <mem/kmap.h>
 #include <mem/pmm.h>
 
 #include "diag/console.h"
 #include "diag/units.h"
 #include "layout.h"
+#include "physmap.h"
 
 static void stage(const char *name)
 {
@@ -21,7 +21,7 @@ static void feature(bool there, const char *name)
 
 void banner_open(const struct kernel *k)
 {
-    kprintf("\n%sTwinpage%s %s, %s\n", colour(BOLD), colour(PLAIN), ARCH_NAME, PHYSMAP_NAME);
+    kprintf("\n%sTwinpage%s %s, %s\n", colour(BOLD), colour(PLAIN), ARCH_NAME, physmap.name);
     stage("cpu");
     if (!k->cpu.present)
         kprintf("a 486 without CPUID\n");

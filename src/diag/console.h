@@ -35,6 +35,12 @@ void console_write(const char *text, size_t bytes);
 /* The log ring (BOOT text survives first): calls emit for each stored piece, oldest first. */
 void console_log_each(void (*emit)(void *ctx, const char *text, size_t bytes), void *ctx);
 
+/* The same, but not remembered: for text that comes from the log itself. */
+void console_write_unlogged(const char *text, size_t bytes);
+
+/* While paused nothing is remembered: for output made while the log is being read. */
+void console_log_pause(bool pause);
+
 /* Ordinary boot chatter is dropped from the sinks (still logged) while quiet. */
 void console_quiet(bool quiet);
 

@@ -8,6 +8,8 @@
 #ifndef DIAG_SELFTEST_H
 #define DIAG_SELFTEST_H
 
+#include <stdint.h>
+
 #include "diag/shell.h"
 
 struct selftest {

@@ -13,6 +13,7 @@
 #include "kernel.h"
 #include "kernel_space.h"
 #include "layout.h"
+#include "physmap.h"
 
 #include <mem/kmap.h>
 #include <platform.h>
@@ -130,7 +131,7 @@ static bool text_has_no_writable_alias(void)
 {
     paddr_t pa;
     EXPECT(translate(&kernel.aspace, ptr_vaddr(kernel_text_start), &pa) == MEM_OK);
-    EXPECT(PHYSMAP_LENDS || refused(PROBE_WRITE, VA((vword_t)(PHYSMAP_START + pa.v))));
+    EXPECT(!physmap.shows_all || refused(PROBE_WRITE, VA(physmap.start + (vword_t)pa.v)));
     return true;
 }
 

@@ -21,7 +21,7 @@ enum { BACKTRACE_MAX = 32 };
 void verdict_pass(void)
 {
     console_quiet(false);
-    kprintf("%stwinpage: verdict pass%s\n", colour(GREEN), colour(PLAIN));
+    kprintf("twinpage: verdict pass\n"); /* no colours: scripts match the line */
     debug_exit(true);
 }
 
@@ -30,7 +30,7 @@ static void vverdict_fail(const char *why, va_list args)
     static char text[256];
     vfmt(text, sizeof text, why, args);
     console_quiet(false);
-    kprintf("%stwinpage: verdict fail: %s%s\n", colour(RED), text, colour(PLAIN));
+    kprintf("twinpage: verdict fail: %s\n", text);
 }
 
 void verdict_fail(const char *why, ...)

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bootmap.c - any firmware map made canonical by one sweep.
+ *
+ * While entries are added the array holds events: "from here on one more (or one less) of this
+ * kind". bootmap_finish sorts them and sweeps once, keeping a count for each kind; where the most
+ * restrictive kind present changes, a range ends and another begins. A range comes out only after
+ * the events that made it went in, so the result overwrites the events in place. Then ranges are
+ * rounded to pages, again in place.
+ *
+ *   B1  ranges are sorted, disjoint and whole pages.
+ *   B2  neighbours that touch differ in kind or owner.
+ *   B3  only usable ranges have an owner.
+ *   B4  count <= capacity.
+ */
+#include <mem/bootmap.h>
+
+enum { MIB = 1 << 20 };
+
+const char *range_kind_name(enum range_kind kind)
+{
+    static const char *const names[RANGE_KIND_COUNT] = {"usable",   "acpi",    "pmem", "nvs",
+                                                        "reserved", "unknown", "bad"};
+    return (unsigned)kind < RANGE_KIND_COUNT ? names[kind] : "unknown";
+}
+
+enum range_kind range_kind_of_e820(uint32_t type)
+{
+    switch (type) { /* ACPI 6.4 table 15.4; 12 and 20 as GRUB and Linux use them */
+    case 1: return RANGE_USABLE;
+    case 2: return RANGE_RESERVED;
+    case 3: return RANGE_ACPI;
+    case 4: return RANGE_NVS;
+    case 5: return RANGE_BAD;
+    case 7:
+    case 12: return RANGE_PMEM;
+    case 20: return RANGE_RESERVED;
+    default: return RANGE_UNKNOWN;
+    }
+}
+
+enum range_kind range_kind_of_efi(uint32_t type)
+{
+    switch (type) { /* UEFI 2.10 table 7.6; boot services are over */
+    case 1:
+    case 2:
+    case 3:
+    case 4:
+    case 7: return RANGE_USABLE;
+    case 0:
+    case 5:
+    case 6:
+    case 11:
+    case 12:
+    case 13: return RANGE_RESERVED;
+    case 8: return RANGE_BAD;
+    case 9: return RANGE_ACPI;
+    case 10: return RANGE_NVS;
+    case 14: return RANGE_PMEM;
+    default: return RANGE_UNKNOWN;
+    }
+}
+
+enum mem_err bootmap_init(struct bootmap *map, struct boot_range *array, size_t capacity,
+                          uint64_t limit)
+{
+    if (!array || !capacity)
+        return MEM_BAD_ARG;
+    *map = (struct bootmap){.ranges = array, .capacity = capacity, .limit = limit};
+    return MEM_OK;
+}
+
+/* An event: at `start`, one more (`last` 1) or one less (`last` 0) of `kind`. */
+static void add_event(struct bootmap *map, uint64_t at, bool begins, enum range_kind kind)
+{
+    map->ranges[map->count++] = (struct boot_range){at, begins, kind, OWNER_NONE};
+}
+
+enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length,
+                         enum range_kind kind)
+{
+    if (map->finished)
+        return MEM_ALREADY_INIT;
+    if ((unsigned)kind >= RANGE_KIND_COUNT)
+        return MEM_BAD_ARG;
+    if (!length) {
+        map->dropped++;
+        return MEM_OK;
+    }
+    if (map->capacity - map->count < 2)
+        return MEM_FULL;
+
+    bool wraps = length - 1 > UINT64_MAX - start;
+    uint64_t last = wraps ? UINT64_MAX : start + (length - 1);
+    map->clamped += wraps;
+    add_event(map, start, true, kind);
+    if (last != UINT64_MAX)
+        add_event(map, last + 1, false, kind);
+    return MEM_OK;
+}
+
+/* ---- sorting: heapsort, in place, no recursion ---------------------------------------------- */
+
+static void swap(struct boot_range *a, struct boot_range *b)
+{
+    struct boot_range t = *a;
+    *a = *b;
+    *b = t;
+}
+
+static void sift_down(struct boot_range *heap, size_t root, size_t count)
+{
+    while (2 * root + 1 < count) {
+        size_t child = 2 * root + 1;
+        if (child + 1 < count && heap[child].start < heap[child + 1].start)
+            child++;
+        if (heap[root].start >= heap[child].start)
+            return;
+        swap(&heap[root], &heap[child]);
+        root = child;
+    }
+}
+
+static void sort_by_start(struct boot_range *r, size_t count)
+{
+    for (size_t i = count / 2; i-- > 0;)
+        sift_down(r, i, count);
+    for (size_t left = count; left > 1; left--) {
+        swap(&r[0], &r[left - 1]);
+        sift_down(r, 0, left - 1);
+    }
+}
+
+/* ---- the sweep ------------------------------------------------------------------------------ */
+
+/* The most restrictive kind with a count, or RANGE_KIND_COUNT where there is none. */
+static enum range_kind strongest(const size_t *active)
+{
+    for (enum range_kind k = RANGE_KIND_COUNT; k-- > 0;) {
+        if (active[k])
+            return k;
+    }
+    return RANGE_KIND_COUNT;
+}
+
+/* Events -> ranges to the byte, disjoint, neighbours of one kind joined. */
+static size_t sweep(struct boot_range *r, size_t events)
+{
+    size_t active[RANGE_KIND_COUNT] = {0}, out = 0;
+    enum range_kind now = RANGE_KIND_COUNT;
+    uint64_t since = 0;
+    for (size_t i = 0; i < events;) {
+        uint64_t at = r[i].start;
+        for (; i < events && r[i].start == at; i++) {
+            if (r[i].last)
+                active[r[i].kind]++;
+            else
+                active[r[i].kind]--;
+        }
+        enum range_kind next = strongest(active);
+        if (next == now)
+            continue;
+        if (now != RANGE_KIND_COUNT)
+            r[out++] = (struct boot_range){since, at - 1, now, OWNER_NONE};
+        now = next;
+        since = at;
+    }
+    if (now != RANGE_KIND_COUNT) /* an entry reaches 2^64, and has no end event */
+        r[out++] = (struct boot_range){since, UINT64_MAX, now, OWNER_NONE};
+    return out;
+}
+
+/* ---- rounding ------------------------------------------------------------------------------- */
+
+#define PAGE_MASK ((uint64_t)PAGE_SIZE - 1)
+
+/* Usable inward, everything else outward; false when nothing is left. */
+static bool round_range(struct boot_range *r)
+{
+    if (r->kind != RANGE_USABLE) {
+        r->start &= ~PAGE_MASK;
+        r->last |= PAGE_MASK;
+        return true;
+    }
+    if (r->start > UINT64_MAX - PAGE_MASK)
+        return false;
+    uint64_t start = (r->start + PAGE_MASK) & ~PAGE_MASK;
+    uint64_t end = (r->last + 1) & ~PAGE_MASK; /* 0: 2^64 */
+    if (end && end <= start)
+        return false;
+    r->start = start;
+    r->last = end - 1;
+    return true;
+}
+
+/*
+ * Two ranges may both have a byte of one page. The more restrictive one gets the page; the other
+ * gives up that page, and with it perhaps all it had. False: `r` had nothing else.
+ */
+static bool settle(struct boot_range *out, size_t *count, struct boot_range *r)
+{
+    while (*count && out[*count - 1].last >= r->start) {
+        struct boot_range *before = &out[*count - 1];
+        if (before->kind >= r->kind) {
+            if (before->last >= r->last)
+                return false;
+            r->start = before->last + 1;
+            return true;
+        }
+        if (before->start < r->start) {
+            before->last = r->start - 1;
+            return true;
+        }
+        --*count;
+    }
+    return true;
+}
+
+static bool joins(const struct boot_range *a, const struct boot_range *b)
+{
+    return a->last != UINT64_MAX && a->last + 1 == b->start && a->kind == b->kind &&
+           a->owner == b->owner;
+}
+
+static size_t round_all(struct boot_range *r, size_t count)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct boot_range now = r[i];
+        if (!round_range(&now) || !settle(r, &out, &now))
+            continue;
+        if (out && joins(&r[out - 1], &now))
+            r[out - 1].last = now.last;
+        else
+            r[out++] = now;
+    }
+    return out;
+}
+
+enum mem_err bootmap_finish(struct bootmap *map)
+{
+    if (map->finished)
+        return MEM_ALREADY_INIT;
+    sort_by_start(map->ranges, map->count);
+    map->count = sweep(map->ranges, map->count);
+    map->count = round_all(map->ranges, map->count);
+    map->finished = true;
+    return MEM_OK;
+}
+
+/* ---- owners --------------------------------------------------------------------------------- */
+
+static void insert_at(struct bootmap *map, size_t index, struct boot_range r)
+{
+    for (size_t i = map->count; i > index; i--)
+        map->ranges[i] = map->ranges[i - 1];
+    map->ranges[index] = r;
+    map->count++;
+}
+
+static void remove_at(struct bootmap *map, size_t index)
+{
+    map->count--;
+    for (size_t i = index; i < map->count; i++)
+        map->ranges[i] = map->ranges[i + 1];
+}
+
+static void join_with_next(struct bootmap *map, size_t index)
+{
+    if (index + 1 >= map->count || !joins(&map->ranges[index], &map->ranges[index + 1]))
+        return;
+    map->ranges[index].last = map->ranges[index + 1].last;
+    remove_at(map, index + 1);
+}
+
+/* Gives [start, last], all inside ranges[index], to owner; needs room for two more ranges. */
+static void assign(struct bootmap *map, size_t index, uint64_t start, uint64_t last,
+                   enum frame_owner owner)
+{
+    struct boot_range old = map->ranges[index];
+    map->ranges[index] = (struct boot_range){start, last, old.kind, owner};
+    if (last < old.last)
+        insert_at(map, index + 1, (struct boot_range){last + 1, old.last, old.kind, old.owner});
+    if (start > old.start) {
+        insert_at(map, index, (struct boot_range){old.start, start - 1, old.kind, old.owner});
+        index++;
+    }
+    join_with_next(map, index);
+    if (index)
+        join_with_next(map, index - 1);
+}
+
+static bool is_free(const struct boot_range *r)
+{
+    return r->kind == RANGE_USABLE && r->owner == OWNER_NONE;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t greatest(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The first free range that meets [start, last], or count. */
+static size_t find_free(const struct bootmap *map, uint64_t start, uint64_t last)
+{
+    size_t i = 0;
+    while (i < map->count && (!is_free(&map->ranges[i]) || map->ranges[i].last < start))
+        i++;
+    return i < map->count && map->ranges[i].start <= last ? i : map->count;
+}
+
+enum mem_err bootmap_reserve(struct bootmap *map, uint64_t start, uint64_t length,
+                             enum frame_owner owner)
+{
+    if (!map->finished)
+        return MEM_NOT_INIT;
+    if (map->closed)
+        return MEM_CLOSED;
+    if (owner == OWNER_NONE || owner >= OWNER_COUNT)
+        return MEM_BAD_ARG;
+    if (!length)
+        return MEM_OK;
+    uint64_t last = length - 1 > UINT64_MAX - start ? UINT64_MAX : start + (length - 1);
+    start &= ~PAGE_MASK;
+    last |= PAGE_MASK;
+    if (map->capacity - map->count < 2) /* only the first and the last piece can split a range */
+        return MEM_FULL;
+
+    for (size_t i; (i = find_free(map, start, last)) < map->count;) {
+        const struct boot_range *r = &map->ranges[i];
+        assign(map, i, greatest(start, r->start), least(last, r->last), owner);
+    }
+    return MEM_OK;
+}
+
+/* The lowest fitting address in [from, last], all ends inclusive; false: none. */
+static bool fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift, uint64_t *at)
+{
+    uint64_t unit = 1ull << shift;
+    if (from > UINT64_MAX - (unit - 1))
+        return false;
+    *at = (from + (unit - 1)) & ~(unit - 1);
+    return *at <= last && last - *at >= bytes - 1;
+}
+
+enum mem_err bootmap_take(struct bootmap *map, size_t frames, unsigned align_log2, uint64_t below,
+                          enum frame_owner owner, pfn_t *first)
+{
+    if (!map->finished)
+        return MEM_NOT_INIT;
+    if (map->closed)
+        return MEM_CLOSED;
+    if (!frames || align_log2 > 51 || owner == OWNER_NONE || owner >= OWNER_COUNT)
+        return MEM_BAD_ARG;
+    if (map->capacity - map->count < 2)
+        return MEM_FULL;
+
+    uint64_t top = below ? below - 1 : UINT64_MAX;
+    if (map->limit)
+        top = least(top, map->limit - 1);
+    uint64_t bytes = (uint64_t)frames << PAGE_SHIFT, at;
+    if (bytes >> PAGE_SHIFT != frames)
+        return MEM_NO_FRAME;
+    for (size_t i = 0; i < map->count; i++) {
+        const struct boot_range *r = &map->ranges[i];
+        if (!is_free(r) || !fit(greatest(r->start, MIB), least(r->last, top), bytes,
+                                PAGE_SHIFT + align_log2, &at))
+            continue;
+        assign(map, i, at, at + (bytes - 1), owner);
+        *first = paddr_pfn(PA(at));
+        return MEM_OK;
+    }
+    return MEM_NO_FRAME;
+}
+
+void bootmap_close(struct bootmap *map)
+{
+    map->closed = true;
+}
+
+/* ---- sums ----------------------------------------------------------------------------------- */
+
+struct bootmap_totals bootmap_totals(const struct bootmap *map)
+{
+    struct bootmap_totals t = {0};
+    uint64_t limit = map->limit ? map->limit >> PAGE_SHIFT : UINT64_MAX;
+    for (size_t i = 0; i < map->count; i++) {
+        const struct boot_range *r = &map->ranges[i];
+        if (r->kind != RANGE_USABLE)
+            continue;
+        uint64_t start = r->start >> PAGE_SHIFT, end = (r->last >> PAGE_SHIFT) + 1;
+        uint64_t cut = greatest(start, least(end, limit));
+        t.usable_frames += cut - start;
+        t.owned_frames[r->owner] += cut - start;
+        t.above_limit_frames += end - cut;
+        if (cut > start)
+            t.highest_frame = cut;
+    }
+    return t;
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * multiboot2.c - one bounded pass over the tags.
+ *
+ *   M1  no byte outside [blob, blob + bytes) is read.
+ *   M2  every offset kept in boot_info is inside the blob, and so is all that it counts.
+ *   M3  each turn of the loop advances by at least 8 bytes.
+ *
+ * All bounds are of the form "n <= room left", which cannot wrap.
+ */
+#include <multiboot2.h>
+
+#include "lib/string.h"
+
+enum {
+    HEADER = 8, /* total_size, reserved; and type, size of a tag */
+    TAG_END = 0,
+    TAG_CMDLINE = 1,
+    TAG_LOADER = 2,
+    TAG_MODULE = 3,
+    TAG_MMAP = 6,
+    TAG_FRAMEBUFFER = 8,
+    TAG_RSDP_OLD = 14,
+    TAG_RSDP_NEW = 15,
+    TAG_EFI_MAP = 17,
+    TAG_BOOT_SERVICES = 18,
+    MMAP_ENTRY_MIN = 24,
+    EFI_DESCRIPTOR_MIN = 40,
+};
+
+struct tag {
+    const uint8_t *bytes; /* of the whole tag */
+    uint32_t offset, type, size;
+};
+
+static uint32_t u32(const uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static uint64_t u64(const uint8_t *p)
+{
+    return u32(p) | (uint64_t)u32(p + 4) << 32;
+}
+
+/* ---- one function for each tag -------------------------------------------------------------- */
+
+/* The text of a tag from `skip` on; false when no NUL ends it inside the tag. */
+static bool terminated(const struct tag *tag, uint32_t skip)
+{
+    for (uint32_t i = skip; i < tag->size; i++) {
+        if (!tag->bytes[i])
+            return true;
+    }
+    return false;
+}
+
+static enum multiboot2_err read_string(const struct tag *tag, char *to, size_t bytes, bool *cut)
+{
+    if (!terminated(tag, HEADER))
+        return MB2_BAD_STRING;
+    const char *text = (const char *)tag->bytes + HEADER;
+    size_t length = strlen(text);
+    if (cut)
+        *cut = length > bytes - 1;
+    if (length > bytes - 1)
+        length = bytes - 1;
+    memcpy(to, text, length);
+    to[length] = 0;
+    return MB2_OK;
+}
+
+static enum multiboot2_err read_module(const struct tag *tag, struct boot_info *out)
+{
+    if (tag->size < 17) /* two addresses and an empty name */
+        return MB2_TAG_TOO_SMALL;
+    if (u32(tag->bytes + 12) < u32(tag->bytes + 8) || !terminated(tag, 16))
+        return MB2_BAD_MODULE;
+    out->module_count++;
+    return MB2_OK;
+}
+
+/* Tags 6 and 17: entry size, version, entries to the end of the tag. */
+static bool read_table(const struct tag *tag, uint32_t least, struct boot_table *table)
+{
+    uint32_t stride = u32(tag->bytes + 8), room = tag->size - 16;
+    if (stride < least || stride % 8 || room % stride)
+        return false;
+    *table = (struct boot_table){tag->offset + 16, stride, room / stride};
+    return true;
+}
+
+static enum multiboot2_err read_mmap(const struct tag *tag, struct boot_info *out)
+{
+    if (tag->size < 16)
+        return MB2_TAG_TOO_SMALL;
+    if (out->mmap.offset)
+        return MB2_DUPLICATE_MMAP;
+    return read_table(tag, MMAP_ENTRY_MIN, &out->mmap) ? MB2_OK : MB2_BAD_ENTRY_SIZE;
+}
+
+static enum multiboot2_err read_efi_map(const struct tag *tag, struct boot_info *out)
+{
+    if (tag->size < 16)
+        return MB2_TAG_TOO_SMALL;
+    if (out->efi_map.offset)
+        return MB2_DUPLICATE_EFI_MAP;
+    return read_table(tag, EFI_DESCRIPTOR_MIN, &out->efi_map) ? MB2_OK : MB2_BAD_DESCR_SIZE;
+}
+
+static void read_channels(const uint8_t *p, struct boot_framebuffer *fb)
+{
+    fb->red_shift = p[0];
+    fb->red_bits = p[1];
+    fb->green_shift = p[2];
+    fb->green_bits = p[3];
+    fb->blue_shift = p[4];
+    fb->blue_bits = p[5];
+}
+
+static enum multiboot2_err read_framebuffer(const struct tag *tag, struct boot_info *out)
+{
+    if (tag->size < 32)
+        return MB2_TAG_TOO_SMALL;
+    const uint8_t *p = tag->bytes;
+    struct boot_framebuffer fb = {
+        .address = u64(p + 8),
+        .pitch = u32(p + 16),
+        .width = u32(p + 20),
+        .height = u32(p + 24),
+        .bits_per_pixel = p[28],
+        .kind = p[29] == 0 ? FB_INDEXED : p[29] == 1 ? FB_RGB : FB_TEXT,
+    };
+    if (p[29] > 2 || !fb.pitch || !fb.width || !fb.height || fb.address > UINT64_MAX - UINT32_MAX)
+        return MB2_BAD_FRAMEBUFFER;
+    if ((uint64_t)fb.pitch * fb.height > UINT32_MAX)
+        return MB2_BAD_FRAMEBUFFER;
+    if (fb.kind == FB_RGB) {
+        if (tag->size < 38)
+            return MB2_TAG_TOO_SMALL;
+        read_channels(p + 32, &fb);
+        uint64_t line = (uint64_t)fb.width * ((fb.bits_per_pixel + 7u) / 8);
+        if (line > fb.pitch || fb.red_shift > 31 || fb.green_shift > 31 || fb.blue_shift > 31)
+            return MB2_BAD_FRAMEBUFFER;
+    }
+    if (out->framebuffer.kind == FB_NONE)
+        out->framebuffer = fb;
+    return MB2_OK;
+}
+
+static enum multiboot2_err read_tag(const struct tag *tag, struct boot_info *out)
+{
+    switch (tag->type) {
+    case TAG_CMDLINE: return read_string(tag, out->cmdline, sizeof out->cmdline, &out->cmdline_cut);
+    case TAG_LOADER: return read_string(tag, out->loader, sizeof out->loader, NULL);
+    case TAG_MODULE: return read_module(tag, out);
+    case TAG_MMAP: return read_mmap(tag, out);
+    case TAG_EFI_MAP: return read_efi_map(tag, out);
+    case TAG_FRAMEBUFFER: return read_framebuffer(tag, out);
+    case TAG_BOOT_SERVICES: out->efi_boot_services = true; return MB2_OK;
+    case TAG_RSDP_NEW: out->rsdp_offset = tag->offset + HEADER; return MB2_OK;
+    case TAG_RSDP_OLD:
+        if (!out->rsdp_offset)
+            out->rsdp_offset = tag->offset + HEADER;
+        return MB2_OK;
+    default: return MB2_OK; /* tags that we have no use for */
+    }
+}
+
+/* ---- the pass ------------------------------------------------------------------------------- */
+
+static uint32_t padded(uint32_t size)
+{
+    return (size + 7) & ~(uint32_t)7;
+}
+
+static enum multiboot2_err check_frame(uint32_t magic, const uint8_t *blob, size_t bytes,
+                                       size_t *where)
+{
+    *where = 0;
+    if (magic != MULTIBOOT2_MAGIC)
+        return MB2_BAD_MAGIC;
+    if ((uintptr_t)blob % 8)
+        return MB2_MISALIGNED;
+    if (bytes < HEADER)
+        return MB2_TOO_SHORT;
+    uint32_t total = u32(blob);
+    if (total < 2 * HEADER)
+        return MB2_TOO_SHORT;
+    if (total > bytes || total > BOOT_MBI_MAX)
+        return MB2_TOO_LONG;
+    return total % 8 ? MB2_BAD_TOTAL_SIZE : MB2_OK;
+}
+
+/* The tag at `at`, wholly inside the blob, or why not. */
+static enum multiboot2_err open_tag(const uint8_t *blob, uint32_t total, uint32_t at,
+                                    struct tag *tag)
+{
+    if (total - at < HEADER)
+        return MB2_NO_END_TAG;
+    *tag = (struct tag){blob + at, at, u32(blob + at), u32(blob + at + 4)};
+    if (tag->type == TAG_END)
+        return tag->size == HEADER ? MB2_OK : MB2_BAD_END_TAG;
+    if (tag->size < HEADER)
+        return MB2_TAG_TOO_SMALL;
+    return tag->size > total - at ? MB2_TAG_PAST_END : MB2_OK;
+}
+
+static enum multiboot2_err read_tags(const uint8_t *blob, uint32_t total, struct boot_info *out,
+                                     size_t *where)
+{
+    for (uint32_t at = HEADER;;) {
+        struct tag tag;
+        *where = at;
+        enum multiboot2_err err = open_tag(blob, total, at, &tag);
+        if (err)
+            return err;
+        if (tag.type == TAG_END)
+            return MB2_OK;
+        err = read_tag(&tag, out);
+        if (err)
+            return err;
+        if (padded(tag.size) > total - at) /* the last tag's padding is missing */
+            return MB2_TAG_PAST_END;
+        at += padded(tag.size);
+    }
+}
+
+enum multiboot2_err multiboot2_parse(uint32_t magic, const void *blob, size_t bytes,
+                                     struct boot_info *out, size_t *where)
+{
+    size_t ignored;
+    where = where ? where : &ignored;
+    *out = (struct boot_info){0};
+    enum multiboot2_err err = check_frame(magic, blob, bytes, where);
+    if (!err) {
+        out->total_size = u32(blob);
+        err = read_tags(blob, out->total_size, out, where);
+    }
+    if (!err && !out->mmap.offset && !out->efi_map.offset)
+        err = MB2_NO_MEMORY_MAP;
+    if (err)
+        *out = (struct boot_info){0};
+    return err;
+}
+
+/* ---- entries by index ----------------------------------------------------------------------- */
+
+struct boot_range_raw multiboot2_mmap_entry(const void *blob, const struct boot_info *info,
+                                            uint32_t index)
+{
+    const uint8_t *p =
+        (const uint8_t *)blob + info->mmap.offset + (size_t)index * info->mmap.stride;
+    return (struct boot_range_raw){u64(p), u64(p + 8), u32(p + 16), false};
+}
+
+/* UEFI 2.10 7.2.3: type, pad, physical start, virtual start, pages of 4 KiB, attributes. */
+struct boot_range_raw multiboot2_efi_entry(const void *blob, const struct boot_info *info,
+                                           uint32_t index)
+{
+    const uint8_t *p =
+        (const uint8_t *)blob + info->efi_map.offset + (size_t)index * info->efi_map.stride;
+    uint64_t pages = u64(p + 24);
+    uint64_t length = pages > UINT64_MAX >> 12 ? UINT64_MAX : pages << 12;
+    return (struct boot_range_raw){u64(p + 8), length, u32(p), true};
+}
+
+bool multiboot2_module(const void *blob, const struct boot_info *info, uint32_t index,
+                       struct boot_module *out)
+{
+    struct tag tag;
+    for (uint32_t at = HEADER; !open_tag(blob, info->total_size, at, &tag) && tag.type;
+         at += padded(tag.size)) {
+        if (tag.type != TAG_MODULE || index--)
+            continue;
+        *out = (struct boot_module){u32(tag.bytes + 8), u32(tag.bytes + 12), at + 16};
+        return true;
+    }
+    return false;
+}
+
+/* ---- names ---------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name, *text;
+} errors[MB2_ERR_COUNT] = {
+    [MB2_OK] = {"MB2_OK", "nothing is wrong"},
+    [MB2_BAD_MAGIC] = {"MB2_BAD_MAGIC", "the loader did not say Multiboot2 in EAX"},
+    [MB2_MISALIGNED] = {"MB2_MISALIGNED", "the information does not start at a multiple of 8"},
+    [MB2_TOO_SHORT] = {"MB2_TOO_SHORT", "total_size has no room for the header and the end tag"},
+    [MB2_TOO_LONG] = {"MB2_TOO_LONG", "total_size is more than is there, or more than 128 KiB"},
+    [MB2_BAD_TOTAL_SIZE] = {"MB2_BAD_TOTAL_SIZE", "total_size is not a multiple of 8"},
+    [MB2_TAG_TOO_SMALL] = {"MB2_TAG_TOO_SMALL", "a tag is too small for its own fields"},
+    [MB2_TAG_PAST_END] = {"MB2_TAG_PAST_END", "a tag reaches past the end of the information"},
+    [MB2_NO_END_TAG] = {"MB2_NO_END_TAG", "the information ends without an end tag"},
+    [MB2_BAD_END_TAG] = {"MB2_BAD_END_TAG", "the end tag does not have size 8"},
+    [MB2_DUPLICATE_MMAP] = {"MB2_DUPLICATE_MMAP", "there are two memory map tags"},
+    [MB2_DUPLICATE_EFI_MAP] = {"MB2_DUPLICATE_EFI_MAP", "there are two EFI memory map tags"},
+    [MB2_BAD_ENTRY_SIZE] = {"MB2_BAD_ENTRY_SIZE", "the memory map's entry size is impossible"},
+    [MB2_BAD_DESCR_SIZE] = {"MB2_BAD_DESCR_SIZE", "the EFI map's descriptor size is impossible"},
+    [MB2_BAD_MODULE] = {"MB2_BAD_MODULE", "a module ends before it starts, or has no name's end"},
+    [MB2_BAD_STRING] = {"MB2_BAD_STRING", "a string has no terminating zero inside its tag"},
+    [MB2_BAD_FRAMEBUFFER] = {"MB2_BAD_FRAMEBUFFER", "the framebuffer's numbers contradict each other"},
+    [MB2_NO_MEMORY_MAP] = {"MB2_NO_MEMORY_MAP", "there is no memory map"},
+};
+
+const char *multiboot2_err_name(enum multiboot2_err err)
+{
+    return (unsigned)err < MB2_ERR_COUNT ? errors[err].name : "MB2_ERR_UNKNOWN";
+}
+
+const char *multiboot2_err_text(enum multiboot2_err err)
+{
+    return (unsigned)err < MB2_ERR_COUNT ? errors[err].text : "unknown error";
+}
