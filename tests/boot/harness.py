@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("TWINPAGE_BUILD", ROOT / "build"))
 ARCHES = ("i386", "x86_64")
 FIRMWARES = ("bios", "ovmf64", "ovmf32")
-PROMPT = re.compile(r"twinpage>(?:\x1b\[0m)? ")
+PROMPT = re.compile(r"[\r\n](?:\x1b\[[0-9;]*m)*twinpage>(?:\x1b\[[0-9;]*m)* ")  # begins a line
 
 SLOWER = float(os.environ.get("TWINPAGE_SLOWER", "1"))  # multiplies every timeout
 EXIT_PASS, EXIT_FAIL = 33, 35  # (0x10 << 1) | 1 and (0x11 << 1) | 1
