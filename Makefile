@@ -309,7 +309,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap
+test matrix: images $(UNIT_BINARIES) $(if $(wildcard tools/bootmap/*.c),$(HOST)/bootmap)
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
 	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)
