@@ -26,7 +26,20 @@ library=${DISPLAY_LIBRARY-}
 if [ -z "$library" ]; then
     library=term
     [ -n "${DISPLAY-}" ] && for l in sdl2 x; do plugin $l && library=$l; done
-    [ $library != term ] || plugin term || "$(dirname "$0")/deps.sh" need bochs-term
+    [ $library != term ] || plugin term || {
+        echo "error: bochs has no screen plugin for the terminal (package bochs-term); see make doctor" >&2
+        exit 1
+    }
+fi
+
+# With somebody at the terminal, and no debugger asked for, the serial line is here, as with QEMU;
+# else it goes to a file. Bochs takes every key for the guest, so one is set aside to leave with.
+here=
+if [ -t 0 ] && [ -t 1 ] && [ -z "$STEP" ]; then
+    here=$(tty)
+    com1="mode=term, dev=$here"
+else
+    com1="mode=file, dev=\"$out/bochs-serial.txt\""
 fi
 
 help=$("$BOCHS" --help 2>&1 || true)
@@ -44,7 +57,7 @@ ata0-master: type=cdrom, path="$iso", status=inserted
 boot: cdrom
 magic_break: enabled=1
 port_e9_hack: enabled=0
-com1: enabled=1, mode=file, dev="$out/bochs-serial.txt"
+com1: enabled=1, $com1
 clock: sync=none, time0=local
 sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 print_timestamps: enabled=0
@@ -64,8 +77,15 @@ elif [ -n "$STEP" ]; then
     exit 1
 fi
 
-# Its exit code says nothing of the kernel, so the verdict is read from the serial line.
 rm -f "$out/bochs-serial.txt"
+if [ -n "$here" ]; then
+    echo "Ctrl-] leaves Bochs"
+    saved=$(stty -g)
+    trap : QUIT
+    { sleep 1 && stty isig intr undef susp undef quit '^]' <"$here"; } 2>/dev/null &
+fi
+# Its exit code says nothing of the kernel, so the verdict is read from the serial line.
 # shellcheck disable=SC2086
 TERM=${TERM:-dumb} "$BOCHS" "$@" $BOCHS_ARGS || true
-! grep -q 'verdict fail' "$out/bochs-serial.txt"
+[ -z "$here" ] || stty "$saved"
+! grep -qs 'verdict fail' "$out/bochs-serial.txt"
