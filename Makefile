@@ -64,27 +64,35 @@ doctor:
 	@tools/deps.sh doctor
 
 # ---- what the kernel is made of ---------------------------------------------------------------
-ASM := boot/header.asm $(ENTRY_$(ARCH)) src/arch/$(ARCH)/trap_entry.asm
+SRC_ASM := boot/header.asm $(ENTRY_$(ARCH)) src/arch/$(ARCH)/trap_entry.asm src/dev/font.asm
 
-CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
+SRC_CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
 
-LIB := $(wildcard src/lib/*.c)
+SRC_LIB := src/lib/fmt.c src/lib/string.c
 
-MEM := $(filter-out src/mem/paging32.c src/mem/paging64.c src/mem/kmap.c src/mem/hhdm.c, \
-    $(wildcard src/mem/*.c)) $(PAGING_$(ARCH)) src/mem/$(PHYSMAP).c
+SRC_BOOTMAP := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/bootmap_multiboot2.c
+SRC_PMM     := src/mem/pmm.c src/mem/pmm_check.c
+SRC_PAGING  := src/mem/paging.c src/mem/paging_walk.c src/mem/paging_check.c $(PAGING_$(ARCH))
+SRC_HEAP    := src/mem/heap.c
+SRC_MEM     := src/mem/mem_err.c src/mem/owner.c $(SRC_BOOTMAP) $(SRC_PMM) $(SRC_PAGING) \
+    src/mem/$(PHYSMAP).c src/mem/mmio.c src/mem/preflight.c $(SRC_HEAP) src/mem/kmalloc.c
 
-ARCH_C := $(wildcard src/arch/*.c) $(wildcard src/arch/$(ARCH)/*.c)
+SRC_ARCH := src/arch/cpuid.c src/arch/platform.c src/arch/trap.c src/arch/$(ARCH)/cpu.c
 
-DEV     := $(wildcard src/dev/*.c)
-DEV_ASM := $(wildcard src/dev/*.asm)
+SRC_DEV := src/dev/serial.c src/dev/debugcon.c src/dev/debug_exit.c src/dev/fw_cfg.c src/dev/pic.c \
+    src/dev/pit.c src/dev/keyboard.c src/dev/terminal.c src/dev/vga_text.c src/dev/framebuffer.c \
+    src/dev/font.c
 
-DIAG := $(filter-out src/diag/ksyms.c,$(wildcard src/diag/*.c)) src/diag/ksyms.c
+SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c \
+    src/diag/ksyms.c src/diag/banner.c src/diag/units.c src/diag/json.c src/diag/input.c \
+    src/diag/line_editor.c src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
+    src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
+    src/diag/report_heap.c src/diag/selftest.c src/diag/selftest_machine.c \
+    src/diag/selftest_memory.c
 
-# Until every part is there, build what is.
-SOURCES := $(wildcard $(CORE) $(LIB) $(MEM) $(ARCH_C) $(DEV) $(DIAG))
-ASM     := $(wildcard $(ASM) $(DEV_ASM))
+SOURCES := $(SRC_CORE) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
 
-OBJECTS := $(SOURCES:%.c=$(O)/obj/%.o) $(ASM:%.asm=$(O)/obj/%.asm.o)
+OBJECTS := $(SOURCES:%.c=$(O)/obj/%.o) $(SRC_ASM:%.asm=$(O)/obj/%.asm.o)
 
 # ---- tools and flags --------------------------------------------------------------------------
 ifeq ($(LLVM),1)
@@ -117,7 +125,7 @@ HARDEN   ?= -fno-stack-protector
 
 # Paths in debug information are relative, so that the same source gives the same bytes anywhere.
 CFLAGS_KERNEL = -std=gnu2x -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only \
-    -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common $(HARDEN) \
+    -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common -gno-record-gcc-switches $(HARDEN) \
     -ffile-prefix-map=$(abspath $(O))=build -ffile-prefix-map=$(CURDIR)=. \
     $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(WARNINGS) $(INCLUDES) $(CFLAGS)
 NASMFLAGS_KERNEL = -f $(NASM_FORMAT_$(ARCH)) -w+error=all -I$(O)/ $(NASMFLAGS)
@@ -126,7 +134,7 @@ LDFLAGS_KERNEL = -m $(LD_EMULATION_$(ARCH)) -static --build-id=none -z noexecsta
 
 # Everything that changes what the compiler makes: when this text changes, all is built anew.
 FLAGS_TEXT = $(CC) $(CFLAGS_KERNEL) / $(NASM) $(NASMFLAGS_KERNEL) / $(LD) $(LDFLAGS_KERNEL) \
-             / $(SOURCES) $(ASM)
+             / $(SOURCES) $(SRC_ASM)
 
 # $(call keep,FILE,TEXT): writes TEXT to FILE unless that is what it holds.
 define keep
@@ -261,8 +269,8 @@ unit: $(UNIT_BINARIES)
 	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
 
 # ---- the boot map on the host -----------------------------------------------------------------
-BOOTMAP_TOOL := $(wildcard tools/bootmap/*.c) src/multiboot2.c $(wildcard src/mem/bootmap*.c) \
-    src/mem/owner.c src/mem/mem_err.c src/diag/json.c src/lib/fmt.c
+BOOTMAP_TOOL := $(wildcard tools/bootmap/*.c) src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
+    src/mem/mem_err.c src/diag/report_mmap.c src/diag/units.c src/diag/json.c src/lib/fmt.c
 
 $(HOST)/bootmap: $(call host_objects,64,$(BOOTMAP_TOOL))
 	$(say) HOSTLD $@
@@ -282,8 +290,8 @@ $(HOST)/$(1)_bench.so: FORCE
 	@mkdir -p $$(@D)
 	$$(Q)$$(HOSTCC) $$(BENCH_CFLAGS) -o $$@ bench/$(1)_bench.c $(2) src/mem/mem_err.c
 endef
-$(eval $(call bench_rule,heap,$(wildcard src/mem/heap*.c)))
-$(eval $(call bench_rule,pmm,$(wildcard src/mem/pmm*.c) $(wildcard src/mem/bootmap*.c) src/mem/owner.c))
+$(eval $(call bench_rule,heap,$(SRC_HEAP)))
+$(eval $(call bench_rule,pmm,$(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c))
 
 bench-so: $(HOST)/heap_bench.so $(HOST)/pmm_bench.so
 
@@ -301,7 +309,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap
+test matrix: images $(UNIT_BINARIES) $(if $(wildcard tools/bootmap/*.c),$(HOST)/bootmap)
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
 	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)

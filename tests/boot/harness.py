@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("TWINPAGE_BUILD", ROOT / "build"))
 ARCHES = ("i386", "x86_64")
 FIRMWARES = ("bios", "ovmf64", "ovmf32")
-PROMPT = "twinpage> "
+PROMPT = re.compile(r"[\r\n](?:\x1b\[[0-9;]*m)*twinpage>(?:\x1b\[[0-9;]*m)* ")  # begins a line
 
 SLOWER = float(os.environ.get("TWINPAGE_SLOWER", "1"))  # multiplies every timeout
 EXIT_PASS, EXIT_FAIL = 33, 35  # (0x10 << 1) | 1 and (0x11 << 1) | 1
@@ -89,7 +89,7 @@ def judge(code, text):
 
 
 def qemu_command(arch, iso, directory, *, machine="pc", cpu=None, memory="64M", firmware="bios",
-                 cmdline=None, reboot=False, extra=()):
+                 cmdline="", reboot=False, extra=()):
     """The words of a QEMU command, without any character devices."""
     program = f"qemu-system-{arch}"
     words = ["-m", memory, "-cdrom", iso, "-boot", "d", "-display", "none", "-monitor", "none",
@@ -108,7 +108,7 @@ def qemu_command(arch, iso, directory, *, machine="pc", cpu=None, memory="64M", 
         words += ["-machine", machine]
     if cpu:
         words += ["-cpu", cpu]
-    if cmdline is not None:
+    if cmdline:  # QEMU wants no empty ones; then GRUB's own stands
         escaped = cmdline.replace(",", ",,")
         words += ["-fw_cfg", f"name=opt/twinpage/cmdline,string={escaped}"]
     if not reboot:
@@ -189,7 +189,7 @@ def boot_bochs(arch, *, cmdline="selftest", memory="64M", timeout=120, kernel=No
 class Machine:
     """QEMU with somebody at the serial line: `with Machine("i386") as m: m.run("help")`."""
 
-    def __init__(self, arch, *, cmdline="", timeout=60, iso=None, **machine):
+    def __init__(self, arch, *, cmdline="", timeout=20, iso=None, **machine):
         self.arch, self.timeout = arch, timeout * SLOWER
         self.stack = contextlib.ExitStack()
         self.directory = Path(self.stack.enter_context(
@@ -208,11 +208,16 @@ class Machine:
                                   dimensions=(50, 200))
         self.line.delaybeforesend = None
         self.stack.callback(self.line.close, force=True)
-        connection = self.stack.enter_context(listener.accept()[0])
-        connection.settimeout(self.timeout)
-        self.control = self.stack.enter_context(connection.makefile("rwb"))
-        json.loads(self.control.readline())
-        self.qmp("qmp_capabilities")
+        try:
+            connection = self.stack.enter_context(listener.accept()[0])
+            connection.settimeout(self.timeout)
+            self.control = self.stack.enter_context(connection.makefile("rwb"))
+            json.loads(self.control.readline())
+            self.qmp("qmp_capabilities")
+        except (OSError, ValueError) as error:
+            self.line.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=1)
+            self.stack.close()
+            raise RuntimeError(f"QEMU did not start: {self.line.before}") from error
 
     def __enter__(self):
         return self
@@ -247,7 +252,7 @@ class Machine:
 
     def wait_prompt(self):
         """Everything up to the next prompt, plain."""
-        self.line.expect_exact(PROMPT)
+        self.line.expect(PROMPT)
         return plain(self.line.before)
 
     def run(self, command):

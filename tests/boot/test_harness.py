@@ -102,7 +102,7 @@ def tiny(tmp_path_factory):
 
 @pytest.mark.parametrize("name", TINY)
 def test_qemu_verdict_is_what_the_kernel_did(tiny, name):
-    run = harness.boot("i386", iso=tiny(name)[1], timeout=5)
+    run = harness.boot("i386", iso=tiny(name)[1], timeout=3)
     assert run.verdict == EXPECTED[name], run.explain()
     assert run.passed == (name == "pass")
 
@@ -112,7 +112,7 @@ def test_qemu_verdict_is_what_the_kernel_did(tiny, name):
     ("triple fault", "reset"), ("line, then a triple fault", "reset"), ("silence", "hang"),
 ])
 def test_bochs_verdict_is_what_the_kernel_did(tiny, name, expected):
-    run = harness.boot_bochs("i386", kernel=tiny(name)[0], timeout=15)
+    run = harness.boot_bochs("i386", kernel=tiny(name)[0], timeout=8)
     assert run.verdict == expected, run.explain()
 
 
@@ -126,6 +126,6 @@ def test_a_missing_image_is_an_error(tmp_path):
     ("test-panic", "fail"), ("test-hang", "hang"), ("test-triple", "reset"),
 ])
 def test_a_broken_kernel_does_not_pass(arch, word, expected):
-    run = harness.boot(arch, cmdline=f"selftest {word}", timeout=20)
+    run = harness.boot(arch, cmdline=f"selftest {word}", timeout=8)
     assert run.verdict == expected, run.explain()
     assert "verdict pass" not in run.text
