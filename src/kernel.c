@@ -53,10 +53,10 @@ static void find_a_voice(struct kernel *k)
 static void read_boot_information(struct kernel *k)
 {
     size_t where = 0;
-    enum multiboot2_err err = boot_mbi_address % 8 ? MB2_MISALIGNED
-                                                   : multiboot2_parse(boot_magic, boot_mbi,
-                                                                      boot_mbi_bytes, &k->boot,
-                                                                      &where);
+    enum multiboot2_err err =
+        boot_mbi_address % 8
+            ? MB2_MISALIGNED
+            : multiboot2_parse(boot_magic, boot_mbi, boot_mbi_bytes, &k->boot, &where);
     if (err)
         verdict_fail("boot information at 0x%x + 0x%zx: %s: %s", boot_mbi_address, where,
                      multiboot2_err_name(err), multiboot2_err_text(err));
@@ -73,8 +73,8 @@ static void map_physical_memory(struct kernel *k)
 {
     uint64_t image, bytes;
     kernel_image_extent(&image, &bytes);
-    enum mem_err err = bootmap_init(&k->map, ranges, sizeof ranges / sizeof ranges[0],
-                                    PHYSICAL_LIMIT);
+    enum mem_err err =
+        bootmap_init(&k->map, ranges, sizeof ranges / sizeof ranges[0], PHYSICAL_LIMIT);
     if (!err)
         err = bootmap_from_multiboot2(&k->map, k->mbi, &k->boot);
     if (!err)

@@ -98,8 +98,7 @@ enum mem_err kernel_space_build(struct kernel *k)
     for (unsigned i = 0; !err && i < SECTIONS; i++)
         err = map_section(&k->aspace, &sections[i]);
     if (!err)
-        err = physmap_build(&k->aspace, &k->map,
-                            PA((vword_t)kernel_text_start - KERNEL_OFFSET),
+        err = physmap_build(&k->aspace, &k->map, PA((vword_t)kernel_text_start - KERNEL_OFFSET),
                             PA((vword_t)kernel_rodata_end - KERNEL_OFFSET));
     if (!err)
         err = paging_pin(&k->aspace, VA(HEAP_START), HEAP_BYTES);
@@ -120,8 +119,8 @@ static void preflight(const struct aspace *as)
 {
     struct cpu_tables t = cpu_tables();
     struct preflight_need needs[] = {
-        image_need("kernel text", kernel_text_start,
-                   (size_t)(kernel_text_end - kernel_text_start), MAP_EXEC),
+        image_need("kernel text", kernel_text_start, (size_t)(kernel_text_end - kernel_text_start),
+                   MAP_EXEC),
         image_need("the stack", (uint8_t *)__builtin_frame_address(0) - PAGE_SIZE / 2, PAGE_SIZE,
                    MAP_WRITE),
         image_need("the GDT", t.gdt, t.gdt_bytes, MAP_WRITE),

@@ -119,7 +119,10 @@ bool heap_check(const struct heap *heap, const char **broken);
 
 struct heap {
     struct heap_ops ops;
-    uint8_t *start, *top, *limit; /* [start, top) is mapped, [top, limit) may be */
+    uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be       */
+    uint64_t root;                /* of the tree of free blocks, 0: there is none    */
+    uint64_t secret;              /* what header checks are salted with              */
+    uintptr_t caller_base;        /* upper bits that recorded callers share          */
     struct heap_stats stats;
 };
 

@@ -40,7 +40,8 @@ void platform_irq_restore(vword_t state)
         interrupts_on();
 }
 
-/* Changing PGE drops global entries too; without PGE there are none, and CR3 does (SDM 3A 4.10.4.1). */
+/* Changing PGE drops global entries too; without PGE there are none, and CR3 does (SDM
+ * 3A 4.10.4.1). */
 void cpu_flush_all(void)
 {
     struct cpuid_facts facts;

@@ -22,8 +22,11 @@ static uint32_t u32(const uint8_t *p)
 static bool open_version_1(struct font *f)
 {
     uint8_t mode = font_psf[2];
-    *f = (struct font){.width = 8, .height = font_psf[3], .row_bytes = 1,
-                       .glyphs = mode & 1 ? 512 : 256, .glyph_bytes = font_psf[3],
+    *f = (struct font){.width = 8,
+                       .height = font_psf[3],
+                       .row_bytes = 1,
+                       .glyphs = mode & 1 ? 512 : 256,
+                       .glyph_bytes = font_psf[3],
                        .bitmap = font_psf + 4};
     unicode = mode & 2 ? f->bitmap + f->glyphs * f->glyph_bytes : NULL;
     return true;
@@ -31,8 +34,10 @@ static bool open_version_1(struct font *f)
 
 static bool open_version_2(struct font *f)
 {
-    *f = (struct font){.width = u32(font_psf + 28), .height = u32(font_psf + 24),
-                       .glyphs = u32(font_psf + 16), .glyph_bytes = u32(font_psf + 20),
+    *f = (struct font){.width = u32(font_psf + 28),
+                       .height = u32(font_psf + 24),
+                       .glyphs = u32(font_psf + 16),
+                       .glyph_bytes = u32(font_psf + 20),
                        .bitmap = font_psf + u32(font_psf + 8)};
     f->row_bytes = (f->width + 7) / 8;
     unicode = u32(font_psf + 12) & 1 ? f->bitmap + f->glyphs * f->glyph_bytes : NULL;

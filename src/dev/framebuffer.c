@@ -5,7 +5,8 @@
 #include "dev/font.h"
 #include "dev/terminal.h"
 
-static const uint32_t palette[16] = { /* 0xRRGGBB, ANSI order */
+static const uint32_t palette[16] = {
+    /* 0xRRGGBB, ANSI order */
     0x11151c, 0xc95f5f, 0x7fa65a, 0xc2a14d, 0x5b8fc7, 0xa678b8, 0x56a8a0, 0xc9ced6,
     0x667080, 0xf07878, 0xa3d070, 0xf0cc66, 0x7ab4f5, 0xd49ae8, 0x76d6cc, 0xffffff,
 };

@@ -19,7 +19,8 @@ enum {
     CAPS_LOCK = 0x3a,
 };
 
-static const char plain[] = "\0\0331234567890-=\177\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
+static const char plain[] =
+    "\0\0331234567890-=\177\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
 static const char shifted[] =
     "\0\033!@#$%^&*()_+\177\tQWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
 
@@ -27,8 +28,8 @@ static const struct {
     unsigned char code;
     const char *text;
 } arrows[] = {
-    {0x48, "\033[A"}, {0x50, "\033[B"}, {0x4d, "\033[C"}, {0x4b, "\033[D"},
-    {0x47, "\033[H"}, {0x4f, "\033[F"}, {0x53, "\033[3~"}, {0x49, "\033[5~"}, {0x51, "\033[6~"},
+    {0x48, "\033[A"}, {0x50, "\033[B"},  {0x4d, "\033[C"},  {0x4b, "\033[D"},  {0x47, "\033[H"},
+    {0x4f, "\033[F"}, {0x53, "\033[3~"}, {0x49, "\033[5~"}, {0x51, "\033[6~"},
 };
 
 static bool shift, control, caps, extended;

@@ -42,9 +42,9 @@ void pic_init(void)
 void irq_install(unsigned irq, void (*handler)(void))
 {
     handlers[irq] = handler;
-    mask &= (uint16_t)~(1u << irq);
+    mask &= (uint16_t) ~(1u << irq);
     if (irq >= 8)
-        mask &= (uint16_t)~(1u << IRQ_CASCADE);
+        mask &= (uint16_t) ~(1u << IRQ_CASCADE);
     write_mask();
 }
 

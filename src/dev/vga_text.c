@@ -21,14 +21,22 @@ static uint8_t attribute(uint8_t colour)
 static uint8_t code_page_437(uint16_t code)
 {
     switch (code) {
-    case 0x2588: return 0xdb; /* full block        */
-    case 0x2591: return 0xb0; /* light shade       */
-    case 0x2592: return 0xb1; /* medium shade      */
-    case 0x2593: return 0xb2; /* dark shade        */
-    case 0x00b7: return 0xfa; /* middle dot        */
-    case 0x2500: return 0xc4;
-    case 0x2502: return 0xb3;
-    default: return code < 0x80 ? (uint8_t)code : '?';
+    case 0x2588:
+        return 0xdb; /* full block        */
+    case 0x2591:
+        return 0xb0; /* light shade       */
+    case 0x2592:
+        return 0xb1; /* medium shade      */
+    case 0x2593:
+        return 0xb2; /* dark shade        */
+    case 0x00b7:
+        return 0xfa; /* middle dot        */
+    case 0x2500:
+        return 0xc4;
+    case 0x2502:
+        return 0xb3;
+    default:
+        return code < 0x80 ? (uint8_t)code : '?';
     }
 }
 

@@ -62,8 +62,7 @@ void banner_map(const struct kernel *k)
             k->boot.mmap.count + k->boot.efi_map.count);
     if (t.above_limit_frames)
         kprintf("%10s%s above %s are out of reach of this paging mode and left alone\n", "",
-                size_text(t.above_limit_frames << PAGE_SHIFT).text,
-                size_text(PHYSICAL_LIMIT).text);
+                size_text(t.above_limit_frames << PAGE_SHIFT).text, size_text(PHYSICAL_LIMIT).text);
 }
 
 void banner_paging(const struct kernel *k)

@@ -100,8 +100,9 @@ static bool command_fault(const struct shell_args *args)
                             causes[i].name);
     }
     if (args->count || args->json)
-        return report_error("fault", args, "usage: fault null|text|rodata|exec|unmapped|divide|"
-                                           "opcode|stack|panic");
+        return report_error("fault", args,
+                            "usage: fault null|text|rodata|exec|unmapped|divide|"
+                            "opcode|stack|panic");
     kprintf("  makes a mistake on purpose, to show how it is explained; the run ends there\n");
     for (unsigned i = 0; i < CAUSES; i++)
         kprintf("    fault %-9s  %s\n", causes[i].name, causes[i].meaning);

@@ -13,7 +13,7 @@
 enum { LOG_BYTES = 64 << 10, LOG_FIRST = LOG_BYTES / 2 };
 
 static char log_text[LOG_BYTES];
-static size_t log_used;       /* up to LOG_BYTES, then stays      */
+static size_t log_used;               /* up to LOG_BYTES, then stays      */
 static size_t log_oldest = LOG_FIRST; /* where the second half begins, once full */
 static struct console_sink *sinks;
 static bool quiet, paused, colours = true;
@@ -134,9 +134,9 @@ void colour_enable(bool on)
 const char *colour(enum colour which)
 {
     static const char *const sequences[] = {
-        [PLAIN] = "\033[0m",   [BOLD] = "\033[1m",  [DIM] = "\033[90m",
-        [RED] = "\033[91m",    [GREEN] = "\033[92m", [YELLOW] = "\033[93m",
-        [BLUE] = "\033[94m",   [MAGENTA] = "\033[95m", [CYAN] = "\033[96m",
+        [PLAIN] = "\033[0m", [BOLD] = "\033[1m",     [DIM] = "\033[90m",
+        [RED] = "\033[91m",  [GREEN] = "\033[92m",   [YELLOW] = "\033[93m",
+        [BLUE] = "\033[94m", [MAGENTA] = "\033[95m", [CYAN] = "\033[96m",
     };
     return colours ? sequences[which] : "";
 }

@@ -17,7 +17,8 @@
 #include "kernel_space.h"
 #include "lib/fmt.h"
 
-static const char *const names[VECTOR_EXCEPTIONS] = { /* SDM 3A 6.15 */
+static const char *const names[VECTOR_EXCEPTIONS] = {
+    /* SDM 3A 6.15 */
     [0] = "divide error",
     [1] = "debug",
     [2] = "non-maskable interrupt",
@@ -127,7 +128,10 @@ static void explain_selector(vword_t error)
         return;
     }
     kprintf("  error code 0x%zx: selector 0x%zx in the %s%s\n", (size_t)error,
-            (size_t)(error & 0xfff8), error & 2 ? "IDT" : error & 4 ? "LDT" : "GDT",
+            (size_t)(error & 0xfff8),
+            error & 2   ? "IDT"
+            : error & 4 ? "LDT"
+                        : "GDT",
             error & 1 ? ", while delivering an external event" : "");
 }
 

@@ -40,7 +40,7 @@ static unsigned size_class(size_t size)
 {
     unsigned class = 0;
     while (class < CLASSES - 1 && size > (size_t)16 << class)
-        class++;
+        class ++;
     return class;
 }
 
@@ -107,8 +107,7 @@ static void print_histogram(void)
         if (!picture.histogram[c])
             continue;
         if (c < CLASSES - 1)
-            kprintf("    up to %-9s %8zu\n", size_text((size_t)16 << c).text,
-                    picture.histogram[c]);
+            kprintf("    up to %-9s %8zu\n", size_text((size_t)16 << c).text, picture.histogram[c]);
         else
             kprintf("    larger          %8zu\n", picture.histogram[c]);
     }
@@ -120,9 +119,10 @@ static void heap_text(const struct heap_stats *s, bool holds, const char *broken
     kprintf("  %s mapped; %zu live blocks hold %s, %zu free ones %s, the largest %s\n",
             size_text(s->mapped).text, s->blocks, size_text(s->used).text, s->free_blocks,
             size_text(s->free).text, size_text(s->largest).text);
-    kprintf("  fragmentation %u.%u%% (free memory outside the largest free block); grown %zu times, "
-            "shrunk %zu; %zu refused\n",
-            fragmentation / 10, fragmentation % 10, s->grown, s->shrunk, s->refused);
+    kprintf(
+        "  fragmentation %u.%u%% (free memory outside the largest free block); grown %zu times, "
+        "shrunk %zu; %zu refused\n",
+        fragmentation / 10, fragmentation % 10, s->grown, s->shrunk, s->refused);
     print_picture(s);
     print_histogram();
     kprintf("  invariants %s%s%s\n", colour(holds ? GREEN : RED), holds ? "hold" : broken,

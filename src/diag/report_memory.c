@@ -149,18 +149,19 @@ static void pmm_json(const struct pmm_stats *s, bool holds, const char *broken)
 static void pmm_text(const struct pmm_stats *s, bool holds, const char *broken)
 {
     kprintf("  %llu frames: %llu free, %llu used, %llu reserved; longest free run %llu (%s)\n",
-            (unsigned long long)s->total, (unsigned long long)s->free,
-            (unsigned long long)s->used, (unsigned long long)s->reserved,
-            (unsigned long long)s->largest_run, size_text(s->largest_run << PAGE_SHIFT).text);
+            (unsigned long long)s->total, (unsigned long long)s->free, (unsigned long long)s->used,
+            (unsigned long long)s->reserved, (unsigned long long)s->largest_run,
+            size_text(s->largest_run << PAGE_SHIFT).text);
     kprintf("%s  free blocks by size%s\n   ", colour(BOLD), colour(PLAIN));
     for (unsigned order = 0; order < PMM_ORDERS; order++)
         kprintf("%9s", size_text((uint64_t)PAGE_SIZE << order).text);
     kprintf("\n   ");
     for (unsigned order = 0; order < PMM_ORDERS; order++)
         kprintf("%9llu", (unsigned long long)s->runs[order]);
-    kprintf("\n  refused: %llu double frees, %llu not held, %llu out of range, %llu bad arguments\n",
-            (unsigned long long)s->refused[0], (unsigned long long)s->refused[1],
-            (unsigned long long)s->refused[2], (unsigned long long)s->refused[3]);
+    kprintf(
+        "\n  refused: %llu double frees, %llu not held, %llu out of range, %llu bad arguments\n",
+        (unsigned long long)s->refused[0], (unsigned long long)s->refused[1],
+        (unsigned long long)s->refused[2], (unsigned long long)s->refused[3]);
     kprintf("  metadata %zu KiB; invariants %s%s%s\n", s->metadata_bytes / 1024,
             colour(holds ? GREEN : RED), holds ? "hold" : broken, colour(PLAIN));
 }

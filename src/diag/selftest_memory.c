@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* selftest_memory.c - frames, page tables and heap, through their public headers, on the machine. */
+/* selftest_memory.c - frames, page tables and heap, through their public headers, on the machine.
+ */
 #include "diag/selftest.h"
 
 #include <mem/kmalloc.h>

@@ -1,134 +1,520 @@
 /* SPDX-License-Identifier: MIT */
-/* heap.c - interim: address-ordered first fit by a walk. */
-#include <mem/heap.h>
+/*
+ * heap.c - address-ordered first fit: blocks side by side, split when taken, merged when freed.
+ *
+ * The held part of the window is tiled by blocks, each with a header that knows its own size and
+ * its neighbour's (heap_block.h); free blocks are also nodes of a balanced tree by address
+ * (heap_tree.c), so that the lowest one that fits is found in one descent. Every call walks a
+ * constant number of paths of at most 52 nodes, whatever the heap holds.
+ *
+ *   H1  blocks tile [first, last) without gap or overlap; block_previous names the block before.
+ *   H2  no two free blocks are neighbours.
+ *   H3  the tree holds exactly the free blocks.
+ *   H4  every header is intact: its check matches.
+ *   H5  stats.used, free, blocks and free_blocks are what the tiles add up to.
+ *
+ * What is caught, by HEAP_HARDEN (a free of what is no live block is caught at 1 and above by the
+ * header's check; a wrong address would have to hold a valid hash of itself):
+ *
+ *   0   misaligned pointers and pointers outside the heap
+ *   1   + double and interior frees, forged and overwritten headers of the block itself
+ *   2   + the neighbours' headers must agree, and bytes behind the size asked for are checked when
+ *         the block is freed: overruns by one byte on
+ *   3   + freed memory is filled, and the fill is checked when it is given out again: writes after
+ *         free
+ */
+#include "heap_block.h"
 
-struct block { /* just below its payload */
-    vword_t size_live;  /* payload + header bytes, bit 0: live */
-    vword_t previous;   /* bytes of the block before, 0: first */
+enum {
+    STEP = 16 << PAGE_SHIFT, /* growth: as much as this, so that the owner is not asked often */
+    CANARY = 0xc5,           /* behind the size asked for */
+    FREED = 0xdf,            /* in free memory at level 3 */
+    NODE = 16,               /* bytes of a free payload that belong to the tree */
 };
-enum { HEADER = sizeof(struct block), LIVE = 1, STEP = 16 * 4096 };
+#define ALIGN_MAX ((size_t)1 << 30)
 
 const char *heap_fault_name(enum heap_fault fault)
 {
-    static const char *const names[HEAP_FAULT_COUNT] = {"ok", "double free", "foreign pointer", "interior pointer", "misaligned pointer", "damaged header", "overrun", "underrun", "write after free"};
-    return names[fault];
+    static const char *const names[HEAP_FAULT_COUNT] = {
+        "no fault",         "double free",        "foreign pointer",
+        "interior pointer", "misaligned pointer", "damaged header",
+        "overrun",          "underrun",           "write after free",
+    };
+    return (unsigned)fault < HEAP_FAULT_COUNT ? names[fault] : "unknown fault";
 }
-static size_t size_of(const struct block *b) { return b->size_live & ~(vword_t)LIVE; }
-static struct block *after(const struct block *b) { return (struct block *)((uint8_t *)b + size_of(b)); }
-static struct block *first(const struct heap *h) { return (struct block *)(h->start + HEAP_ALIGN - HEADER); }
-static struct block *end(const struct heap *h) { return (struct block *)(h->top - HEADER); }
-static void *payload(struct block *b) { return (uint8_t *)b + HEADER; }
 
-static void set(struct heap *h, struct block *b, size_t size, vword_t live)
+/* ---- headers -------------------------------------------------------------------------------- */
+
+struct description {
+    uint64_t units, previous;
+    bool live;
+    size_t slack;
+    uintptr_t caller;
+};
+
+static void describe(const struct heap *h, struct block *b, struct description d)
 {
-    b->size_live = size | live;
-    if (after(b) <= end(h)) after(b)->previous = size;
+    uint64_t caller = (uint64_t)d.caller & (((uint64_t)1 << CALLER_BITS) - 1);
+    b->word[0] = d.units | (uint64_t)d.live << LIVE_SHIFT | (uint64_t)d.slack << SLACK_SHIFT;
+    if (WIDE)
+        b->word[PREVIOUS_WORD] = d.previous | caller << CALLER_SHIFT;
+    else
+        b->word[0] |= d.previous << PREVIOUS_SHIFT;
+    block_seal(h, b);
 }
-enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops)
+
+static void set_previous(const struct heap *h, struct block *b, uint64_t previous)
 {
-    *heap = (struct heap){.ops = *ops, .start = window, .limit = (uint8_t *)window + bytes};
-    heap->stats.window = bytes;
-    if (!ops->grow(ops->ctx, window, STEP)) return MEM_NO_FRAME;
-    heap->top = heap->start + STEP;
-    heap->stats.mapped = STEP;
-    struct block *b = first(heap);
-    b->previous = 0;
-    size_t all = (size_t)((uint8_t *)end(heap) - (uint8_t *)b);
-    end(heap)->size_live = LIVE;
-    set(heap, b, all, 0);
-    return MEM_OK;
+    b->word[PREVIOUS_WORD] &= ~(UNIT_MASK << PREVIOUS_SHIFT);
+    b->word[PREVIOUS_WORD] |= previous << PREVIOUS_SHIFT;
+    block_seal(h, b);
 }
-static void merge(struct heap *h, struct block *b)
+
+static const void *caller_of(const struct heap *h, const struct block *b)
 {
-    if (after(b) < end(h) && !(after(b)->size_live & LIVE)) set(h, b, size_of(b) + size_of(after(b)), 0);
-    struct block *p = b->previous ? (struct block *)((uint8_t *)b - b->previous) : NULL;
-    if (p && !(p->size_live & LIVE)) set(h, p, size_of(p) + size_of(b), 0);
+    if (!WIDE || !block_is_live(b))
+        return NULL;
+    return (const void *)(h->caller_base + (uintptr_t)(b->word[PREVIOUS_WORD] >> CALLER_SHIFT));
 }
-static bool grow(struct heap *h, size_t need)
+
+/* ---- reports -------------------------------------------------------------------------------- */
+
+static enum heap_fault report(struct heap *h, enum heap_fault fault, const void *address,
+                              const struct block *b, const void *caller)
 {
-    size_t step = (need + STEP) & ~(size_t)(STEP - 1);
-    if (step > (size_t)(h->limit - h->top) || !h->ops.grow(h->ops.ctx, h->top, step)) return false;
-    struct block *b = end(h);
-    vword_t previous = b->previous;
-    h->top += step; h->stats.mapped += step; h->stats.grown++;
-    end(h)->size_live = LIVE;
-    set(h, b, step, 0);
-    b->previous = previous;
-    merge(h, b);
+    struct heap_report r = {.fault = fault, .address = address, .caller = caller};
+    if (b && fault != HEAP_BAD_HEADER) {
+        r.block = block_payload(b);
+        r.live = block_is_live(b);
+        r.size = block_payload_bytes(b) - block_slack(b);
+        r.allocated_by = caller_of(h, b);
+    }
+    h->stats.faults[fault]++;
+    if (h->ops.report)
+        h->ops.report(h->ops.ctx, &r);
+    return fault;
+}
+
+/* The block whose tile holds `address`: only for reports, so a walk will do. */
+static const struct block *tile_of(const struct heap *h, const void *address)
+{
+    const struct block *b = heap_first(h);
+    while (b < heap_last(h) && block_is_intact(h, b) && block_units(b)) {
+        if ((const uint8_t *)address < (const uint8_t *)block_after(b))
+            return b;
+        b = block_after(b);
+    }
+    return NULL;
+}
+
+/* `p` is aligned and inside the heap, yet no live block starts there: say what it is. */
+static enum heap_fault name_fault(struct heap *h, const void *p, const void *caller)
+{
+    const struct block *tile = tile_of(h, p);
+    if (!tile)
+        return report(h, HEAP_BAD_HEADER, p, NULL, caller);
+    if (!block_is_live(tile))
+        return report(h, HEAP_DOUBLE_FREE, p, tile, caller);
+    return report(h, block_payload(tile) == p ? HEAP_BAD_HEADER : HEAP_INTERIOR, p, tile, caller);
+}
+
+/* Neighbours must be intact and agree about the border. */
+static bool neighbours_agree(const struct heap *h, const struct block *b)
+{
+    const struct block *after = block_after(b);
+    if (after > heap_last(h) || !block_is_intact(h, after) ||
+        block_previous(after) != block_units(b))
+        return false;
+    if (b == heap_first(h))
+        return block_previous(b) == 0;
+    const struct block *before = block_before(b);
+    return before >= heap_first(h) && before < b && block_is_intact(h, before) &&
+           block_units(before) == block_previous(b);
+}
+
+static bool slack_is_intact(const struct block *b)
+{
+    const uint8_t *end = (const uint8_t *)block_after(b);
+    for (size_t i = block_slack(b); i > 0; i--) {
+        if (*(end - i) != CANARY)
+            return false;
+    }
     return true;
 }
-void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *caller)
+
+/* The live block that starts at `p`, or NULL and a report. */
+static struct block *check_live(struct heap *h, const void *p, const void *caller,
+                                enum heap_fault *fault)
 {
-    (void)caller;
-    if (!size || size > h->stats.window || !align || align & (align - 1) || align > 1 << 30) { h->stats.refused++; return NULL; }
-    if (align < HEAP_ALIGN) align = HEAP_ALIGN;
-    size_t want = ((size + 15) & ~(size_t)15) + 16;
-    for (int tries = 0; tries < 2; tries++) {
-        for (struct block *b = first(h); b < end(h); b = after(b)) {
-            if (b->size_live & LIVE) continue;
-            uintptr_t p = ((uintptr_t)payload(b) + align - 1) & ~(align - 1);
-            size_t front = p - (uintptr_t)payload(b);
-            if (front + want > size_of(b)) continue;
-            size_t all = size_of(b);
-            if (front) { set(h, b, front, 0); b = after(b); b->previous = front; set(h, b, all - front, 0); all -= front; }
-            if (all - want >= 32) { set(h, b, want, LIVE); struct block *rest = after(b); rest->previous = want; set(h, rest, all - want, 0); }
-            else set(h, b, all, LIVE);
-            h->stats.blocks++; h->stats.used += size_of(b) - HEADER;
-            return payload(b);
-        }
-        if (!grow(h, want + align)) break;
+    const uint8_t *at = p;
+    *fault = HEAP_OK;
+    if (at < (uint8_t *)block_payload(heap_first(h)) || at >= (uint8_t *)heap_last(h))
+        *fault = report(h, HEAP_FOREIGN, p, NULL, caller);
+    else if ((uintptr_t)p % HEAP_ALIGN)
+        *fault = report(h, HEAP_MISALIGNED, p, tile_of(h, p), caller);
+    if (*fault)
+        return NULL;
+
+    struct block *b = block_of(p);
+    if (!block_is_live(b) || !block_is_intact(h, b))
+        *fault = name_fault(h, p, caller);
+    else if (HEAP_HARDEN >= 2 && !slack_is_intact(b))
+        *fault = report(h, HEAP_OVERRUN, p, b, caller);
+    else if (HEAP_HARDEN >= 2 && !neighbours_agree(h, b))
+        *fault = report(h, block_is_intact(h, block_after(b)) ? HEAP_BAD_HEADER : HEAP_OVERRUN, p,
+                        b, caller);
+    return *fault ? NULL : b;
+}
+
+/* ---- level 3: memory that is free stays as it was left -------------------------------------- */
+
+static void fill_free(struct block *b)
+{
+    if (HEAP_HARDEN >= 3)
+        __builtin_memset((uint8_t *)block_payload(b) + NODE, FREED, block_payload_bytes(b) - NODE);
+}
+
+static bool fill_is_intact(const struct block *b)
+{
+    const uint8_t *at = block_payload(b);
+    for (size_t i = NODE; HEAP_HARDEN >= 3 && i < block_payload_bytes(b); i++) {
+        if (at[i] != FREED)
+            return false;
     }
+    return true;
+}
+
+/* ---- free blocks ---------------------------------------------------------------------------- */
+
+static void count_free(struct heap *h, const struct block *b, size_t sign)
+{
+    h->stats.free_blocks += sign;
+    h->stats.free += sign * block_payload_bytes(b);
+}
+#define ONE_MORE ((size_t)1)
+#define ONE_LESS (~(size_t)0)
+
+/* [b, b + units) becomes one free block, merged with free neighbours. Returns the merged block. */
+static struct block *make_free(struct heap *h, struct block *b, uint64_t units, uint64_t previous)
+{
+    struct block *after = (struct block *)((uint8_t *)b + (size_t)(units << UNIT_SHIFT));
+    struct block *before =
+        previous ? (struct block *)((uint8_t *)b - (size_t)(previous << UNIT_SHIFT)) : NULL;
+    bool join_after = !block_is_live(after), join_before = before && !block_is_live(before);
+    if (join_after) {
+        count_free(h, after, ONE_LESS);
+        units += block_units(after);
+        if (join_before)
+            tree_remove(h, after);
+    }
+    if (join_before) {
+        count_free(h, before, ONE_LESS);
+        describe(h, before,
+                 (struct description){.units = units + block_units(before),
+                                      .previous = block_previous(before)});
+        b = before;
+        tree_resize(h, b);
+    } else {
+        describe(h, b, (struct description){.units = units, .previous = previous});
+        if (join_after)
+            tree_move(h, after, b);
+        else
+            tree_insert(h, b);
+    }
+    set_previous(h, block_after(b), block_units(b));
+    count_free(h, b, ONE_MORE);
+    fill_free(b);
+    return b;
+}
+
+/* Takes `units` off the front of free block `b`; what is left stays free, if it can be a block. */
+static void take_front(struct heap *h, struct block *b, uint64_t units)
+{
+    uint64_t all = block_units(b);
+    count_free(h, b, ONE_LESS);
+    if (all - units < UNITS_MIN) {
+        tree_remove(h, b);
+        return;
+    }
+    struct block *rest = (struct block *)((uint8_t *)b + (size_t)(units << UNIT_SHIFT));
+    describe(h, rest, (struct description){.units = all - units, .previous = units});
+    tree_move(h, b, rest);
+    set_previous(h, block_after(rest), all - units);
+    count_free(h, rest, ONE_MORE);
+    describe(h, b, (struct description){.units = units, .previous = block_previous(b)});
+}
+
+/* A block in hand, out of the tree, becomes live for `size` bytes. */
+static void *make_live(struct heap *h, struct block *b, size_t size, const void *caller)
+{
+    size_t bytes = block_payload_bytes(b);
+    describe(h, b,
+             (struct description){.units = block_units(b),
+                                  .previous = block_previous(b),
+                                  .live = true,
+                                  .slack = bytes - size,
+                                  .caller = (uintptr_t)caller});
+    if (HEAP_HARDEN >= 2)
+        __builtin_memset((uint8_t *)block_payload(b) + size, CANARY, bytes - size);
+    h->stats.blocks++;
+    h->stats.used += bytes;
+    return block_payload(b);
+}
+
+/* ---- growing and shrinking ------------------------------------------------------------------ */
+
+/* The old sentinel becomes the header of the new memory. */
+static void extend(struct heap *h, size_t bytes)
+{
+    struct block *b = heap_last(h);
+    uint64_t previous = block_previous(b), units = bytes >> UNIT_SHIFT;
+    h->top += bytes;
+    h->stats.mapped += bytes;
+    h->stats.grown++;
+    describe(h, heap_last(h), (struct description){.live = true, .previous = units});
+    make_free(h, b, units, previous);
+}
+
+/* Whole steps first; when the owner refuses, just what is needed. */
+static bool grow(struct heap *h, uint64_t units)
+{
+    size_t room = (size_t)(h->limit - h->top);
+    if (units > room >> UNIT_SHIFT)
+        return false;
+    size_t need = ((size_t)(units << UNIT_SHIFT) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+    size_t step = (need + STEP - 1) & ~(size_t)(STEP - 1);
+    size_t tries[] = {step, need};
+    for (unsigned i = 0; i < 2; i++) {
+        if (tries[i] >= need && tries[i] <= room && h->ops.grow(h->ops.ctx, h->top, tries[i])) {
+            extend(h, tries[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A free tail of two steps or more is cut to one: the distance keeps a loop from thrashing. */
+static void shrink(struct heap *h, struct block *b)
+{
+    if (block_after(b) != heap_last(h) || block_units(b) << UNIT_SHIFT < 2 * STEP)
+        return;
+    uintptr_t keep = ((uintptr_t)b + STEP + PAGE_SIZE - 1) & ~(uintptr_t)(PAGE_SIZE - 1);
+    size_t bytes = (size_t)((uintptr_t)h->top - keep);
+    uint64_t units = block_units(b) - (bytes >> UNIT_SHIFT);
+    count_free(h, b, ONE_LESS);
+    h->top -= bytes;
+    h->stats.mapped -= bytes;
+    h->stats.shrunk++;
+    describe(h, b, (struct description){.units = units, .previous = block_previous(b)});
+    describe(h, heap_last(h), (struct description){.live = true, .previous = units});
+    tree_resize(h, b);
+    count_free(h, b, ONE_MORE);
+    h->ops.shrink(h->ops.ctx, h->top, bytes);
+}
+
+/* ---- the calls ------------------------------------------------------------------------------ */
+
+enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops)
+{
+    if (heap->start)
+        return MEM_ALREADY_INIT;
+    if (!ops || !ops->grow || !ops->shrink || bytes < PAGE_SIZE ||
+        (bytes >> UNIT_SHIFT) - 1 > UNIT_MASK)
+        return MEM_BAD_ARG;
+    if (((uintptr_t)window | bytes) & (PAGE_SIZE - 1))
+        return MEM_MISALIGNED;
+    size_t first = bytes < STEP ? PAGE_SIZE : STEP;
+    if (!ops->grow(ops->ctx, window, first))
+        return MEM_NO_FRAME;
+
+    uintptr_t caller = (uintptr_t)__builtin_return_address(0);
+    *heap = (struct heap){
+        .ops = *ops,
+        .start = window,
+        .top = (uint8_t *)window + first,
+        .limit = (uint8_t *)window + bytes,
+        .secret = (uint64_t)(uintptr_t)heap * 0x9fb21c651e98df25u,
+        .caller_base = WIDE ? caller >> CALLER_BITS % 64 << CALLER_BITS % 64 : 0,
+        .stats = {.window = bytes, .mapped = first},
+    };
+    uint64_t units = (first >> UNIT_SHIFT) - 1;
+    describe(heap, heap_last(heap), (struct description){.live = true, .previous = units});
+    make_free(heap, heap_first(heap), units, 0);
+    return MEM_OK;
+}
+
+/* Units for a payload of `size` bytes; 0: it can never fit. */
+static uint64_t units_for(const struct heap *h, size_t size)
+{
+    if (!size || size > h->stats.window)
+        return 0;
+    uint64_t units = ((uint64_t)size + HEADER + UNIT - 1) >> UNIT_SHIFT;
+    return units < UNITS_MIN ? UNITS_MIN : units;
+}
+
+static void *refuse(struct heap *h)
+{
     h->stats.refused++;
     return NULL;
 }
-void *heap_alloc(struct heap *h, size_t size, const void *caller) { return heap_alloc_aligned(h, 16, size, caller); }
-static bool valid(struct heap *h, const void *p, struct block **out)
+
+/* The lowest free block of that many units, growing when there is none. */
+static struct block *find(struct heap *h, uint64_t units)
 {
-    for (struct block *b = first(h); b < end(h); b = after(b))
-        if (payload(b) == p) { *out = b; return b->size_live & LIVE; }
+    struct block *b = tree_first_fit(h, units);
+    if (!b && grow(h, units))
+        b = tree_first_fit(h, units);
+    return b;
+}
+
+static bool is_sound_free_block(struct heap *h, struct block *b, const void *caller)
+{
+    if (HEAP_HARDEN >= 2 && (!block_is_intact(h, b) || !neighbours_agree(h, b)))
+        report(h, HEAP_BAD_HEADER, block_payload(b), NULL, caller);
+    else if (!fill_is_intact(b))
+        report(h, HEAP_WRITE_AFTER_FREE, block_payload(b), b, caller);
+    else
+        return true;
     return false;
 }
-enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
+
+void *heap_alloc(struct heap *heap, size_t size, const void *caller)
 {
-    struct block *b;
-    if (!p) return HEAP_OK;
-    if (!valid(h, p, &b)) { struct heap_report r = {.fault = HEAP_FOREIGN, .address = p, .caller = caller}; h->stats.faults[HEAP_FOREIGN]++; h->ops.report(h->ops.ctx, &r); return HEAP_FOREIGN; }
-    h->stats.blocks--; h->stats.used -= size_of(b) - HEADER;
-    set(h, b, size_of(b), 0);
-    merge(h, b);
+    uint64_t units = units_for(heap, size);
+    struct block *b = units ? find(heap, units) : NULL;
+    if (!b || !is_sound_free_block(heap, b, caller))
+        return refuse(heap);
+    take_front(heap, b, units);
+    return make_live(heap, b, size, caller);
+}
+
+/* Gives the units in front of an aligned payload back as a free block of their own. */
+static struct block *cut_front(struct heap *h, struct block *b, uint64_t front)
+{
+    uint64_t units = block_units(b), previous = block_previous(b);
+    struct block *aligned = (struct block *)((uint8_t *)b + (size_t)(front << UNIT_SHIFT));
+    describe(h, aligned,
+             (struct description){.units = units - front, .previous = front, .live = true});
+    set_previous(h, block_after(aligned), units - front);
+    make_free(h, b, front, previous);
+    return aligned;
+}
+
+/* Units to skip so that the payload is aligned and what is skipped can be a block. */
+static uint64_t skip_for(const struct block *b, size_t align)
+{
+    uintptr_t payload = (uintptr_t)block_payload(b);
+    uintptr_t at = (payload + align - 1) & ~(align - 1);
+    while (at != payload && at - payload < UNITS_MIN * UNIT)
+        at += align;
+    return (at - payload) >> UNIT_SHIFT;
+}
+
+void *heap_alloc_aligned(struct heap *heap, size_t align, size_t size, const void *caller)
+{
+    if (!align || align & (align - 1) || align > ALIGN_MAX)
+        return refuse(heap);
+    if (align <= HEAP_ALIGN)
+        return heap_alloc(heap, size, caller);
+    uint64_t units = units_for(heap, size), extra = (align >> UNIT_SHIFT) + UNITS_MIN;
+    struct block *b = units ? find(heap, units + extra) : NULL;
+    if (!b || !is_sound_free_block(heap, b, caller))
+        return refuse(heap);
+
+    uint64_t front = skip_for(b, align);
+    take_front(heap, b, front + units);
+    if (front)
+        b = cut_front(heap, b, front);
+    return make_live(heap, b, size, caller);
+}
+
+enum heap_fault heap_free(struct heap *heap, void *block, const void *caller)
+{
+    enum heap_fault fault;
+    if (!block)
+        return HEAP_OK;
+    struct block *b = check_live(heap, block, caller, &fault);
+    if (!b)
+        return fault;
+    heap->stats.blocks--;
+    heap->stats.used -= block_payload_bytes(b);
+    shrink(heap, make_free(heap, b, block_units(b), block_previous(b)));
     return HEAP_OK;
 }
-void *heap_realloc(struct heap *h, void *p, size_t size, const void *caller)
+
+/* Resizes where it stands, if the block and a free neighbour behind it are enough. */
+static bool resize_in_place(struct heap *h, struct block *b, uint64_t units, size_t size,
+                            const void *caller)
 {
-    if (!p) return heap_alloc(h, size, caller);
-    struct block *b;
-    if (!size || !valid(h, p, &b)) return NULL;
-    void *q = heap_alloc(h, size, caller);
-    if (!q) return NULL;
-    size_t n = size_of(b) - HEADER;
-    __builtin_memcpy(q, p, n < size ? n : size);
-    (void)heap_free(h, p, caller);
-    return q;
-}
-size_t heap_usable_size(struct heap *h, const void *p) { struct block *b; return valid(h, p, &b) ? size_of(b) - HEADER : 0; }
-void heap_walk(const struct heap *h, bool (*visit)(void *ctx, const struct heap_block *), void *ctx)
-{
-    for (struct block *b = first(h); b < end(h); b = after(b)) {
-        struct heap_block v = {payload(b), size_of(b) - HEADER, 0, b->size_live & LIVE, NULL};
-        if (!visit(ctx, &v)) return;
+    struct block *after = block_after(b);
+    uint64_t all = block_units(b), previous = block_previous(b);
+    bool absorb = !block_is_live(after);
+    if (all + (absorb ? block_units(after) : 0) < units)
+        return false;
+    h->stats.blocks--;
+    h->stats.used -= block_payload_bytes(b);
+    if (absorb) {
+        count_free(h, after, ONE_LESS);
+        tree_remove(h, after);
+        all += block_units(after);
     }
+    uint64_t rest = all - units < UNITS_MIN ? 0 : all - units;
+    describe(h, b, (struct description){.units = all - rest, .previous = previous, .live = true});
+    if (rest)
+        make_free(h, block_after(b), rest, all - rest);
+    else
+        set_previous(h, block_after(b), all);
+    make_live(h, b, size, caller);
+    return true;
 }
-void heap_stats(const struct heap *h, struct heap_stats *out)
+
+void *heap_realloc(struct heap *heap, void *block, size_t size, const void *caller)
 {
-    *out = h->stats;
-    for (struct block *b = first(h); b < end(h); b = after(b))
-        if (!(b->size_live & LIVE)) { out->free_blocks++; out->free += size_of(b) - HEADER; if (size_of(b) - HEADER > out->largest) out->largest = size_of(b) - HEADER; }
+    enum heap_fault fault;
+    if (!block)
+        return heap_alloc(heap, size, caller);
+    uint64_t units = units_for(heap, size);
+    struct block *b = units ? check_live(heap, block, caller, &fault) : NULL;
+    if (!b)
+        return refuse(heap);
+    if (resize_in_place(heap, b, units, size, caller))
+        return block;
+    void *moved = heap_alloc(heap, size, caller);
+    if (!moved)
+        return NULL;
+    __builtin_memcpy(moved, block, block_payload_bytes(b) - block_slack(b));
+    fault = heap_free(heap, block, caller);
+    return moved;
 }
-bool heap_check(const struct heap *h, const char **broken)
+
+size_t heap_usable_size(struct heap *heap, const void *block)
 {
-    *broken = "H1: blocks tile the heap";
-    size_t previous = 0;
-    struct block *b = first(h);
-    for (; b < end(h); b = after(b)) { if (b->previous != previous || !size_of(b)) return false; previous = size_of(b); }
-    return b == end(h);
+    enum heap_fault fault;
+    struct block *b = block ? check_live(heap, block, __builtin_return_address(0), &fault) : NULL;
+    if (!b)
+        return 0;
+    return HEAP_HARDEN >= 2 ? block_payload_bytes(b) - block_slack(b) : block_payload_bytes(b);
+}
+
+void heap_stats(const struct heap *heap, struct heap_stats *out)
+{
+    uint64_t largest = tree_largest(heap);
+    *out = heap->stats;
+    out->largest = largest ? (size_t)(largest << UNIT_SHIFT) - HEADER : 0;
+}
+
+void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
+               void *ctx)
+{
+    for (const struct block *b = heap_first(heap); b < heap_last(heap); b = block_after(b)) {
+        struct heap_block out = {
+            .payload = block_payload(b),
+            .size = block_payload_bytes(b),
+            .requested = block_is_live(b) ? block_payload_bytes(b) - block_slack(b) : 0,
+            .live = block_is_live(b),
+            .allocated_by = caller_of(heap, b),
+        };
+        if (!block_units(b) || !visit(ctx, &out))
+            return;
+    }
 }

@@ -21,21 +21,22 @@ enum {
     LEVELS = sizeof(entry_t) == 4 ? 2 : 4,
 };
 
-#define ENTRY_PRESENT ((entry_t)1 << 0)
-#define ENTRY_WRITE   ((entry_t)1 << 1)
-#define ENTRY_USER    ((entry_t)1 << 2)
-#define ENTRY_PWT     ((entry_t)1 << 3)
-#define ENTRY_PCD     ((entry_t)1 << 4)
-#define ENTRY_ACCESSED ((entry_t)1 << 5)
-#define ENTRY_DIRTY   ((entry_t)1 << 6)
-#define ENTRY_LARGE   ((entry_t)1 << 7)  /* PS, above level 1  */
-#define ENTRY_PAT_4K  ((entry_t)1 << 7)  /* PAT, at level 1    */
-#define ENTRY_GLOBAL  ((entry_t)1 << 8)  /* in a leaf          */
-#define ENTRY_PINNED  ((entry_t)1 << 8)  /* in a table pointer: ours (ignored by the CPU) */
-#define ENTRY_OURS    ((entry_t)7 << 9)  /* three bits of the table's live count           */
+#define ENTRY_PRESENT   ((entry_t)1 << 0)
+#define ENTRY_WRITE     ((entry_t)1 << 1)
+#define ENTRY_USER      ((entry_t)1 << 2)
+#define ENTRY_PWT       ((entry_t)1 << 3)
+#define ENTRY_PCD       ((entry_t)1 << 4)
+#define ENTRY_ACCESSED  ((entry_t)1 << 5)
+#define ENTRY_DIRTY     ((entry_t)1 << 6)
+#define ENTRY_LARGE     ((entry_t)1 << 7) /* PS, above level 1  */
+#define ENTRY_PAT_4K    ((entry_t)1 << 7) /* PAT, at level 1    */
+#define ENTRY_GLOBAL    ((entry_t)1 << 8) /* in a leaf          */
+#define ENTRY_PINNED    ((entry_t)1 << 8) /* in a table pointer: ours (ignored by the CPU) */
+#define ENTRY_OURS      ((entry_t)7 << 9) /* three bits of the table's live count           */
 #define ENTRY_PAT_LARGE ((entry_t)1 << 12)
 
-/* Bytes that one entry of a level covers; 2^32 of i386's root do not fit a word, so level <= LEVELS. */
+/* Bytes that one entry of a level covers; 2^32 of i386's root do not fit a word, so level <=
+ * LEVELS. */
 static inline unsigned level_shift(unsigned level)
 {
     return PAGE_SHIFT + (level - 1) * INDEX_BITS;

@@ -119,8 +119,13 @@ void trap_load_idt(void)
 void double_fault_task(void)
 {
     struct trap_frame frame = {
-        .di = main_tss.edi, .si = main_tss.esi, .bp = main_tss.ebp, .bx = main_tss.ebx,
-        .dx = main_tss.edx, .cx = main_tss.ecx, .ax = main_tss.eax,
+        .di = main_tss.edi,
+        .si = main_tss.esi,
+        .bp = main_tss.ebp,
+        .bx = main_tss.ebx,
+        .dx = main_tss.edx,
+        .cx = main_tss.ecx,
+        .ax = main_tss.eax,
         .vector = VECTOR_DOUBLE_FAULT,
         .ip = main_tss.eip,
         .cs = main_tss.cs | 3, /* so that trap_sp reads the field below */
@@ -187,8 +192,8 @@ struct cpu_tables cpu_tables(void)
 const struct cpu_stack *cpu_stacks(size_t *count)
 {
     static struct cpu_stack stacks[2];
-    stacks[0] = (struct cpu_stack){"boot stack", ptr_vaddr(boot_stack_guard),
-                                   ptr_vaddr(boot_stack), ptr_vaddr(boot_stack_top)};
+    stacks[0] = (struct cpu_stack){"boot stack", ptr_vaddr(boot_stack_guard), ptr_vaddr(boot_stack),
+                                   ptr_vaddr(boot_stack_top)};
     stacks[1] = (struct cpu_stack){"double-fault stack", ptr_vaddr(fault_stack.guard),
                                    ptr_vaddr(fault_stack.stack),
                                    ptr_vaddr(fault_stack.stack + FAULT_STACK_BYTES)};

@@ -58,7 +58,8 @@ static uint64_t stack_top(struct guarded_stack *s)
 static void set_tss_descriptor(uint64_t *entry)
 {
     uint64_t base = (uint64_t)&tss;
-    entry[0] = (sizeof tss - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 255) << 56;
+    entry[0] =
+        (sizeof tss - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 255) << 56;
     entry[1] = base >> 32;
 }
 
@@ -176,8 +177,8 @@ struct cpu_tables cpu_tables(void)
 const struct cpu_stack *cpu_stacks(size_t *count)
 {
     static struct cpu_stack stacks[3];
-    stacks[0] = (struct cpu_stack){"boot stack", ptr_vaddr(boot_stack_guard),
-                                   ptr_vaddr(boot_stack), ptr_vaddr(boot_stack_top)};
+    stacks[0] = (struct cpu_stack){"boot stack", ptr_vaddr(boot_stack_guard), ptr_vaddr(boot_stack),
+                                   ptr_vaddr(boot_stack_top)};
     stacks[1] = (struct cpu_stack){"double-fault stack", ptr_vaddr(fault_stack.guard),
                                    ptr_vaddr(fault_stack.stack), VA(stack_top(&fault_stack))};
     stacks[2] = (struct cpu_stack){"NMI stack", ptr_vaddr(nmi_stack.guard),
