@@ -151,11 +151,13 @@ static void fail_on_request(const char *line)
         cpu_triple_fault();
 }
 
-/* `selftest` and `run=` end with a verdict; otherwise the shell stays. */
+/* `selftest` and `run=` end with a verdict; otherwise the shell stays. Answers are not log. */
 [[gnu::noreturn]] static void serve(struct kernel *k)
 {
     static char run[BOOT_CMDLINE_MAX];
     fail_on_request(k->cmdline);
+    console_quiet(false);
+    console_log_pause(true);
     shell_init(commands);
     if (cmdline_find(k->cmdline, "selftest", NULL, 0) && !selftest_all())
         verdict_fail("self-test");

@@ -14,7 +14,7 @@
 
 extern uint8_t kernel_text_start[];
 static uint8_t in_data[16] = {0xc3};
-static const volatile uint8_t in_rodata[16] = {1};
+static const uint8_t in_rodata[16] = {1};
 
 static void poke(vaddr_t va)
 {
@@ -33,7 +33,7 @@ static void fault_text(void)
 
 static void fault_rodata(void)
 {
-    poke(ptr_vaddr((const void *)in_rodata));
+    poke(ptr_vaddr(in_rodata));
 }
 
 static void fault_exec(void)

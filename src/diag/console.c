@@ -101,9 +101,11 @@ void console_write(const char *text, size_t bytes)
         console_write_unlogged(text, bytes);
 }
 
-void console_log_pause(bool pause)
+bool console_log_pause(bool pause)
 {
+    bool was = paused;
     paused = pause;
+    return was;
 }
 
 void console_quiet(bool on)

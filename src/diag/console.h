@@ -38,8 +38,9 @@ void console_log_each(void (*emit)(void *ctx, const char *text, size_t bytes), v
 /* The same, but not remembered: for text that comes from the log itself. */
 void console_write_unlogged(const char *text, size_t bytes);
 
-/* While paused nothing is remembered: for output made while the log is being read. */
-void console_log_pause(bool pause);
+/* While paused nothing is remembered: what the shell says is an answer, not a message. Returns
+ * how it was. */
+bool console_log_pause(bool pause);
 
 /* Ordinary boot chatter is dropped from the sinks (still logged) while quiet. */
 void console_quiet(bool quiet);

@@ -95,7 +95,7 @@ static void print_picture(const struct heap_stats *s)
             print_cell(row * COLUMNS + column);
         kprintf("\n");
     }
-    kprintf("  one cell is %s; %s·%s free  %s▒%s partly used  %s█%s used  %s-%s bookkeeping\n",
+    kprintf("  one cell is %s; %s·%s free  %s▒%s partly used  %s█%s used  %s-%s headers\n",
             size_text(picture.cell_bytes).text, colour(GREEN), colour(PLAIN), colour(YELLOW),
             colour(PLAIN), colour(YELLOW), colour(PLAIN), colour(DIM), colour(PLAIN));
 }
@@ -116,13 +116,14 @@ static void print_histogram(void)
 static void heap_text(const struct heap_stats *s, bool holds, const char *broken)
 {
     unsigned fragmentation = s->free ? 1000 - permille(s->largest, s->free) : 0;
-    kprintf("  %s mapped; %zu live blocks hold %s, %zu free ones %s, the largest %s\n",
-            size_text(s->mapped).text, s->blocks, size_text(s->used).text, s->free_blocks,
-            size_text(s->free).text, size_text(s->largest).text);
-    kprintf(
-        "  fragmentation %u.%u%% (free memory outside the largest free block); grown %zu times, "
-        "shrunk %zu; %zu refused\n",
-        fragmentation / 10, fragmentation % 10, s->grown, s->shrunk, s->refused);
+    kprintf("  %s mapped; %zu live blocks hold %s\n", size_text(s->mapped).text, s->blocks,
+            size_text(s->used).text);
+    kprintf("  %zu free blocks hold %s, the largest %s\n", s->free_blocks, size_text(s->free).text,
+            size_text(s->largest).text);
+    kprintf("  fragmentation %u.%u%% (free memory outside the largest free block)\n",
+            fragmentation / 10, fragmentation % 10);
+    kprintf("  grown %zu times, shrunk %zu times, %zu requests refused\n", s->grown, s->shrunk,
+            s->refused);
     print_picture(s);
     print_histogram();
     kprintf("  invariants %s%s%s\n", colour(holds ? GREEN : RED), holds ? "hold" : broken,
@@ -209,7 +210,6 @@ bool report_dmesg(const struct shell_args *args)
         console_log_each(emit_plain, NULL);
         return true;
     }
-    console_log_pause(true);
     split.length = 0;
     json_begin(&split.json, "dmesg");
     json_array(&split.json, "lines");
@@ -217,6 +217,5 @@ bool report_dmesg(const struct shell_args *args)
     if (split.length)
         end_line();
     json_finish(&split.json);
-    console_log_pause(false);
     return true;
 }

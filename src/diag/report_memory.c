@@ -101,9 +101,9 @@ static void meminfo_text(const struct pmm_stats *s, const struct heap_stats *h)
             row(frame_owner_name(o), s->owners[o], s->total,
                 o < OWNER_RESERVED_END ? BLUE : YELLOW);
     }
-    kprintf("%s  heap%s   %s mapped, %s used in %zu blocks, %s free, largest %s\n", colour(BOLD),
-            colour(PLAIN), size_text(h->mapped).text, size_text(h->used).text, h->blocks,
-            size_text(h->free).text, size_text(h->largest).text);
+    kprintf("%s  heap%s   %s mapped, %s used in %zu blocks, %s free\n", colour(BOLD), colour(PLAIN),
+            size_text(h->mapped).text, size_text(h->used).text, h->blocks,
+            size_text(h->free).text);
     kprintf("%s  tables%s %zu\n", colour(BOLD), colour(PLAIN), kernel.aspace.tables);
 }
 
@@ -148,20 +148,20 @@ static void pmm_json(const struct pmm_stats *s, bool holds, const char *broken)
 
 static void pmm_text(const struct pmm_stats *s, bool holds, const char *broken)
 {
-    kprintf("  %llu frames: %llu free, %llu used, %llu reserved; longest free run %llu (%s)\n",
-            (unsigned long long)s->total, (unsigned long long)s->free, (unsigned long long)s->used,
-            (unsigned long long)s->reserved, (unsigned long long)s->largest_run,
+    kprintf("  %llu frames: %llu free, %llu used, %llu reserved\n", (unsigned long long)s->total,
+            (unsigned long long)s->free, (unsigned long long)s->used,
+            (unsigned long long)s->reserved);
+    kprintf("  longest free run %llu frames, %s\n", (unsigned long long)s->largest_run,
             size_text(s->largest_run << PAGE_SHIFT).text);
-    kprintf("%s  free blocks by size%s\n   ", colour(BOLD), colour(PLAIN));
+    kprintf("%s  free blocks by size%s\n  ", colour(BOLD), colour(PLAIN));
     for (unsigned order = 0; order < PMM_ORDERS; order++)
-        kprintf("%9s", size_text((uint64_t)PAGE_SIZE << order).text);
-    kprintf("\n   ");
+        kprintf("%6u%c", order < 8 ? 4u << order : 1u << (order - 8), order < 8 ? 'K' : 'M');
+    kprintf("\n  ");
     for (unsigned order = 0; order < PMM_ORDERS; order++)
-        kprintf("%9llu", (unsigned long long)s->runs[order]);
-    kprintf(
-        "\n  refused: %llu double frees, %llu not held, %llu out of range, %llu bad arguments\n",
-        (unsigned long long)s->refused[0], (unsigned long long)s->refused[1],
-        (unsigned long long)s->refused[2], (unsigned long long)s->refused[3]);
+        kprintf("%7llu", (unsigned long long)s->runs[order]);
+    kprintf("\n  refused: %llu double frees, %llu not held, %llu out of range, %llu bad\n",
+            (unsigned long long)s->refused[0], (unsigned long long)s->refused[1],
+            (unsigned long long)s->refused[2], (unsigned long long)s->refused[3]);
     kprintf("  metadata %zu KiB; invariants %s%s%s\n", s->metadata_bytes / 1024,
             colour(holds ? GREEN : RED), holds ? "hold" : broken, colour(PLAIN));
 }

@@ -96,6 +96,7 @@ bool report_walk(const struct shell_args *args)
 struct dump {
     struct json json;
     const char *region;
+    struct map_stretch pending; /* not yet printed: the next may continue it */
     unsigned stretches;
     unsigned writable_executable;
     uint64_t bytes;
@@ -123,19 +124,37 @@ static enum colour perm_colour(unsigned flags)
     return flags & MAP_WRITE ? YELLOW : GREEN;
 }
 
-static bool dump_text(void *ctx, const struct map_stretch *s)
+static void print_stretch(struct dump *d)
 {
-    struct dump *d = ctx;
+    const struct map_stretch *s = &d->pending;
+    if (!s->bytes)
+        return;
     const char *region = kernel_region_name(s->va);
     if (region != d->region)
         kprintf("%s  %s%s\n", colour(BOLD), d->region = region, colour(PLAIN));
-    kprintf("    %p - %p %9s -> 0x%09llx  %s  %s%s%s  %s\n", (void *)s->va.v,
-            (void *)(s->va.v + (vword_t)(s->bytes - 1)), size_text(s->bytes).text,
-            (unsigned long long)s->pa.v, page_name(s->page_bytes), colour(perm_colour(s->flags)),
-            perm_text(s->flags, s->accessed, s->dirty).text, colour(PLAIN), cache_name(s->flags));
+    kprintf("    %p %9s -> 0x%010llx  %s  %s%s%s  %s\n", (void *)s->va.v,
+            size_text(s->bytes).text, (unsigned long long)s->pa.v, page_name(s->page_bytes),
+            colour(perm_colour(s->flags)), perm_text(s->flags, s->accessed, s->dirty).text,
+            colour(PLAIN), cache_name(s->flags));
     d->stretches++;
     d->bytes += s->bytes;
     d->writable_executable += (s->flags & MAP_WRITE) && (s->flags & MAP_EXEC);
+}
+
+/* For people, pages that differ only in what the CPU has touched are one stretch. */
+static bool dump_text(void *ctx, const struct map_stretch *s)
+{
+    struct dump *d = ctx;
+    struct map_stretch *p = &d->pending;
+    if (p->bytes && p->va.v + (vword_t)p->bytes == s->va.v && p->pa.v + p->bytes == s->pa.v &&
+        p->page_bytes == s->page_bytes && p->flags == s->flags) {
+        p->bytes += s->bytes;
+        p->accessed |= s->accessed;
+        p->dirty |= s->dirty;
+        return true;
+    }
+    print_stretch(d);
+    *p = *s;
     return true;
 }
 
@@ -165,10 +184,11 @@ bool report_ptdump(const struct shell_args *args)
         json_finish(&d.json);
         return true;
     }
-    kprintf("  page tables at 0x%llx, %zu of them; perm: read write execute user global "
-            "accessed dirty\n",
-            (unsigned long long)kernel.aspace.root.v, kernel.aspace.tables);
+    kprintf("  page tables at 0x%llx, %zu of them\n", (unsigned long long)kernel.aspace.root.v,
+            kernel.aspace.tables);
+    kprintf("  perm: read write execute user global accessed dirty\n");
     paging_visit(&kernel.aspace, VA(0), last, dump_text, &d);
+    print_stretch(&d);
     print_audit(&d);
     return true;
 }

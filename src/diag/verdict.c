@@ -88,6 +88,7 @@ void platform_panic(const char *format, ...)
     }
     panicking = true;
     console_quiet(false);
+    console_log_pause(false);
 
     static char why[256];
     va_list args;
@@ -101,10 +102,12 @@ void platform_panic(const char *format, ...)
 
 void platform_complain(const char *format, ...)
 {
+    bool paused = console_log_pause(false);
     va_list args;
     va_start(args, format);
     kprintf("%s", colour(YELLOW));
     kvprintf(format, args);
     kprintf("%s\n", colour(PLAIN));
     va_end(args);
+    console_log_pause(paused);
 }
