@@ -178,7 +178,7 @@ static void sequence_byte(struct line_editor *e, char c)
     if (e->sequence_length < sizeof e->sequence)
         e->sequence[e->sequence_length++] = c;
     bool introducer = e->sequence_length == 2 && (c == '[' || c == 'O');
-    if (introducer || (c >= '0' && c <= '9') || c == ';')
+    if (e->sequence_length == 1 || introducer || (c >= '0' && c <= '9') || c == ';')
         return;
     e->sequence[e->sequence_length < sizeof e->sequence ? e->sequence_length
                                                         : sizeof e->sequence - 1] = 0;
