@@ -38,16 +38,18 @@ static void note_leaf(struct walk *out, unsigned level, entry_t e)
     out->dirty = e & ENTRY_DIRTY;
 }
 
-/* Which step took something away: the first one that forbids what the leaf would allow. */
+/* The first step that takes away what the leaf itself would allow; else the leaf decides. */
 static void note_decision(const struct aspace *as, struct walk *out)
 {
-    for (unsigned i = 0; i < out->steps; i++) {
-        unsigned lets = format_flags(as->features, out->step[i].level, (entry_t)out->step[i].entry);
-        unsigned must = MAP_WRITE | MAP_USER | MAP_EXEC;
-        if (i + 1 < out->steps && (lets & must) != must && (lets & must) == (out->flags & must)) {
+    unsigned must = MAP_WRITE | MAP_USER | MAP_EXEC;
+    unsigned allowed = must;
+    for (unsigned i = out->steps; i-- > 0;) {
+        const struct walk_step *s = &out->step[i];
+        unsigned lets = format_flags(as->features, s->level, (entry_t)s->entry) & must;
+        if (i + 1 == out->steps)
+            allowed = lets;
+        else if (allowed & ~lets)
             out->deciding = i;
-            return;
-        }
     }
 }
 

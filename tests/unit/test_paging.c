@@ -386,7 +386,7 @@ static void running_out_changes_nothing(void **state)
             assert_int_equal(fake.taken_count, 0);
             assert_int_equal(paging_create(&as, true, fake_source, &everything), MEM_OK);
             if (!err) {
-                assert_true(n > 0 || call == CALL_PAGE || !WIDE);
+                assert_true(n > 0 || call == CALL_PIN); /* pinned tables may be there already */
                 break;
             }
         }

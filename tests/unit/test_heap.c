@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_heap.c - the heap against a model, against misuse, and through every short sequence of calls.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <mem/heap.h>
+
+enum { WINDOW = 4 << 20, SLOTS = 200 };
+
+static uint8_t window[WINDOW] __attribute__((aligned(4096)));
+static struct heap heap;
+
+/* What the owner sees. */
+static struct {
+    size_t held;        /* bytes given, always a prefix of the window */
+    unsigned grows;     /* asked for                                  */
+    unsigned fail_from; /* the n-th request on is refused, 0: none    */
+    unsigned reports;
+    struct heap_report last;
+} owner;
+
+static bool grow(void *ctx, void *at, size_t bytes)
+{
+    (void)ctx;
+    owner.grows++;
+    if (owner.fail_from && owner.grows >= owner.fail_from)
+        return false;
+    assert_ptr_equal(at, window + owner.held);
+    assert_int_equal(bytes % 4096, 0);
+    assert_true(bytes <= WINDOW - owner.held);
+    memset(at, 0xd5, bytes);
+    owner.held += bytes;
+    return true;
+}
+
+static void shrink(void *ctx, void *at, size_t bytes)
+{
+    (void)ctx;
+    owner.held -= bytes;
+    assert_ptr_equal(at, window + owner.held);
+    memset(at, 0xee, bytes);
+}
+
+static void report(void *ctx, const struct heap_report *r)
+{
+    (void)ctx;
+    owner.reports++;
+    owner.last = *r;
+}
+
+static const struct heap_ops ops = {grow, shrink, report, NULL};
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&owner, 0, sizeof owner);
+    memset(&heap, 0, sizeof heap);
+    return heap_init(&heap, window, WINDOW, &ops) != MEM_OK;
+}
+
+static void holds(void)
+{
+    const char *broken = "";
+    if (!heap_check(&heap, &broken))
+        fail_msg("%s", broken);
+    struct heap_stats s;
+    heap_stats(&heap, &s);
+    assert_int_equal(s.mapped, owner.held);
+}
+
+static const void *here(void)
+{
+    return __builtin_return_address(0);
+}
+
+/* ---- the contract --------------------------------------------------------------------------- */
+
+static void init_refuses_nonsense(void **state)
+{
+    (void)state;
+    struct heap other = {0};
+    assert_int_equal(heap_init(&heap, window, WINDOW, &ops), MEM_ALREADY_INIT);
+    assert_int_equal(heap_init(&other, window + 1, WINDOW, &ops), MEM_MISALIGNED);
+    assert_int_equal(heap_init(&other, window, 5000, &ops), MEM_MISALIGNED);
+    assert_int_equal(heap_init(&other, window, 0, &ops), MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, window, WINDOW, NULL), MEM_BAD_ARG);
+    owner.fail_from = 1;
+    assert_int_equal(heap_init(&other, window, WINDOW, &ops), MEM_NO_FRAME);
+}
+
+static void sizes_that_cannot_be(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {0, SIZE_MAX, SIZE_MAX - 15, SIZE_MAX / 2, WINDOW, WINDOW + 1};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        assert_null(heap_alloc(&heap, sizes[i], NULL));
+        assert_null(heap_alloc_aligned(&heap, 64, sizes[i], NULL));
+        holds();
+    }
+    const size_t aligns[] = {0, 3, 24, (size_t)1 << 31, SIZE_MAX};
+    for (unsigned i = 0; i < sizeof aligns / sizeof *aligns; i++)
+        assert_null(heap_alloc_aligned(&heap, aligns[i], 16, NULL));
+    holds();
+    assert_int_equal(owner.reports, 0);
+}
+
+static void alignment_at_every_power_of_two(void **state)
+{
+    (void)state;
+    for (size_t align = 1; align <= 65536; align *= 2) {
+        void *odd = heap_alloc(&heap, 40, NULL);
+        uint8_t *p = heap_alloc_aligned(&heap, align, 100, NULL);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % (align < 16 ? 16 : align), 0);
+        assert_true(heap_usable_size(&heap, p) >= 100);
+        memset(p, 1, 100);
+        holds();
+        assert_int_equal(heap_free(&heap, odd, NULL), HEAP_OK);
+        assert_int_equal(heap_free(&heap, p, NULL), HEAP_OK);
+        holds();
+    }
+}
+
+/* first fit:  [a][b][c][d]  ->  free b and d  ->  what fits b goes to b */
+static void the_lowest_address_that_fits(void **state)
+{
+    (void)state;
+    void *a = heap_alloc(&heap, 100, NULL), *b = heap_alloc(&heap, 200, NULL);
+    void *c = heap_alloc(&heap, 100, NULL), *d = heap_alloc(&heap, 400, NULL);
+    void *e = heap_alloc(&heap, 100, NULL);
+    assert_true(a < b && b < c && c < d && d < e);
+    (void)heap_free(&heap, d, NULL);
+    (void)heap_free(&heap, b, NULL);
+    assert_ptr_equal(heap_alloc(&heap, 300, NULL), d);
+    assert_ptr_equal(heap_alloc(&heap, 50, NULL), b);
+    holds();
+}
+
+static void realloc_keeps_contents(void **state)
+{
+    (void)state;
+    uint8_t *p = heap_realloc(&heap, NULL, 10, NULL);
+    for (size_t size = 10; size < 200000; size = size * 3 / 2) {
+        memset(p, (int)size, size);
+        uint8_t *q = heap_realloc(&heap, p, size * 3 / 2, NULL);
+        assert_non_null(q);
+        for (size_t i = 0; i < size; i++)
+            assert_int_equal(q[i], (uint8_t)size);
+        p = q;
+        holds();
+    }
+    assert_null(heap_realloc(&heap, p, 0, NULL));
+    assert_null(heap_realloc(&heap, p, SIZE_MAX, NULL));
+    p = heap_realloc(&heap, p, 5, NULL);
+    assert_non_null(p);
+    assert_int_equal(heap_free(&heap, p, NULL), HEAP_OK);
+    holds();
+}
+
+static void it_comes_back_to_its_start(void **state)
+{
+    (void)state;
+    size_t held = owner.held;
+    static void *p[4096];
+    unsigned n = 0;
+    while (n < 4096 && (p[n] = heap_alloc(&heap, 3000, NULL)))
+        n++;
+    assert_true(owner.held > WINDOW - 70000); /* the whole window can be had */
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(heap_free(&heap, p[i], NULL), HEAP_OK);
+    holds();
+    assert_true(owner.held <= held + 65536);
+    struct heap_stats s;
+    heap_stats(&heap, &s);
+    assert_int_equal(s.blocks, 0);
+    assert_int_equal(s.free_blocks, 1);
+}
+
+static void refused_growth_changes_nothing(void **state)
+{
+    (void)state;
+    void *p = heap_alloc(&heap, 1000, NULL);
+    struct heap_stats before, now;
+    heap_stats(&heap, &before);
+    owner.fail_from = 1;
+    assert_null(heap_alloc(&heap, 500000, NULL));
+    assert_null(heap_realloc(&heap, p, 500000, NULL));
+    heap_stats(&heap, &now);
+    now.refused = before.refused;
+    assert_memory_equal(&before, &now, sizeof now);
+    holds();
+}
+
+/* ---- misuse --------------------------------------------------------------------------------- */
+
+static void unchanged_and_named(void *p, enum heap_fault expected)
+{
+    struct heap_stats before, now;
+    heap_stats(&heap, &before);
+    unsigned reports = owner.reports;
+    enum heap_fault fault = heap_free(&heap, p, here());
+    assert_int_equal(fault, expected);
+    assert_int_equal(owner.reports, reports + 1);
+    assert_int_equal(owner.last.fault, expected);
+    assert_ptr_equal(owner.last.address, p);
+    assert_non_null(owner.last.caller);
+    heap_stats(&heap, &now);
+    memcpy(now.faults, before.faults, sizeof now.faults);
+    assert_memory_equal(&before, &now, sizeof now);
+    holds();
+}
+
+static void invalid_frees_are_named(void **state)
+{
+    (void)state;
+    static uint8_t in_data[64] __attribute__((aligned(16)));
+    uint8_t on_stack[64] __attribute__((aligned(16)));
+    uint8_t *a = heap_alloc(&heap, 500, NULL), *b = heap_alloc(&heap, 500, NULL);
+    uint8_t *c = heap_alloc(&heap, 500, NULL);
+    memset(a, 0x41, 500);
+    memset(b, 0, 500);
+    unchanged_and_named(on_stack, HEAP_FOREIGN);
+    unchanged_and_named(in_data, HEAP_FOREIGN);
+    unchanged_and_named((void *)16, HEAP_FOREIGN);
+    unchanged_and_named(window, HEAP_FOREIGN);
+    unchanged_and_named(window + owner.held, HEAP_FOREIGN);
+    unchanged_and_named((void *)UINTPTR_MAX, HEAP_FOREIGN);
+    unchanged_and_named(a + 1, HEAP_MISALIGNED);
+    for (unsigned i = 16; i < 480; i += 16) {
+        unchanged_and_named(a + i, HEAP_INTERIOR);
+        unchanged_and_named(b + i, HEAP_INTERIOR);
+    }
+    assert_int_equal(heap_free(&heap, b, NULL), HEAP_OK);
+    unchanged_and_named(b, HEAP_DOUBLE_FREE);
+    assert_int_equal(heap_free(&heap, a, NULL), HEAP_OK);
+    unchanged_and_named(b, HEAP_DOUBLE_FREE); /* merged into the block of a */
+    unchanged_and_named(a, HEAP_DOUBLE_FREE);
+    assert_int_equal(heap_free(&heap, c, NULL), HEAP_OK);
+    assert_int_equal(heap_free(&heap, NULL, NULL), HEAP_OK);
+    assert_int_equal(heap_usable_size(&heap, c), 0);
+    assert_null(heap_realloc(&heap, c, 10, NULL));
+}
+
+static void overruns_are_found_when_freed(void **state)
+{
+    (void)state;
+    for (size_t size = 1; size < 70; size++) {
+        for (size_t by = 1; by <= 8; by += 7) {
+            (void)set_up(NULL);
+            uint8_t *p = heap_alloc(&heap, size, NULL);
+            uint8_t *q = heap_alloc(&heap, size, NULL);
+            for (size_t i = 0; i < by; i++)
+                p[size + i] ^= 0x5a;
+            assert_int_equal(heap_free(&heap, p, NULL), HEAP_OVERRUN);
+            (void)q;
+        }
+    }
+}
+
+static void damaged_headers_are_found(void **state)
+{
+    (void)state;
+    unsigned header = sizeof(void *) == 8 ? 16 : 8, caught = 0;
+    for (unsigned bit = 0; bit < 8 * header; bit++) {
+        (void)set_up(NULL);
+        uint8_t *a = heap_alloc(&heap, 100, NULL), *p = heap_alloc(&heap, 100, NULL);
+        uint8_t *b = heap_alloc(&heap, 100, NULL);
+        (p - header)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        enum heap_fault fault = heap_free(&heap, p, NULL);
+        assert_int_not_equal(fault, HEAP_OK);
+        caught += fault == HEAP_BAD_HEADER || fault == HEAP_DOUBLE_FREE || fault == HEAP_INTERIOR ||
+                  fault == HEAP_OVERRUN;
+        (void)a;
+        (void)b;
+    }
+    assert_int_equal(caught, 8 * header);
+}
+
+static void an_underrun_is_found(void **state)
+{
+    (void)state;
+    uint8_t *a = heap_alloc(&heap, 96, NULL), *p = heap_alloc(&heap, 96, NULL);
+    p[-1] ^= 0x80;
+    assert_int_not_equal(heap_free(&heap, p, NULL), HEAP_OK);
+    assert_int_not_equal(heap_free(&heap, a, NULL), HEAP_OK); /* its neighbour is damaged */
+    assert_int_equal(owner.reports, 2);
+}
+
+/* ---- a model -------------------------------------------------------------------------------- */
+
+static bool filled(const uint8_t *p, size_t size, uint8_t with)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (p[i] != with)
+            return false;
+    }
+    return true;
+}
+
+static void a_long_random_life(void **state)
+{
+    (void)state;
+    static uint8_t *block[SLOTS];
+    static size_t size[SLOTS];
+    unsigned seed = 424242;
+    print_message("seed %u\n", seed);
+    srand(seed);
+    memset(block, 0, sizeof block);
+    for (unsigned i = 0; i < 30000; i++) {
+        unsigned k = (unsigned)rand() % SLOTS, what = (unsigned)rand() % 4;
+        size_t want = 1 + (size_t)rand() % (rand() % 30 ? 400 : 60000);
+        if (block[k])
+            assert_true(filled(block[k], size[k], (uint8_t)k));
+        owner.fail_from = rand() % 50 ? 0 : 1; /* sometimes the owner has nothing */
+        uint8_t *p = block[k];
+        if (what == 0) {
+            assert_int_equal(heap_free(&heap, p, NULL), HEAP_OK);
+            block[k] = NULL;
+            continue;
+        }
+        if (what == 1 && !p)
+            p = heap_alloc_aligned(&heap, (size_t)16 << rand() % 9, want, NULL);
+        else
+            p = heap_realloc(&heap, p, want, NULL);
+        if (p) {
+            block[k] = p;
+            size[k] = want;
+            memset(p, (int)k, want);
+        }
+        if (i % 32 == 0)
+            holds();
+    }
+    for (unsigned k = 0; k < SLOTS; k++)
+        assert_int_equal(heap_free(&heap, block[k], NULL), HEAP_OK);
+    holds();
+    assert_int_equal(owner.reports, 0);
+}
+
+/* ---- every short sequence ------------------------------------------------------------------- */
+
+/*
+ * All sequences of DEPTH calls out of: three sizes, free of each live block, and a wild free at
+ * every multiple of 16 of the first kilobyte. After each call everything is checked, and a wild
+ * free must change nothing.
+ */
+enum { DEPTH = 6, LIVE_MAX = DEPTH };
+
+static void replay(const uint8_t *calls, unsigned count)
+{
+    static const size_t sizes[] = {1, 40, 200};
+    uint8_t *live[LIVE_MAX] = {0};
+    size_t size[LIVE_MAX] = {0};
+    unsigned lives = 0;
+    (void)set_up(NULL);
+    for (unsigned i = 0; i < count; i++) {
+        if (calls[i] < 3) {
+            uint8_t *p = heap_alloc(&heap, sizes[calls[i]], NULL);
+            assert_non_null(p);
+            memset(p, (int)lives + 1, sizes[calls[i]]);
+            live[lives] = p;
+            size[lives++] = sizes[calls[i]];
+        } else if (calls[i] - 3u < lives && live[calls[i] - 3]) {
+            unsigned k = calls[i] - 3u;
+            assert_true(filled(live[k], size[k], (uint8_t)(k + 1)));
+            assert_int_equal(heap_free(&heap, live[k], NULL), HEAP_OK);
+            live[k] = NULL;
+        }
+    }
+    holds();
+    for (size_t offset = 0; offset < 1024; offset += 16) {
+        bool is_live = false;
+        for (unsigned k = 0; k < lives; k++)
+            is_live = is_live || live[k] == window + offset;
+        if (is_live)
+            continue;
+        assert_int_not_equal(heap_free(&heap, window + offset, NULL), HEAP_OK);
+    }
+    for (unsigned k = 0; k < lives; k++)
+        assert_true(!live[k] || filled(live[k], size[k], (uint8_t)(k + 1)));
+    holds();
+}
+
+static void every_short_sequence(void **state)
+{
+    (void)state;
+    uint8_t calls[DEPTH] = {0};
+    unsigned choices = 6, sequences = 0;
+    for (;;) {
+        replay(calls, DEPTH);
+        sequences++;
+        unsigned at = 0;
+        while (at < DEPTH && ++calls[at] == choices)
+            calls[at++] = 0;
+        if (at == DEPTH)
+            break;
+    }
+    assert_int_equal(sequences, 46656);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(init_refuses_nonsense),
+        TEST(sizes_that_cannot_be),
+        TEST(alignment_at_every_power_of_two),
+        TEST(the_lowest_address_that_fits),
+        TEST(realloc_keeps_contents),
+        TEST(it_comes_back_to_its_start),
+        TEST(refused_growth_changes_nothing),
+        TEST(invalid_frees_are_named),
+        TEST(overruns_are_found_when_freed),
+        TEST(damaged_headers_are_found),
+        TEST(an_underrun_is_found),
+        TEST(a_long_random_life),
+        TEST(every_short_sequence),
+    };
+    return cmocka_run_group_tests_name("heap", tests, NULL, NULL);
+}
