@@ -187,7 +187,7 @@ static enum multiboot2_err check_frame(uint32_t magic, const uint8_t *blob, size
     uint32_t total = u32(blob);
     if (total < 2 * HEADER)
         return MB2_TOO_SHORT;
-    if (total > bytes || total > BOOT_MBI_MAX)
+    if (total > bytes)
         return MB2_TOO_LONG;
     return total % 8 ? MB2_BAD_TOTAL_SIZE : MB2_OK;
 }
@@ -288,7 +288,7 @@ static const struct {
     [MB2_BAD_MAGIC] = {"MB2_BAD_MAGIC", "the loader did not say Multiboot2 in EAX"},
     [MB2_MISALIGNED] = {"MB2_MISALIGNED", "the information does not start at a multiple of 8"},
     [MB2_TOO_SHORT] = {"MB2_TOO_SHORT", "total_size has no room for the header and the end tag"},
-    [MB2_TOO_LONG] = {"MB2_TOO_LONG", "total_size is more than is there, or more than 128 KiB"},
+    [MB2_TOO_LONG] = {"MB2_TOO_LONG", "total_size is more than could be read; this kernel reads 128 KiB"},
     [MB2_BAD_TOTAL_SIZE] = {"MB2_BAD_TOTAL_SIZE", "total_size is not a multiple of 8"},
     [MB2_TAG_TOO_SMALL] = {"MB2_TAG_TOO_SMALL", "a tag is too small for its own fields"},
     [MB2_TAG_PAST_END] = {"MB2_TAG_PAST_END", "a tag reaches past the end of the information"},

@@ -11,11 +11,11 @@
 struct end_text {
     char text[24];
 };
-static struct end_text end_text(uint64_t last)
+static struct end_text end_text(const char *format, uint64_t last)
 {
     struct end_text out = {"0x10000000000000000"};
     if (last != UINT64_MAX)
-        fmt(out.text, sizeof out.text, "0x%llx", (unsigned long long)last + 1);
+        fmt(out.text, sizeof out.text, format, (unsigned long long)last + 1);
     return out;
 }
 
@@ -37,7 +37,7 @@ static void json_range(struct json *j, const struct boot_range *r)
 {
     json_object(j, NULL);
     json_address(j, "start", r->start);
-    json_string(j, "end", end_text(r->last).text);
+    json_string(j, "end", end_text("0x%llx", r->last).text);
     json_string(j, "kind", range_kind_name(r->kind));
     json_string(j, "owner", r->owner ? frame_owner_name(r->owner) : "");
     json_end(j);
@@ -76,7 +76,7 @@ static enum colour kind_colour(const struct boot_range *r)
 
 static void print_raw(const struct boot_range_raw *r)
 {
-    kprintf("    0x%016llx  0x%016llx  %s%u\n", (unsigned long long)r->start,
+    kprintf("     0x%016llx  0x%016llx  %s%u\n", (unsigned long long)r->start,
             (unsigned long long)r->length, r->efi ? "EFI " : "", r->type);
 }
 
@@ -95,8 +95,8 @@ static void mmap_text(const struct bootmap *map, const void *mbi, const struct b
     kprintf("%s  canonical%s\n", colour(BOLD), colour(PLAIN));
     for (size_t i = 0; i < map->count; i++) {
         const struct boot_range *r = &map->ranges[i];
-        kprintf("    0x%016llx - 0x%016llx %10s  %s%-8s %s%s\n", (unsigned long long)r->start,
-                (unsigned long long)r->last, size_text(r->last - r->start + 1).text,
+        kprintf("    [0x%016llx, %s) %9s  %s%-8s %s%s\n", (unsigned long long)r->start,
+                end_text("0x%016llx", r->last).text, size_text(r->last - r->start + 1).text,
                 colour(kind_colour(r)), range_kind_name(r->kind),
                 r->owner ? frame_owner_name(r->owner) : "", colour(PLAIN));
     }

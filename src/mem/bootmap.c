@@ -185,8 +185,8 @@ static bool round_range(struct boot_range *r)
     if (r->start > UINT64_MAX - PAGE_MASK)
         return false;
     uint64_t start = (r->start + PAGE_MASK) & ~PAGE_MASK;
-    uint64_t end = (r->last + 1) & ~PAGE_MASK; /* 0: 2^64 */
-    if (end && end <= start)
+    uint64_t end = (r->last + 1) & ~PAGE_MASK; /* 0 also when the range reaches 2^64 */
+    if (r->last != UINT64_MAX && end <= start)
         return false;
     r->start = start;
     r->last = end - 1;
