@@ -269,7 +269,7 @@ unit: $(UNIT_BINARIES)
 	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
 
 # ---- the boot map on the host -----------------------------------------------------------------
-BOOTMAP_TOOL := $(wildcard tools/bootmap/*.c) src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
+BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
     src/mem/mem_err.c src/diag/report_mmap.c src/diag/units.c src/diag/json.c src/lib/fmt.c
 
 $(HOST)/bootmap: $(call host_objects,64,$(BOOTMAP_TOOL))
@@ -309,7 +309,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(if $(wildcard tools/bootmap/*.c),$(HOST)/bootmap)
+test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
 	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)
