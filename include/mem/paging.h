@@ -75,6 +75,12 @@ enum mem_err paging_create(struct aspace *as, bool kernel, struct frame_source s
 enum mem_err paging_pin(struct aspace *as, vaddr_t va, size_t bytes);
 
 /*
+ * Copies the kernel's pinned top-level entries into a fresh address space; its own tables stay its
+ * own. MEM_MAPPED: `to` has something there already.
+ */
+enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel);
+
+/*
  * Makes the table in `frame` serve the addresses from `va` on that one level-1 table covers, for
  * ever: how the kmap window, whose table is part of the kernel image, joins an address space. The
  * frame stays its owner's. MEM_MISALIGNED, MEM_MAPPED, MEM_NO_FRAME.
@@ -157,7 +163,7 @@ struct map_stretch {
 void paging_visit(const struct aspace *as, vaddr_t from, vaddr_t to_last,
                   bool (*visit)(void *ctx, const struct map_stretch *), void *ctx);
 
-/* Gives every table of the address space back. Leaf frames belong to who mapped them. */
+/* Gives every table of the address space back, the root too; it must not be loaded. Leaf frames belong to who mapped them. */
 void paging_destroy(struct aspace *as);
 
 /* True if T1.. of paging.c hold for the whole tree; reads only. */

@@ -36,14 +36,6 @@ static void check_table(pfn_t frame, bool may_be_empty, struct census *census)
     census->tables++;
 }
 
-static entry_t entry_at(pfn_t frame, unsigned index)
-{
-    entry_t *table = kmap(frame);
-    entry_t e = table[index];
-    kunmap(table);
-    return e;
-}
-
 /* Is this one of our tables? Adopted ones hang from pinned entries and are not in our count. */
 static bool descend_into(const struct aspace *as, unsigned level, entry_t e)
 {
@@ -63,7 +55,7 @@ bool paging_holds(const struct aspace *as, const char **broken)
             level++;
             continue;
         }
-        entry_t e = entry_at(path.table[level], path.next[level]++);
+        entry_t e = table_entry(path.table[level], path.next[level]++);
         if (!descend_into(as, level, e))
             continue;
         path.table[--level] = format_table_pfn(e);

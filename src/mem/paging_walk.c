@@ -9,13 +9,6 @@
 
 #include "paging_table.h"
 
-static bool canonical(const struct aspace *as, vword_t va)
-{
-    unsigned shift = as->features->virt_bits - 1;
-    vword_t high = va >> shift;
-    return as->features->virt_bits >= 8 * sizeof va || high == 0 || high == ~(vword_t)0 >> shift;
-}
-
 /* What two levels allow together; the cache type is the leaf's alone. */
 static unsigned combine(unsigned above, unsigned entry)
 {
@@ -35,7 +28,7 @@ static void note_step(struct walk *out, unsigned level, paddr_t table, unsigned 
     out->deciding = out->steps++;
 }
 
-static void note_leaf(const struct aspace *as, struct walk *out, unsigned level, entry_t e)
+static void note_leaf(struct walk *out, unsigned level, entry_t e)
 {
     vword_t inside = out->va.v & (level_bytes(level) - 1);
     out->mapped = true;
@@ -43,7 +36,6 @@ static void note_leaf(const struct aspace *as, struct walk *out, unsigned level,
     out->page_bytes = level_bytes(level);
     out->accessed = e & ENTRY_ACCESSED;
     out->dirty = e & ENTRY_DIRTY;
-    (void)as;
 }
 
 /* Which step took something away: the first one that forbids what the leaf would allow. */
@@ -61,7 +53,7 @@ static void note_decision(const struct aspace *as, struct walk *out)
 
 void paging_walk(const struct aspace *as, vaddr_t va, struct walk *out)
 {
-    *out = (struct walk){.va = va, .canonical = canonical(as, va.v)};
+    *out = (struct walk){.va = va, .canonical = paging_canonical(as, va.v)};
     if (!out->canonical)
         return;
 
@@ -69,9 +61,7 @@ void paging_walk(const struct aspace *as, vaddr_t va, struct walk *out)
     paddr_t table = as->root;
     for (unsigned level = LEVELS; level >= 1; level--) {
         unsigned index = level_index(va.v, level);
-        entry_t *entries = kmap(paddr_pfn(table));
-        entry_t e = entries[index];
-        kunmap(entries);
+        entry_t e = table_entry(paddr_pfn(table), index);
         note_step(out, level, table, index, e);
         if (!(e & ENTRY_PRESENT))
             return;
@@ -80,7 +70,7 @@ void paging_walk(const struct aspace *as, vaddr_t va, struct walk *out)
             return;
         flags = combine(flags, format_flags(as->features, level, e));
         if (ends_here(as, level, e)) {
-            note_leaf(as, out, level, e);
+            note_leaf(out, level, e);
             break;
         }
         table = pfn_paddr(format_table_pfn(e));
@@ -91,7 +81,7 @@ void paging_walk(const struct aspace *as, vaddr_t va, struct walk *out)
 
 enum mem_err translate(const struct aspace *as, vaddr_t va, paddr_t *pa)
 {
-    if (!canonical(as, va.v))
+    if (!paging_canonical(as, va.v))
         return MEM_NOT_CANONICAL;
     struct spot s = paging_descend(as, va.v, 1);
     entry_t e = s.table[s.index];
@@ -151,7 +141,7 @@ static unsigned let_through(const struct aspace *as, vword_t va, unsigned level)
 static vword_t step_over(const struct aspace *as, vword_t va, unsigned level)
 {
     vword_t next = (va & ~(level_bytes(level) - 1)) + level_bytes(level);
-    if (next && !canonical(as, next))
+    if (next && !paging_canonical(as, next))
         next = ~(vword_t)0 << (as->features->virt_bits - 1);
     return next;
 }

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake_machine.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <mem/kmap.h>
+#include <platform.h>
+
+struct fake_machine fake;
+
+void fake_reset(void)
+{
+    memset(&fake, 0, sizeof fake);
+    fake.fail_after = UINT_MAX;
+}
+
+void *kmap(pfn_t frame)
+{
+    if (frame.v < FAKE_FIRST || frame.v >= FAKE_FIRST + FAKE_FRAMES)
+        platform_panic("kmap of frame 0x%zx, which is no fake RAM", (size_t)frame.v);
+    fake.kmaps++;
+    return fake.ram[frame.v - FAKE_FIRST];
+}
+
+void kunmap(const void *ptr)
+{
+    size_t offset = (size_t)((const uint8_t *)ptr - fake.ram[0]);
+    if (offset >= sizeof fake.ram || !fake.kmaps)
+        platform_panic("kunmap of %p, which is not mapped", ptr);
+    fake.kmaps--;
+}
+
+static pfn_t take(void *ctx)
+{
+    (void)ctx;
+    if (!fake.fail_after)
+        return PFN_NONE;
+    fake.fail_after -= fake.fail_after != UINT_MAX;
+    for (unsigned i = FAKE_FRAMES / 2; i < FAKE_FRAMES; i++) {
+        if (fake.taken[i])
+            continue;
+        fake.taken[i] = true;
+        fake.taken_count++;
+        memset(fake.ram[i], 0xdb, sizeof fake.ram[i]);
+        return PFN(FAKE_FIRST + i);
+    }
+    return PFN_NONE;
+}
+
+static void give(void *ctx, pfn_t frame)
+{
+    (void)ctx;
+    size_t i = frame.v - FAKE_FIRST;
+    if (i >= FAKE_FRAMES || !fake.taken[i])
+        platform_panic("frame 0x%zx given back, which is not held", (size_t)frame.v);
+    fake.taken[i] = false;
+    fake.taken_count--;
+    memset(fake.ram[i], 0xee, sizeof fake.ram[i]);
+}
+
+const struct frame_source fake_source = {take, give, NULL};
+
+void platform_flush_page(vaddr_t va)
+{
+    (void)va;
+    fake.page_flushes++;
+}
+
+void platform_flush_all(void)
+{
+    fake.whole_flushes++;
+}
+
+vword_t platform_irq_save(void)
+{
+    return 0;
+}
+
+void platform_irq_restore(vword_t state)
+{
+    (void)state;
+}
+
+void platform_panic(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    abort();
+}
+
+void platform_complain(const char *format, ...)
+{
+    (void)format;
+    fake.complaints++;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fake_machine.h - what the memory code needs from a machine, as an array and some counters.
+ *
+ * Fake RAM is FAKE_FRAMES frames from FAKE_FIRST on; kmap gives pointers into it and counts. Frames
+ * for page tables come from its upper half through fake_source, which can be told to fail.
+ */
+#ifndef FAKE_MACHINE_H
+#define FAKE_MACHINE_H
+
+#include <mem/paging.h>
+
+enum { FAKE_FIRST = 0x100, FAKE_FRAMES = 512 };
+
+struct fake_machine {
+    uint8_t ram[FAKE_FRAMES][4096] __attribute__((aligned(4096)));
+    bool taken[FAKE_FRAMES];
+    unsigned taken_count;
+    unsigned kmaps; /* not yet given back */
+    unsigned page_flushes, whole_flushes, complaints;
+    unsigned fail_after; /* this many takes succeed; UINT_MAX: all */
+};
+extern struct fake_machine fake;
+
+/* Everything zero, no failure planned. */
+void fake_reset(void);
+
+extern const struct frame_source fake_source;
+
+#endif
