@@ -282,7 +282,7 @@ bootmap: $(HOST)/bootmap
 
 # ---- the allocators as shared objects, for replaying traces: optimised, checks on -------------
 BITS ?= 64
-BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -shared -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
+BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -shared -Wl,-z,defs -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
     -Isrc/arch/$(HOST_ARCH_$(BITS)) -Ibench $(CFLAGS)
 
 define bench_rule
