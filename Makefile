@@ -270,7 +270,7 @@ unit: $(UNIT_BINARIES)
 	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
 
 # ---- the boot map on the host -----------------------------------------------------------------
-BOOTMAP_TOOL := $(wildcard tools/bootmap/*.c) src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
+BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
     src/mem/mem_err.c src/diag/report_mmap.c src/diag/units.c src/diag/json.c src/lib/fmt.c
 
 $(HOST)/bootmap: $(call host_objects,64,$(BOOTMAP_TOOL))
@@ -282,7 +282,7 @@ bootmap: $(HOST)/bootmap
 
 # ---- the allocators as shared objects, for replaying traces: optimised, checks on -------------
 BITS ?= 64
-BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -shared -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
+BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -shared -Wl,-z,defs -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
     -Isrc/arch/$(HOST_ARCH_$(BITS)) -Ibench $(CFLAGS)
 
 define bench_rule
@@ -310,7 +310,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(if $(wildcard tools/bootmap/*.c),$(HOST)/bootmap)
+test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
 	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)
