@@ -11,7 +11,7 @@
 #include "kernel.h"
 #include "lib/string.h"
 
-enum { CLASSES = 12, COLUMNS = 64, ROWS = 8, CELLS = COLUMNS * ROWS };
+enum { CLASSES = 12, COLUMNS = 56, ROWS = 8, CELLS = COLUMNS * ROWS };
 
 /* What the walk gathers in one pass. */
 struct picture {
