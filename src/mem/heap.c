@@ -107,7 +107,10 @@ static const struct block *tile_of(const struct heap *h, const void *address)
     return NULL;
 }
 
-/* `p` is aligned and inside the heap, yet no live block starts there: say what it is. */
+/*
+ * `p` is aligned and inside the heap, yet what stands before it is no sound header of a live block:
+ * say what it is. A check of few bits can match by accident; the walk decides.
+ */
 static enum heap_fault name_fault(struct heap *h, const void *p, const void *caller)
 {
     const struct block *tile = tile_of(h, p);
@@ -115,14 +118,18 @@ static enum heap_fault name_fault(struct heap *h, const void *p, const void *cal
         return report(h, HEAP_BAD_HEADER, p, NULL, caller);
     if (!block_is_live(tile))
         return report(h, HEAP_DOUBLE_FREE, p, tile, caller);
-    return report(h, block_payload(tile) == p ? HEAP_BAD_HEADER : HEAP_INTERIOR, p, tile, caller);
+    if (block_payload(tile) != p)
+        return report(h, HEAP_INTERIOR, p, tile, caller);
+    const struct block *next = block_after(tile);
+    bool next_is_damaged = !block_is_intact(h, next) || block_previous(next) != block_units(tile);
+    return report(h, next_is_damaged ? HEAP_OVERRUN : HEAP_BAD_HEADER, p, tile, caller);
 }
 
 /* Neighbours must be intact and agree about the border. */
 static bool neighbours_agree(const struct heap *h, const struct block *b)
 {
     const struct block *after = block_after(b);
-    if (after > heap_last(h) || !block_is_intact(h, after) ||
+    if (after <= b || after > heap_last(h) || !block_is_intact(h, after) ||
         block_previous(after) != block_units(b))
         return false;
     if (b == heap_first(h))
@@ -156,13 +163,10 @@ static struct block *check_live(struct heap *h, const void *p, const void *calle
         return NULL;
 
     struct block *b = block_of(p);
-    if (!block_is_live(b) || !block_is_intact(h, b))
+    if (!block_is_live(b) || !block_is_intact(h, b) || (HEAP_HARDEN >= 2 && !neighbours_agree(h, b)))
         *fault = name_fault(h, p, caller);
     else if (HEAP_HARDEN >= 2 && !slack_is_intact(b))
         *fault = report(h, HEAP_OVERRUN, p, b, caller);
-    else if (HEAP_HARDEN >= 2 && !neighbours_agree(h, b))
-        *fault = report(h, block_is_intact(h, block_after(b)) ? HEAP_BAD_HEADER : HEAP_OVERRUN, p,
-                        b, caller);
     return *fault ? NULL : b;
 }
 
