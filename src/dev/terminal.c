@@ -150,7 +150,7 @@ static void utf8_byte(struct terminal *t, uint8_t c)
             put_code(t, t->utf8);
         return;
     }
-    t->utf8_left = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
+    t->utf8_left = c >= 0xf8 ? 0 : c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
     t->utf8 = t->utf8_left ? c & (0x3fu >> t->utf8_left) : 0;
     if (!t->utf8_left)
         put_code(t, REPLACEMENT);
@@ -158,6 +158,10 @@ static void utf8_byte(struct terminal *t, uint8_t c)
 
 static void put_byte(struct terminal *t, char c)
 {
+    if (t->utf8_left && ((uint8_t)c & 0xc0) != 0x80) { /* a sequence broke off */
+        t->utf8_left = 0;
+        put_code(t, REPLACEMENT);
+    }
     if (t->escape)
         escape_byte(t, c);
     else if ((uint8_t)c >= 0x80)
