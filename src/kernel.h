@@ -15,15 +15,15 @@
 #include "arch/cpuid.h"
 
 struct kernel {
-    const void *mbi;          /* our copy of the boot information           */
-    struct boot_info boot;    /* what it says                               */
-    struct bootmap map;       /* canonical physical memory, with owners     */
-    struct cpuid_facts cpu;   /* what the CPU says of itself                */
+    const void *mbi;                 /* our copy of the boot information           */
+    struct boot_info boot;           /* what it says                               */
+    struct bootmap map;              /* canonical physical memory, with owners     */
+    struct cpuid_facts cpu;          /* what the CPU says of itself                */
     struct paging_features features; /* what this build uses of it        */
-    struct aspace aspace;     /* the kernel's own page tables               */
+    struct aspace aspace;            /* the kernel's own page tables               */
     struct pmm pmm;
     struct heap heap;
-    struct mmio_window mmio;  /* device memory at addresses of its own      */
+    struct mmio_window mmio;        /* device memory at addresses of its own      */
     char cmdline[BOOT_CMDLINE_MAX]; /* the loader's, or QEMU's instead      */
 };
 

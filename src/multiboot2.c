@@ -129,7 +129,9 @@ static enum multiboot2_err read_framebuffer(const struct tag *tag, struct boot_i
         .width = u32(p + 20),
         .height = u32(p + 24),
         .bits_per_pixel = p[28],
-        .kind = p[29] == 0 ? FB_INDEXED : p[29] == 1 ? FB_RGB : FB_TEXT,
+        .kind = p[29] == 0   ? FB_INDEXED
+                : p[29] == 1 ? FB_RGB
+                             : FB_TEXT,
     };
     if (p[29] > 2 || !fb.pitch || !fb.width || !fb.height || fb.address > UINT64_MAX - UINT32_MAX)
         return MB2_BAD_FRAMEBUFFER;
@@ -151,19 +153,30 @@ static enum multiboot2_err read_framebuffer(const struct tag *tag, struct boot_i
 static enum multiboot2_err read_tag(const struct tag *tag, struct boot_info *out)
 {
     switch (tag->type) {
-    case TAG_CMDLINE: return read_string(tag, out->cmdline, sizeof out->cmdline, &out->cmdline_cut);
-    case TAG_LOADER: return read_string(tag, out->loader, sizeof out->loader, NULL);
-    case TAG_MODULE: return read_module(tag, out);
-    case TAG_MMAP: return read_mmap(tag, out);
-    case TAG_EFI_MAP: return read_efi_map(tag, out);
-    case TAG_FRAMEBUFFER: return read_framebuffer(tag, out);
-    case TAG_BOOT_SERVICES: out->efi_boot_services = true; return MB2_OK;
-    case TAG_RSDP_NEW: out->rsdp_offset = tag->offset + HEADER; return MB2_OK;
+    case TAG_CMDLINE:
+        return read_string(tag, out->cmdline, sizeof out->cmdline, &out->cmdline_cut);
+    case TAG_LOADER:
+        return read_string(tag, out->loader, sizeof out->loader, NULL);
+    case TAG_MODULE:
+        return read_module(tag, out);
+    case TAG_MMAP:
+        return read_mmap(tag, out);
+    case TAG_EFI_MAP:
+        return read_efi_map(tag, out);
+    case TAG_FRAMEBUFFER:
+        return read_framebuffer(tag, out);
+    case TAG_BOOT_SERVICES:
+        out->efi_boot_services = true;
+        return MB2_OK;
+    case TAG_RSDP_NEW:
+        out->rsdp_offset = tag->offset + HEADER;
+        return MB2_OK;
     case TAG_RSDP_OLD:
         if (!out->rsdp_offset)
             out->rsdp_offset = tag->offset + HEADER;
         return MB2_OK;
-    default: return MB2_OK; /* tags that we have no use for */
+    default:
+        return MB2_OK; /* tags that we have no use for */
     }
 }
 
@@ -288,7 +301,8 @@ static const struct {
     [MB2_BAD_MAGIC] = {"MB2_BAD_MAGIC", "the loader did not say Multiboot2 in EAX"},
     [MB2_MISALIGNED] = {"MB2_MISALIGNED", "the information does not start at a multiple of 8"},
     [MB2_TOO_SHORT] = {"MB2_TOO_SHORT", "total_size has no room for the header and the end tag"},
-    [MB2_TOO_LONG] = {"MB2_TOO_LONG", "total_size is more than could be read; this kernel reads 128 KiB"},
+    [MB2_TOO_LONG] = {"MB2_TOO_LONG",
+                      "total_size is more than could be read; this kernel reads 128 KiB"},
     [MB2_BAD_TOTAL_SIZE] = {"MB2_BAD_TOTAL_SIZE", "total_size is not a multiple of 8"},
     [MB2_TAG_TOO_SMALL] = {"MB2_TAG_TOO_SMALL", "a tag is too small for its own fields"},
     [MB2_TAG_PAST_END] = {"MB2_TAG_PAST_END", "a tag reaches past the end of the information"},
@@ -300,7 +314,8 @@ static const struct {
     [MB2_BAD_DESCR_SIZE] = {"MB2_BAD_DESCR_SIZE", "the EFI map's descriptor size is impossible"},
     [MB2_BAD_MODULE] = {"MB2_BAD_MODULE", "a module ends before it starts, or has no name's end"},
     [MB2_BAD_STRING] = {"MB2_BAD_STRING", "a string has no terminating zero inside its tag"},
-    [MB2_BAD_FRAMEBUFFER] = {"MB2_BAD_FRAMEBUFFER", "the framebuffer's numbers contradict each other"},
+    [MB2_BAD_FRAMEBUFFER] = {"MB2_BAD_FRAMEBUFFER",
+                             "the framebuffer's numbers contradict each other"},
     [MB2_NO_MEMORY_MAP] = {"MB2_NO_MEMORY_MAP", "there is no memory map"},
 };
 

@@ -10,9 +10,9 @@
 #include <mem/paging.h>
 
 struct physmap {
-    const char *name;   /* "kmap window"                                            */
+    const char *name; /* "kmap window"                                            */
     vword_t start, bytes;
-    bool shows_all;     /* all RAM is there for good, frame 0 at `start`            */
+    bool shows_all;         /* all RAM is there for good, frame 0 at `start`            */
     uint64_t reach_at_boot; /* bytes of physical memory that kmap reaches on the boot
                                tables; 0: all                                       */
 };

@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 struct cpuid_facts {
-    bool present;     /* the CPUID instruction exists: no 386, no early 486 */
+    bool present; /* the CPUID instruction exists: no 386, no early 486 */
     char vendor[13];
-    char brand[49];   /* "" when the CPU has no brand string */
+    char brand[49]; /* "" when the CPU has no brand string */
     unsigned family, model, stepping;
     bool pse, pge, pat, smep, smap, umip, pcid, nx, gib_pages, long_mode, hypervisor;
     unsigned phys_bits; /* 32 (36 with PAE) when leaf 80000008 is absent */

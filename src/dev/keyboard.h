@@ -3,8 +3,8 @@
 #ifndef DEV_KEYBOARD_H
 #define DEV_KEYBOARD_H
 
-/* Handles one waiting scan code. *text: the bytes of the key ("a", "\r", "\033[A"), or NULL. Returns
- * false when nothing is waiting. */
+/* Handles one waiting scan code. *text: the bytes of the key ("a", "\r", "\033[A"), or NULL.
+ * Returns false when nothing is waiting. */
 #include <stdbool.h>
 bool keyboard_poll(const char **text);
 

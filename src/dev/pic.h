@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* pic.h - the two 8259A interrupt controllers: IRQ 0-15 at vectors 0x20-0x2f, masked until wanted. */
+/* pic.h - the two 8259A interrupt controllers: IRQ 0-15 at vectors 0x20-0x2f, masked until wanted.
+ */
 #ifndef DEV_PIC_H
 #define DEV_PIC_H
 

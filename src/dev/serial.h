@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-bool serial_init(void); /* false: no UART answers at 0x3f8 */
+bool serial_init(void);                            /* false: no UART answers at 0x3f8 */
 void serial_write(const char *text, size_t bytes); /* '\n' goes out as "\r\n" */
 void serial_flush(void);                           /* waits for the last bit to leave */
 void serial_interrupts_on(void);                   /* IRQ 4 when something has come */

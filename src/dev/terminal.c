@@ -31,13 +31,16 @@ static void erase(struct terminal *t, unsigned row, unsigned from, unsigned to)
         put_cell(t, column, row, (struct terminal_cell){' ', TERMINAL_DEFAULT_COLOUR});
 }
 
-void terminal_init(struct terminal *t, unsigned columns, unsigned rows,
-                   struct terminal_cell *cells,
+void terminal_init(struct terminal *t, unsigned columns, unsigned rows, struct terminal_cell *cells,
                    void (*draw)(unsigned column, unsigned row, struct terminal_cell cell),
                    void (*cursor)(unsigned column, unsigned row))
 {
-    *t = (struct terminal){.columns = columns, .rows = rows, .draw = draw, .cursor = cursor,
-                           .cells = cells, .colour = TERMINAL_DEFAULT_COLOUR};
+    *t = (struct terminal){.columns = columns,
+                           .rows = rows,
+                           .draw = draw,
+                           .cursor = cursor,
+                           .cells = cells,
+                           .colour = TERMINAL_DEFAULT_COLOUR};
     memset(cells, 0, columns * rows * sizeof *cells);
     for (unsigned row = 0; row < rows; row++)
         erase(t, row, 0, columns);
@@ -98,12 +101,23 @@ static void run_sequence(struct terminal *t, char final)
         for (unsigned i = 0; i <= t->parameters && i < 4; i++)
             set_colour(t, t->parameter[i]);
         break;
-    case 'C': t->column = by < t->columns - t->column ? t->column + by : t->columns - 1; break;
-    case 'D': t->column = by < t->column ? t->column - by : 0; break;
-    case 'H': t->column = t->row = 0; break;
-    case 'J': home_and_clear(t); break;
-    case 'K': erase(t, t->row, t->column < t->columns ? t->column : t->columns - 1, t->columns); break;
-    default: break;
+    case 'C':
+        t->column = by < t->columns - t->column ? t->column + by : t->columns - 1;
+        break;
+    case 'D':
+        t->column = by < t->column ? t->column - by : 0;
+        break;
+    case 'H':
+        t->column = t->row = 0;
+        break;
+    case 'J':
+        home_and_clear(t);
+        break;
+    case 'K':
+        erase(t, t->row, t->column < t->columns ? t->column : t->columns - 1, t->columns);
+        break;
+    default:
+        break;
     }
 }
 

@@ -14,7 +14,7 @@
 enum { TERMINAL_COLUMNS_MAX = 240, TERMINAL_ROWS_MAX = 100, TERMINAL_DEFAULT_COLOUR = 7 };
 
 struct terminal_cell {
-    uint16_t code; /* Unicode, basic plane */
+    uint16_t code;  /* Unicode, basic plane */
     uint8_t colour; /* 0-15, as ANSI and VGA number them, in ANSI order */
 };
 
@@ -26,15 +26,14 @@ struct terminal {
 
     unsigned column, row;
     uint8_t colour;
-    unsigned escape;       /* 0 plain, 1 after ESC, 2 within ESC [ */
+    unsigned escape; /* 0 plain, 1 after ESC, 2 within ESC [ */
     unsigned parameter[4], parameters;
-    uint32_t utf8;         /* bits gathered so far */
-    unsigned utf8_left;    /* bytes still to come  */
+    uint32_t utf8;      /* bits gathered so far */
+    unsigned utf8_left; /* bytes still to come  */
 };
 
 /* Clears cells and screen. */
-void terminal_init(struct terminal *t, unsigned columns, unsigned rows,
-                   struct terminal_cell *cells,
+void terminal_init(struct terminal *t, unsigned columns, unsigned rows, struct terminal_cell *cells,
                    void (*draw)(unsigned column, unsigned row, struct terminal_cell cell),
                    void (*cursor)(unsigned column, unsigned row));
 

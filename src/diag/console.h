@@ -17,8 +17,8 @@ struct console_sink {
     const char *name;
     void (*write)(void *ctx, const char *text, size_t bytes);
     void *ctx;
-    bool ansi;   /* takes colour sequences as they are            */
-    bool screen; /* hushed by console_quiet, for `quiet` and -j   */
+    bool ansi;                 /* takes colour sequences as they are            */
+    bool screen;               /* hushed by console_quiet, for `quiet` and -j   */
     struct console_sink *next; /* console's own                   */
 };
 

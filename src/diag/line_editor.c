@@ -195,29 +195,52 @@ static void give_up(struct line_editor *e)
 static void control(struct line_editor *e, char c)
 {
     switch (c) {
-    case 'A' & 31: go_to(e, 0); break;
-    case 'E' & 31: go_to(e, e->length); break;
-    case 'B' & 31: go_to(e, e->at - (e->at > 0)); break;
-    case 'F' & 31: go_to(e, e->at + (e->at < e->length)); break;
-    case 'U' & 31: cut(e, 0, e->at); break;
-    case 'K' & 31: cut(e, e->at, e->length); break;
-    case 'W' & 31: cut(e, word_start(e), e->at); break;
-    case 'P' & 31: browse(e, e->back + 1); break;
-    case 'N' & 31: browse(e, e->back - (e->back > 0)); break;
-    case 'C' & 31: give_up(e); break;
+    case 'A' & 31:
+        go_to(e, 0);
+        break;
+    case 'E' & 31:
+        go_to(e, e->length);
+        break;
+    case 'B' & 31:
+        go_to(e, e->at - (e->at > 0));
+        break;
+    case 'F' & 31:
+        go_to(e, e->at + (e->at < e->length));
+        break;
+    case 'U' & 31:
+        cut(e, 0, e->at);
+        break;
+    case 'K' & 31:
+        cut(e, e->at, e->length);
+        break;
+    case 'W' & 31:
+        cut(e, word_start(e), e->at);
+        break;
+    case 'P' & 31:
+        browse(e, e->back + 1);
+        break;
+    case 'N' & 31:
+        browse(e, e->back - (e->back > 0));
+        break;
+    case 'C' & 31:
+        give_up(e);
+        break;
     case 'L' & 31:
         emit_text(e, "\033[H\033[J");
         emit_text(e, e->prompt);
         e->emit(e->line, e->length);
         move_left(e, e->length - e->at);
         break;
-    case '\t': complete(e); break;
+    case '\t':
+        complete(e);
+        break;
     case '\b':
     case 127:
         if (e->at)
             cut(e, e->at - 1, e->at);
         break;
-    default: break;
+    default:
+        break;
     }
 }
 

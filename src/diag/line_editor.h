@@ -4,7 +4,8 @@
  * out through a callback; no device, no globals.
  *
  * Keys: arrows, Home, End, Delete, Backspace, Tab; Ctrl-A E B F start, end, left, right; Ctrl-U K W
- * erase to the start, to the end, the word before; Ctrl-L clears the screen; Ctrl-C gives the line up.
+ * erase to the start, to the end, the word before; Ctrl-L clears the screen; Ctrl-C gives the line
+ * up.
  */
 #ifndef DIAG_LINE_EDITOR_H
 #define DIAG_LINE_EDITOR_H

@@ -102,8 +102,7 @@ static void meminfo_text(const struct pmm_stats *s, const struct heap_stats *h)
                 o < OWNER_RESERVED_END ? BLUE : YELLOW);
     }
     kprintf("%s  heap%s   %s mapped, %s used in %zu blocks, %s free\n", colour(BOLD), colour(PLAIN),
-            size_text(h->mapped).text, size_text(h->used).text, h->blocks,
-            size_text(h->free).text);
+            size_text(h->mapped).text, size_text(h->used).text, h->blocks, size_text(h->free).text);
     kprintf("%s  tables%s %zu\n", colour(BOLD), colour(PLAIN), kernel.aspace.tables);
 }
 

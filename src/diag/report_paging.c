@@ -132,10 +132,9 @@ static void print_stretch(struct dump *d)
     const char *region = kernel_region_name(s->va);
     if (region != d->region)
         kprintf("%s  %s%s\n", colour(BOLD), d->region = region, colour(PLAIN));
-    kprintf("    %p %9s -> 0x%010llx  %s  %s%s%s  %s\n", (void *)s->va.v,
-            size_text(s->bytes).text, (unsigned long long)s->pa.v, page_name(s->page_bytes),
-            colour(perm_colour(s->flags)), perm_text(s->flags, s->accessed, s->dirty).text,
-            colour(PLAIN), cache_name(s->flags));
+    kprintf("    %p %9s -> 0x%010llx  %s  %s%s%s  %s\n", (void *)s->va.v, size_text(s->bytes).text,
+            (unsigned long long)s->pa.v, page_name(s->page_bytes), colour(perm_colour(s->flags)),
+            perm_text(s->flags, s->accessed, s->dirty).text, colour(PLAIN), cache_name(s->flags));
     d->stretches++;
     d->bytes += s->bytes;
     d->writable_executable += (s->flags & MAP_WRITE) && (s->flags & MAP_EXEC);

@@ -11,8 +11,8 @@
 #include "kernel.h"
 
 void screen_open_serial(void);
-void screen_open_early(void);         /* VGA text through the boot tables              */
-void screen_close_early(void);        /* its mapping is about to go                    */
-void screen_open(struct kernel *k);   /* framebuffer or VGA text, mapped for good      */
+void screen_open_early(void);       /* VGA text through the boot tables              */
+void screen_close_early(void);      /* its mapping is about to go                    */
+void screen_open(struct kernel *k); /* framebuffer or VGA text, mapped for good      */
 
 #endif

@@ -22,9 +22,10 @@ bool shell_number(const char *word, unsigned long long *value)
     word += base == 16 ? 2 : 0;
     const char *start = word;
     for (;; word++) {
-        unsigned digit = *word >= '0' && *word <= '9'   ? (unsigned)(*word - '0')
-                         : (*word | 32) >= 'a' && (*word | 32) <= 'f' ? (unsigned)((*word | 32) - 'a' + 10)
-                                                                      : 99;
+        unsigned digit = *word >= '0' && *word <= '9' ? (unsigned)(*word - '0')
+                         : (*word | 32) >= 'a' && (*word | 32) <= 'f'
+                             ? (unsigned)((*word | 32) - 'a' + 10)
+                             : 99;
         if (digit >= base)
             break;
         if (__builtin_mul_overflow(n, base, &n) || __builtin_add_overflow(n, digit, &n))
@@ -214,7 +215,8 @@ bool shell_execute(const char *line)
     return good;
 }
 
-/* The i-th command that begins with the last word of the line, if that word is a command's place. */
+/* The i-th command that begins with the last word of the line, if that word is a command's place.
+ */
 static const char *candidate(const char *line, size_t length, unsigned i)
 {
     size_t start = length;

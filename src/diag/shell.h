@@ -13,15 +13,15 @@
 enum { SHELL_WORDS_MAX = 16, SHELL_LINE_MAX = 256 };
 
 struct shell_args {
-    int count;               /* words after the command's name */
+    int count; /* words after the command's name */
     const char *word[SHELL_WORDS_MAX];
     bool json;
 };
 
 struct shell_command {
     const char *name;
-    const char *usage;   /* "walk ADDR"                               */
-    const char *summary; /* one line for help                         */
+    const char *usage;                          /* "walk ADDR"                               */
+    const char *summary;                        /* one line for help                         */
     bool (*run)(const struct shell_args *args); /* false: it failed   */
 };
 

@@ -5,7 +5,8 @@
 
 #include <mem/types.h>
 
-/* "0 B", "640 KiB", "63.9 MiB", "1.5 TiB": three digits at most before the point, cut, not rounded. */
+/* "0 B", "640 KiB", "63.9 MiB", "1.5 TiB": three digits at most before the point, cut, not rounded.
+ */
 struct size_text {
     char text[16];
 };

@@ -152,26 +152,38 @@ struct arguments {
 static uint64_t take_unsigned(struct arguments *args, char length)
 {
     switch (length) {
-    case 'H': return (unsigned char)va_arg(args->list, unsigned);
-    case 'h': return (unsigned short)va_arg(args->list, unsigned);
-    case 'l': return va_arg(args->list, unsigned long);
-    case 'L': return va_arg(args->list, unsigned long long);
+    case 'H':
+        return (unsigned char)va_arg(args->list, unsigned);
+    case 'h':
+        return (unsigned short)va_arg(args->list, unsigned);
+    case 'l':
+        return va_arg(args->list, unsigned long);
+    case 'L':
+        return va_arg(args->list, unsigned long long);
     case 'z':
-    case 't': return va_arg(args->list, size_t);
-    default: return va_arg(args->list, unsigned);
+    case 't':
+        return va_arg(args->list, size_t);
+    default:
+        return va_arg(args->list, unsigned);
     }
 }
 
 static int64_t take_signed(struct arguments *args, char length)
 {
     switch (length) {
-    case 'H': return (signed char)va_arg(args->list, int);
-    case 'h': return (short)va_arg(args->list, int);
-    case 'l': return va_arg(args->list, long);
-    case 'L': return va_arg(args->list, long long);
+    case 'H':
+        return (signed char)va_arg(args->list, int);
+    case 'h':
+        return (short)va_arg(args->list, int);
+    case 'l':
+        return va_arg(args->list, long);
+    case 'L':
+        return va_arg(args->list, long long);
     case 'z':
-    case 't': return va_arg(args->list, ptrdiff_t);
-    default: return va_arg(args->list, int);
+    case 't':
+        return va_arg(args->list, ptrdiff_t);
+    default:
+        return va_arg(args->list, int);
     }
 }
 
@@ -186,17 +198,29 @@ static void convert(struct output *out, struct spec *s, char conversion, struct 
     uint64_t value;
     switch (conversion) {
     case 'd':
-    case 'i': put_signed(out, s, take_signed(args, s->length)); break;
-    case 'u': put_number(out, s, take_unsigned(args, s->length), 10, false, ""); break;
-    case 'o': put_number(out, s, take_unsigned(args, s->length), 8, false, ""); break;
+    case 'i':
+        put_signed(out, s, take_signed(args, s->length));
+        break;
+    case 'u':
+        put_number(out, s, take_unsigned(args, s->length), 10, false, "");
+        break;
+    case 'o':
+        put_number(out, s, take_unsigned(args, s->length), 8, false, "");
+        break;
     case 'x':
     case 'X':
         value = take_unsigned(args, s->length);
         put_number(out, s, value, 16, conversion == 'X',
-                   !s->alternate || !value ? "" : conversion == 'X' ? "0X" : "0x");
+                   !s->alternate || !value ? ""
+                   : conversion == 'X'     ? "0X"
+                                           : "0x");
         break;
-    case 'p': put_number(out, s, (uintptr_t)va_arg(args->list, void *), 16, false, "0x"); break;
-    case 's': put_text(out, s, va_arg(args->list, const char *)); break;
+    case 'p':
+        put_number(out, s, (uintptr_t)va_arg(args->list, void *), 16, false, "0x");
+        break;
+    case 's':
+        put_text(out, s, va_arg(args->list, const char *));
+        break;
     case 'c': {
         char text[2] = {(char)va_arg(args->list, int), 0};
         put_many(out, ' ', s->left ? 0 : s->width - 1);
@@ -204,7 +228,8 @@ static void convert(struct output *out, struct spec *s, char conversion, struct 
         put_many(out, ' ', s->left ? s->width - 1 : 0);
         break;
     }
-    default: put(out, conversion);
+    default:
+        put(out, conversion);
     }
 }
 

@@ -27,15 +27,23 @@ const char *range_kind_name(enum range_kind kind)
 enum range_kind range_kind_of_e820(uint32_t type)
 {
     switch (type) { /* ACPI 6.4 table 15.4; 12 and 20 as GRUB and Linux use them */
-    case 1: return RANGE_USABLE;
-    case 2: return RANGE_RESERVED;
-    case 3: return RANGE_ACPI;
-    case 4: return RANGE_NVS;
-    case 5: return RANGE_BAD;
+    case 1:
+        return RANGE_USABLE;
+    case 2:
+        return RANGE_RESERVED;
+    case 3:
+        return RANGE_ACPI;
+    case 4:
+        return RANGE_NVS;
+    case 5:
+        return RANGE_BAD;
     case 7:
-    case 12: return RANGE_PMEM;
-    case 20: return RANGE_RESERVED;
-    default: return RANGE_UNKNOWN;
+    case 12:
+        return RANGE_PMEM;
+    case 20:
+        return RANGE_RESERVED;
+    default:
+        return RANGE_UNKNOWN;
     }
 }
 
@@ -46,18 +54,25 @@ enum range_kind range_kind_of_efi(uint32_t type)
     case 2:
     case 3:
     case 4:
-    case 7: return RANGE_USABLE;
+    case 7:
+        return RANGE_USABLE;
     case 0:
     case 5:
     case 6:
     case 11:
     case 12:
-    case 13: return RANGE_RESERVED;
-    case 8: return RANGE_BAD;
-    case 9: return RANGE_ACPI;
-    case 10: return RANGE_NVS;
-    case 14: return RANGE_PMEM;
-    default: return RANGE_UNKNOWN;
+    case 13:
+        return RANGE_RESERVED;
+    case 8:
+        return RANGE_BAD;
+    case 9:
+        return RANGE_ACPI;
+    case 10:
+        return RANGE_NVS;
+    case 14:
+        return RANGE_PMEM;
+    default:
+        return RANGE_UNKNOWN;
     }
 }
 
@@ -76,8 +91,7 @@ static void add_event(struct bootmap *map, uint64_t at, bool begins, enum range_
     map->ranges[map->count++] = (struct boot_range){at, begins, kind, OWNER_NONE};
 }
 
-enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length,
-                         enum range_kind kind)
+enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length, enum range_kind kind)
 {
     if (map->finished)
         return MEM_ALREADY_INIT;
@@ -368,8 +382,8 @@ enum mem_err bootmap_take(struct bootmap *map, size_t frames, unsigned align_log
         return MEM_NO_FRAME;
     for (size_t i = 0; i < map->count; i++) {
         const struct boot_range *r = &map->ranges[i];
-        if (!is_free(r) || !fit(greatest(r->start, MIB), least(r->last, top), bytes,
-                                PAGE_SHIFT + align_log2, &at))
+        if (!is_free(r) ||
+            !fit(greatest(r->start, MIB), least(r->last, top), bytes, PAGE_SHIFT + align_log2, &at))
             continue;
         assign(map, i, at, at + (bytes - 1), owner);
         *first = paddr_pfn(PA(at));

@@ -10,8 +10,7 @@
 
 enum { MIB = 1 << 20 };
 
-static enum mem_err add_entries(struct bootmap *map, const void *mbi,
-                                const struct boot_info *info)
+static enum mem_err add_entries(struct bootmap *map, const void *mbi, const struct boot_info *info)
 {
     enum mem_err err = MEM_OK;
     for (uint32_t i = 0; !err && i < info->mmap.count; i++) {
@@ -47,7 +46,7 @@ enum mem_err bootmap_from_multiboot2(struct bootmap *map, const void *mbi,
     if (!err)
         err = reserve_modules(map, mbi, info);
     if (!err)
-        err = bootmap_reserve(map, fb->address, (uint64_t)fb->pitch * fb->height,
-                              OWNER_FRAMEBUFFER);
+        err =
+            bootmap_reserve(map, fb->address, (uint64_t)fb->pitch * fb->height, OWNER_FRAMEBUFFER);
     return err;
 }

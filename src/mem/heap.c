@@ -163,7 +163,8 @@ static struct block *check_live(struct heap *h, const void *p, const void *calle
         return NULL;
 
     struct block *b = block_of(p);
-    if (!block_is_live(b) || !block_is_intact(h, b) || (HEAP_HARDEN >= 2 && !neighbours_agree(h, b)))
+    if (!block_is_live(b) || !block_is_intact(h, b) ||
+        (HEAP_HARDEN >= 2 && !neighbours_agree(h, b)))
         *fault = name_fault(h, p, caller);
     else if (HEAP_HARDEN >= 2 && !slack_is_intact(b))
         *fault = report(h, HEAP_OVERRUN, p, b, caller);

@@ -17,7 +17,7 @@
 
 enum { SLOTS_MAX = 512, WORD_BITS = 32 }; /* usable slots: half of 1024 */
 
-static struct {
+static struct window {
     vword_t window;
     entry_t *table;
     unsigned slots;
@@ -28,10 +28,9 @@ static struct {
 
 void physmap_init(vaddr_t window, void *table, size_t entries)
 {
-    kmaps.window = window.v;
-    kmaps.table = table;
-    kmaps.slots = (unsigned)entries / 2;
-    kmaps.stats = (struct kmap_stats){.slots = kmaps.slots};
+    unsigned slots = (unsigned)entries / 2;
+    kmaps = (struct window){
+        .window = window.v, .table = table, .slots = slots, .stats = {.slots = slots}};
 }
 
 static vaddr_t slot_address(unsigned slot)

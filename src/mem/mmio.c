@@ -11,7 +11,9 @@
 
 #include "lib/string.h"
 
-enum { LARGE = 4 << 20 }; /* congruent to pa modulo 4 MiB, every large page below 1 GiB can be used */
+enum {
+    LARGE = 4 << 20
+}; /* congruent to pa modulo 4 MiB, every large page below 1 GiB can be used */
 
 void mmio_init(struct mmio_window *window, struct aspace *as, vaddr_t start, size_t bytes)
 {
@@ -51,8 +53,7 @@ static enum mem_err find_gap(const struct mmio_window *w, paddr_t pa, size_t byt
 
 static void insert(struct mmio_window *w, size_t index, struct mmio_region region)
 {
-    memmove(w->region + index + 1, w->region + index,
-            (w->count - index) * sizeof w->region[0]);
+    memmove(w->region + index + 1, w->region + index, (w->count - index) * sizeof w->region[0]);
     w->region[index] = region;
     w->count++;
 }

@@ -53,8 +53,8 @@ static enum mem_err check_unmapped(const struct aspace *as, vword_t va, size_t b
         kunmap(s.table);
         if (mapped)
             return MEM_MAPPED;
-        size_t done = run > 1 ? least((size_t)run << PAGE_SHIFT, bytes)
-                              : within_entry(va, s.level, bytes);
+        size_t done =
+            run > 1 ? least((size_t)run << PAGE_SHIFT, bytes) : within_entry(va, s.level, bytes);
         va += done;
         bytes -= done;
     }
@@ -170,7 +170,7 @@ enum mem_err map_frames(struct aspace *as, vaddr_t va, size_t pages, unsigned fl
         table_prune(as, va.v, bytes);
         return err;
     }
-    for (vword_t at = va.v; bytes; ) {
+    for (vword_t at = va.v; bytes;) {
         struct spot s = paging_descend(as, at, 1);
         unsigned run = run_length(&s, bytes);
         for (unsigned i = 0; i < run; i++)

@@ -2,9 +2,10 @@
 /*
  * paging32.c - 32-bit entries, two levels, no PAE (SDM 3A 4.3).
  *
- *   PDE, PS = 1   31..22 frame | 21..13 zero (PSE-36 is not used) | 12 PAT | ours | G PS D A PCD PWT U W P
- *   PDE, PS = 0   31..12 table                                            | ours | pin - - A PCD PWT U W P
- *   PTE           31..12 frame                                            | ours | G PAT D A PCD PWT U W P
+ *   PDE, PS = 1   31..22 frame | 21..13 zero (PSE-36 is not used) | 12 PAT | ours | G PS D A PCD
+ * PWT U W P PDE, PS = 0   31..12 table                                            | ours | pin - -
+ * A PCD PWT U W P PTE           31..12 frame                                            | ours | G
+ * PAT D A PCD PWT U W P
  *
  * There is no execute-disable bit: everything that is mapped can be executed.
  */
@@ -20,19 +21,22 @@ static entry_t cache_bits(const struct paging_features *f, unsigned level, unsig
 {
     entry_t pat = level == 1 ? ENTRY_PAT_4K : ENTRY_PAT_LARGE;
     switch (flags & MAP_CACHE_MASK) {
-    case MAP_CACHE_WT: return ENTRY_PWT;
-    case MAP_CACHE_UC: return ENTRY_PCD | ENTRY_PWT;
-    case MAP_CACHE_WC: return f->pat ? pat : ENTRY_PCD | ENTRY_PWT;
-    default: return 0;
+    case MAP_CACHE_WT:
+        return ENTRY_PWT;
+    case MAP_CACHE_UC:
+        return ENTRY_PCD | ENTRY_PWT;
+    case MAP_CACHE_WC:
+        return f->pat ? pat : ENTRY_PCD | ENTRY_PWT;
+    default:
+        return 0;
     }
 }
 
 entry_t format_leaf(const struct paging_features *f, unsigned level, paddr_t pa, unsigned flags)
 {
     return (entry_t)pa.v | ENTRY_PRESENT | (flags & MAP_WRITE ? ENTRY_WRITE : 0) |
-           (flags & MAP_USER ? ENTRY_USER : 0) |
-           (flags & MAP_GLOBAL && f->pge ? ENTRY_GLOBAL : 0) | (level > 1 ? ENTRY_LARGE : 0) |
-           cache_bits(f, level, flags);
+           (flags & MAP_USER ? ENTRY_USER : 0) | (flags & MAP_GLOBAL && f->pge ? ENTRY_GLOBAL : 0) |
+           (level > 1 ? ENTRY_LARGE : 0) | cache_bits(f, level, flags);
 }
 
 entry_t format_table(pfn_t table, bool user)

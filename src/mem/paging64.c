@@ -8,8 +8,8 @@
  */
 #include "paging_format.h"
 
-#define NX        ((entry_t)1 << 63)
-#define ADDRESS   (((entry_t)1 << 52) - PAGE_SIZE)
+#define NX      ((entry_t)1 << 63)
+#define ADDRESS (((entry_t)1 << 52) - PAGE_SIZE)
 
 bool format_has_large(const struct paging_features *f, unsigned level)
 {
@@ -21,19 +21,23 @@ static entry_t cache_bits(const struct paging_features *f, unsigned level, unsig
 {
     entry_t pat = level == 1 ? ENTRY_PAT_4K : ENTRY_PAT_LARGE;
     switch (flags & MAP_CACHE_MASK) {
-    case MAP_CACHE_WT: return ENTRY_PWT;
-    case MAP_CACHE_UC: return ENTRY_PCD | ENTRY_PWT;
-    case MAP_CACHE_WC: return f->pat ? pat : ENTRY_PCD | ENTRY_PWT;
-    default: return 0;
+    case MAP_CACHE_WT:
+        return ENTRY_PWT;
+    case MAP_CACHE_UC:
+        return ENTRY_PCD | ENTRY_PWT;
+    case MAP_CACHE_WC:
+        return f->pat ? pat : ENTRY_PCD | ENTRY_PWT;
+    default:
+        return 0;
     }
 }
 
 entry_t format_leaf(const struct paging_features *f, unsigned level, paddr_t pa, unsigned flags)
 {
     return (entry_t)pa.v | ENTRY_PRESENT | (flags & MAP_WRITE ? ENTRY_WRITE : 0) |
-           (flags & MAP_USER ? ENTRY_USER : 0) |
-           (flags & MAP_GLOBAL && f->pge ? ENTRY_GLOBAL : 0) | (level > 1 ? ENTRY_LARGE : 0) |
-           (!(flags & MAP_EXEC) && f->nx ? NX : 0) | cache_bits(f, level, flags);
+           (flags & MAP_USER ? ENTRY_USER : 0) | (flags & MAP_GLOBAL && f->pge ? ENTRY_GLOBAL : 0) |
+           (level > 1 ? ENTRY_LARGE : 0) | (!(flags & MAP_EXEC) && f->nx ? NX : 0) |
+           cache_bits(f, level, flags);
 }
 
 entry_t format_table(pfn_t table, bool user)

@@ -25,8 +25,8 @@ static enum mem_err check_mapped(const struct aspace *as, vword_t va, size_t byt
         kunmap(s.table);
         if (!mapped)
             return MEM_NOT_MAPPED;
-        size_t done = run > 1 ? least((size_t)run << PAGE_SHIFT, bytes)
-                              : within_entry(va, s.level, bytes);
+        size_t done =
+            run > 1 ? least((size_t)run << PAGE_SHIFT, bytes) : within_entry(va, s.level, bytes);
         va += done;
         bytes -= done;
     }
@@ -53,8 +53,8 @@ static void split_once(struct aspace *as, struct spot *s, vword_t va, pfn_t fram
     paddr_t pa = format_leaf_pa(s->level, old);
     unsigned flags = format_flags(as->features, s->level, old);
     entry_t *table = kmap(frame);
-    entry_t leaf = format_leaf(as->features, s->level - 1, pa, flags) |
-                   (old & (ENTRY_ACCESSED | ENTRY_DIRTY));
+    entry_t leaf =
+        format_leaf(as->features, s->level - 1, pa, flags) | (old & (ENTRY_ACCESSED | ENTRY_DIRTY));
     for (unsigned i = 0; i < ENTRIES; i++, leaf += (entry_t)level_bytes(s->level - 1))
         set_entry(table, i, leaf);
     set_live_count(table, ENTRIES);
@@ -66,8 +66,8 @@ static void split_at(struct aspace *as, vword_t va, pfn_t *frames, unsigned *use
 {
     for (unsigned i = 0; i < LEVELS; i++) {
         struct spot s = paging_descend(as, va, 1);
-        bool cut = s.level > 1 && s.table[s.index] & ENTRY_PRESENT &&
-                   va & (level_bytes(s.level) - 1);
+        bool cut =
+            s.level > 1 && s.table[s.index] & ENTRY_PRESENT && va & (level_bytes(s.level) - 1);
         if (cut)
             split_once(as, &s, va, frames[(*used)++]);
         kunmap(s.table);

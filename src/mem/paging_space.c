@@ -95,7 +95,8 @@ static bool is_own_table(const struct aspace *as, unsigned level, entry_t e)
            format_table_pfn(e).v != as->adopted.v;
 }
 
-/* Depth first, with the tables on the way as the stack; a table goes when its last entry is done. */
+/* Depth first, with the tables on the way as the stack; a table goes when its last entry is done.
+ */
 void paging_destroy(struct aspace *as)
 {
     pfn_t table[LEVELS + 1] = {[LEVELS] = paddr_pfn(as->root)};

@@ -395,10 +395,10 @@ bool pmm_stretch(const struct pmm *pmm, pfn_t frame, uint64_t *frames)
             *frames = last - frame.v;
         return free;
     }
-    range = range_of_frame(pmm->map, frame.v) + (frame.v >= pmm->map->ranges[0].start >> PAGE_SHIFT);
-    *frames = range < pmm->map->count
-                  ? (pmm->map->ranges[range].start >> PAGE_SHIFT) - frame.v
-                  : UINT64_MAX - frame.v;
+    range =
+        range_of_frame(pmm->map, frame.v) + (frame.v >= pmm->map->ranges[0].start >> PAGE_SHIFT);
+    *frames = range < pmm->map->count ? (pmm->map->ranges[range].start >> PAGE_SHIFT) - frame.v
+                                      : UINT64_MAX - frame.v;
     return false;
 }
 

@@ -134,8 +134,7 @@ void _assert_in_range(const LargestIntegralType value, const LargestIntegralType
 }
 
 void _assert_not_in_range(const LargestIntegralType value, const LargestIntegralType minimum,
-                          const LargestIntegralType maximum, const char *const file,
-                          const int line)
+                          const LargestIntegralType maximum, const char *const file, const int line)
 {
     expect(value < minimum || value > maximum, value, "outside the range from", minimum, file,
            line);

@@ -5,14 +5,15 @@
 # Every test is built twice, for 64 and for 32 bits, with ASan and UBSan. UNIT_NAME_64 and
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
 
-UNITS := cmdline units fmt terminal multiboot2 bootmap pmm paging heap
+UNITS := cmdline units fmt terminal shell multiboot2 bootmap pmm paging kmap mmio heap
 
 UNIT_cmdline := src/cmdline.c
 UNIT_units   := src/diag/units.c src/lib/fmt.c
 
-UNIT_paging := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c \
+PAGING := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c \
     src/mem/paging_table.c src/mem/paging_walk.c src/mem/paging_check.c src/mem/mem_err.c \
     src/lib/string.c tests/unit/fake_machine.c
+UNIT_paging    := $(PAGING)
 UNIT_paging_64 := src/mem/paging64.c
 UNIT_paging_32 := src/mem/paging32.c
 
@@ -22,3 +23,8 @@ UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/owner.c src/me
 UNIT_pmm := src/mem/pmm.c src/mem/pmm_check.c src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_fmt := src/lib/fmt.c
 UNIT_terminal := src/dev/terminal.c src/diag/line_editor.c src/lib/fmt.c
+UNIT_mmio    := $(PAGING) src/mem/mmio.c src/mem/preflight.c
+UNIT_mmio_64 := src/mem/paging64.c
+UNIT_mmio_32 := src/mem/paging32.c
+UNIT_kmap  := src/mem/kmap.c
+UNIT_shell := src/diag/shell.c src/diag/line_editor.c src/diag/json.c src/lib/fmt.c src/lib/string.c

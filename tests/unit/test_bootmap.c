@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_bootmap.c - the rules, drawn; and every arrangement of a few small entries against an array
- * with one kind a quarter page. In the drawings a letter is a page: U usable, R reserved, . nothing.
+ * with one kind a quarter page. In the drawings a letter is a page: U usable, R reserved, .
+ * nothing.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -121,7 +122,8 @@ static void types_have_kinds(void **state)
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         assert_int_not_equal(range_kind_of_e820(never[i]), RANGE_USABLE);
     for (uint32_t type = 0; type < 32; type++)
-        assert_int_equal(range_kind_of_efi(type) == RANGE_USABLE, (type >= 1 && type <= 4) || type == 7);
+        assert_int_equal(range_kind_of_efi(type) == RANGE_USABLE,
+                         (type >= 1 && type <= 4) || type == 7);
     assert_string_equal(range_kind_name(RANGE_PMEM), "pmem");
     assert_string_equal(range_kind_name((enum range_kind)99), "unknown");
 }

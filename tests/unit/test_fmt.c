@@ -17,7 +17,8 @@
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 #pragma GCC diagnostic ignored "-Wformat-truncation"
 
-static const char *const flags[] = {"", "-", "0", "+", " ", "#", "-0", "+0", "-+", "0#", "-#", "+-0# "};
+static const char *const flags[] = {"",   "-",  "0",  "+",  " ",  "#",
+                                    "-0", "+0", "-+", "0#", "-#", "+-0# "};
 static const char *const widths[] = {"", "1", "5", "20"};
 static const char *const precisions[] = {"", ".", ".0", ".1", ".7", ".22"};
 
@@ -41,8 +42,26 @@ static void numbers(void **state)
 {
     (void)state;
     static const unsigned long long values[] = {
-        0, 1, 7, 8, 9, 10, 15, 16, 255, 65535, 65536, 99999, 0x7fffffff, 0x80000000, 0xffffffff,
-        0x100000000, 999999999999, 0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff,
+        0,
+        1,
+        7,
+        8,
+        9,
+        10,
+        15,
+        16,
+        255,
+        65535,
+        65536,
+        99999,
+        0x7fffffff,
+        0x80000000,
+        0xffffffff,
+        0x100000000,
+        999999999999,
+        0x7fffffffffffffff,
+        0x8000000000000000,
+        0xffffffffffffffff,
     };
     static const char *const lengths[] = {"hh", "h", "", "ll"};
     for (size_t f = 0; f < sizeof flags / sizeof *flags; f++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_heap.c - the heap against a model, against misuse, and through every short sequence of calls.
+ * test_heap.c - the heap against a model, against misuse, and through every short sequence of
+ * calls.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -19,8 +19,16 @@
 /* A good blob:  0 header | 8 cmdline | 24 loader | 40 module | 64 mmap (2) | 128 efi (1) |
  *               184 framebuffer | 224 rsdp | 240 unknown | 256 end                        */
 enum {
-    CMDLINE = 8, LOADER = 24, MODULE = 40, MMAP = 64, EFI = 128, FRAMEBUFFER = 184, RSDP = 224,
-    UNKNOWN = 240, END = 256, TOTAL = 264,
+    CMDLINE = 8,
+    LOADER = 24,
+    MODULE = 40,
+    MMAP = 64,
+    EFI = 128,
+    FRAMEBUFFER = 184,
+    RSDP = 224,
+    UNKNOWN = 240,
+    END = 256,
+    TOTAL = 264,
 };
 
 static uint8_t good[TOTAL];
@@ -188,8 +196,10 @@ static const struct {
     {"framebuffer of width 0", FRAMEBUFFER + 20, 4, 0, MB2_BAD_FRAMEBUFFER, FRAMEBUFFER},
     {"framebuffer of height 0", FRAMEBUFFER + 24, 4, 0, MB2_BAD_FRAMEBUFFER, FRAMEBUFFER},
     {"framebuffer of pitch 0", FRAMEBUFFER + 16, 4, 0, MB2_BAD_FRAMEBUFFER, FRAMEBUFFER},
-    {"framebuffer line longer than pitch", FRAMEBUFFER + 20, 4, 1025, MB2_BAD_FRAMEBUFFER, FRAMEBUFFER},
-    {"framebuffer size overflows", FRAMEBUFFER + 24, 4, 0xffffffff, MB2_BAD_FRAMEBUFFER, FRAMEBUFFER},
+    {"framebuffer line longer than pitch", FRAMEBUFFER + 20, 4, 1025, MB2_BAD_FRAMEBUFFER,
+     FRAMEBUFFER},
+    {"framebuffer size overflows", FRAMEBUFFER + 24, 4, 0xffffffff, MB2_BAD_FRAMEBUFFER,
+     FRAMEBUFFER},
     {"framebuffer address wraps", FRAMEBUFFER + 8, 8, ~0ull, MB2_BAD_FRAMEBUFFER, FRAMEBUFFER},
     {"framebuffer red beyond the pixel", FRAMEBUFFER + 32, 1, 32, MB2_BAD_FRAMEBUFFER, FRAMEBUFFER},
 };

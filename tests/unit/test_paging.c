@@ -24,11 +24,20 @@ enum { WIDE = sizeof(void *) == 8, PAGE = 4096, MODEL_PAGES = 3072 };
 #define BASE  ((vword_t)(WIDE ? 0xffffc00000000000ull : 0xd0000000u)) /* a kernel address */
 
 static const struct paging_features everything = {
-    .pse = true, .pge = true, .pat = true, .nx = WIDE, .gib_pages = WIDE, .wp = true,
-    .phys_bits = WIDE ? 40 : 32, .virt_bits = WIDE ? 48 : 32,
+    .pse = true,
+    .pge = true,
+    .pat = true,
+    .nx = WIDE,
+    .gib_pages = WIDE,
+    .wp = true,
+    .phys_bits = WIDE ? 40 : 32,
+    .virt_bits = WIDE ? 48 : 32,
 };
 static const struct paging_features nothing = {
-    .pse = WIDE, .wp = true, .phys_bits = WIDE ? 40 : 32, .virt_bits = WIDE ? 48 : 32,
+    .pse = WIDE,
+    .wp = true,
+    .phys_bits = WIDE ? 40 : 32,
+    .virt_bits = WIDE ? 48 : 32,
 };
 
 static struct aspace as;
@@ -179,7 +188,8 @@ static void level_boundaries(void **state)
         if (border < BASE)
             continue;
         size_t tables = as.tables;
-        assert_int_equal(map_range(&as, VA(border - PAGE), PA(0x7000), 2 * PAGE, MAP_WRITE), MEM_OK);
+        assert_int_equal(map_range(&as, VA(border - PAGE), PA(0x7000), 2 * PAGE, MAP_WRITE),
+                         MEM_OK);
         agrees(border - PAGE);
         agrees(border);
         agrees(border + PAGE);
@@ -337,18 +347,32 @@ static void flushes_are_counted(void **state)
 
 /* ---- out of tables at every step ------------------------------------------------------------ */
 
-enum call { CALL_PAGE, CALL_RANGE, CALL_FRAMES, CALL_PIN, CALL_UNMAP_PART, CALL_PROTECT_PART, CALLS };
+enum call {
+    CALL_PAGE,
+    CALL_RANGE,
+    CALL_FRAMES,
+    CALL_PIN,
+    CALL_UNMAP_PART,
+    CALL_PROTECT_PART,
+    CALLS
+};
 
 static enum mem_err do_call(enum call call)
 {
     unsigned next = 0;
     switch (call) {
-    case CALL_PAGE: return map_page(&as, VA(BASE), PA(0), 0);
-    case CALL_RANGE: return map_range(&as, VA(BASE + PAGE), PA(0), 3 * LARGE, 0);
-    case CALL_FRAMES: return map_frames(&as, VA(BASE + PAGE), 2000, 0, next_frame, &next);
-    case CALL_PIN: return paging_pin(&as, VA(BASE), 3 * LARGE);
-    case CALL_UNMAP_PART: return unmap_range(&as, VA(BASE + 8 * LARGE + PAGE), 2 * LARGE);
-    default: return protect_range(&as, VA(BASE + 8 * LARGE + PAGE), 2 * LARGE, 0);
+    case CALL_PAGE:
+        return map_page(&as, VA(BASE), PA(0), 0);
+    case CALL_RANGE:
+        return map_range(&as, VA(BASE + PAGE), PA(0), 3 * LARGE, 0);
+    case CALL_FRAMES:
+        return map_frames(&as, VA(BASE + PAGE), 2000, 0, next_frame, &next);
+    case CALL_PIN:
+        return paging_pin(&as, VA(BASE), 3 * LARGE);
+    case CALL_UNMAP_PART:
+        return unmap_range(&as, VA(BASE + 8 * LARGE + PAGE), 2 * LARGE);
+    default:
+        return protect_range(&as, VA(BASE + 8 * LARGE + PAGE), 2 * LARGE, 0);
     }
 }
 
@@ -370,7 +394,8 @@ static void running_out_changes_nothing(void **state)
     (void)state;
     for (enum call call = 0; call < CALLS; call++) {
         for (unsigned n = 0;; n++) {
-            assert_int_equal(map_range(&as, VA(BASE + 8 * LARGE), PA(0), 4 * LARGE, MAP_WRITE), MEM_OK);
+            assert_int_equal(map_range(&as, VA(BASE + 8 * LARGE), PA(0), 4 * LARGE, MAP_WRITE),
+                             MEM_OK);
             memcpy(before, fake.ram, sizeof before);
             memcpy(taken_before, fake.taken, sizeof taken_before);
             fake.fail_after = n;

@@ -77,7 +77,8 @@ static void owners_from_boot(void **state)
     assert_int_equal(pmm_free(&pmm, PFN(0x100), OWNER_TABLE), MEM_NOT_HELD);
     assert_int_equal(pmm_free(&pmm, PFN(0x200), OWNER_TEST), MEM_OUT_OF_RANGE);
     assert_int_equal(pmm_free(&pmm, PFN(0x100 + 52), OWNER_HEAP), MEM_NOT_HELD); /* heap has none */
-    assert_int_equal(pmm_free(&pmm, PFN(0x100 + 52), OWNER_TABLE), MEM_OK); /* early tables can go */
+    assert_int_equal(pmm_free(&pmm, PFN(0x100 + 52), OWNER_TABLE),
+                     MEM_OK); /* early tables can go */
     holds();
 }
 
@@ -286,7 +287,9 @@ static void runs_keep_to_their_conditions(void **state)
         assert_int_equal(first.v / 16, (first.v + 15) / 16);
     }
     const struct pmm_run_request bad[] = {
-        {.frames = 0}, {.frames = 1, .align_log2 = 60}, {.frames = 1, .boundary = 12288},
+        {.frames = 0},
+        {.frames = 1, .align_log2 = 60},
+        {.frames = 1, .boundary = 12288},
         {.frames = 17, .boundary = 64 << 10},
     };
     struct pmm_stats before, now;

@@ -80,7 +80,8 @@ static void sequences(void **state)
 static void beyond_ascii(void **state)
 {
     (void)state;
-    put("\xe2\x96\x88\xc2\xb7\xff" "a\xe2z");
+    put("\xe2\x96\x88\xc2\xb7\xff"
+        "a\xe2z");
     shows("###a#z....\n..........\n..........\n");
     assert_int_equal(drawn[0].code, 0x2588);
     assert_int_equal(drawn[1].code, 0xb7);
@@ -121,7 +122,9 @@ static void keys_edit_the_line(void **state)
     types("abc", "abc");
     types("abc\x7f\x7f", "a");
     types("\x7f\x7fx", "x");
-    types("bc\x01" "a", "abc");
+    types("bc\x01"
+          "a",
+          "abc");
     types("ac\033[Db", "abc");
     types("abc\033[D\033[D\033[3~", "ac");
     types("abc\033[H\033[3~\033[F!", "bc!");
@@ -192,8 +195,8 @@ static void a_line_never_overflows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lines_wrap_and_scroll), TEST(sequences),    TEST(beyond_ascii),
-        TEST(keys_edit_the_line),    TEST(tab_completes), TEST(history),
+        TEST(lines_wrap_and_scroll),  TEST(sequences),     TEST(beyond_ascii),
+        TEST(keys_edit_the_line),     TEST(tab_completes), TEST(history),
         TEST(a_line_never_overflows),
     };
     return cmocka_run_group_tests_name("terminal", tests, NULL, NULL);

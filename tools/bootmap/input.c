@@ -124,8 +124,8 @@ static const struct {
     const char *word;
     uint32_t type;
 } e820_words[] = {
-    {"usable", 1},   {"reserved", 2},      {"ACPI data", 3},       {"ACPI NVS", 4},
-    {"unusable", 5}, {"persistent", 7},    {"soft reserved", 2},   {"Soft Reserved", 2},
+    {"usable", 1},          {"reserved", 2},   {"ACPI data", 3},     {"ACPI NVS", 4},
+    {"unusable", 5},        {"persistent", 7}, {"soft reserved", 2}, {"Soft Reserved", 2},
     {"device reserved", 2}, {"RAM buffer", 2}, {"protected", 2},
 };
 
@@ -178,11 +178,11 @@ static bool read_e820_line(const struct source *at, const char *text, struct ent
 
 /* ---- efi: mem lines ------------------------------------------------------------------------- */
 
-static const char *const efi_names[] = { /* by type, UEFI 2.10 table 7.6, as Linux prints them */
-    "Reserved",           "Loader Code",      "Loader Data",       "Boot Code",
-    "Boot Data",          "Runtime Code",     "Runtime Data",      "Conventional",
-    "Unusable",           "ACPI Reclaim",     "ACPI Mem",          "MMIO Port",
-    "MMIO",               "PAL Code",         "Persistent",        "Unaccepted",
+static const char *const efi_names[] = {
+    /* by type, UEFI 2.10 table 7.6, as Linux prints them */
+    "Reserved",     "Loader Code",  "Loader Data", "Boot Code",    "Boot Data", "Runtime Code",
+    "Runtime Data", "Conventional", "Unusable",    "ACPI Reclaim", "ACPI Mem",  "MMIO Port",
+    "MMIO",         "PAL Code",     "Persistent",  "Unaccepted",
 };
 
 static bool efi_type(const char *line, uint32_t *type)

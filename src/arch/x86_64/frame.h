@@ -8,8 +8,8 @@
 struct trap_frame {
     vword_t r15, r14, r13, r12, r11, r10, r9, r8;
     vword_t bp, di, si, dx, cx, bx, ax;
-    vword_t vector, error;          /* error 0 where the CPU pushes none              */
-    vword_t ip, cs, flags, sp, ss;  /* pushed by the CPU, always (SDM 3A 6.14.2)      */
+    vword_t vector, error;         /* error 0 where the CPU pushes none              */
+    vword_t ip, cs, flags, sp, ss; /* pushed by the CPU, always (SDM 3A 6.14.2)      */
 };
 
 static inline bool trap_from_user(const struct trap_frame *frame)
