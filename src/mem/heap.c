@@ -27,21 +27,8 @@
 
 enum {
     STEP = 16 << PAGE_SHIFT, /* growth: as much as this, so that the owner is not asked often */
-    CANARY = 0xc5,           /* behind the size asked for */
-    FREED = 0xdf,            /* in free memory at level 3 */
-    NODE = 16,               /* bytes of a free payload that belong to the tree */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
-
-const char *heap_fault_name(enum heap_fault fault)
-{
-    static const char *const names[HEAP_FAULT_COUNT] = {
-        "no fault",         "double free",        "foreign pointer",
-        "interior pointer", "misaligned pointer", "damaged header",
-        "overrun",          "underrun",           "write after free",
-    };
-    return (unsigned)fault < HEAP_FAULT_COUNT ? names[fault] : "unknown fault";
-}
 
 /* ---- headers -------------------------------------------------------------------------------- */
 
@@ -70,123 +57,12 @@ static void set_previous(const struct heap *h, struct block *b, uint64_t previou
     block_seal(h, b);
 }
 
-static const void *caller_of(const struct heap *h, const struct block *b)
-{
-    if (!WIDE || !block_is_live(b))
-        return NULL;
-    return (const void *)(h->caller_base + (uintptr_t)(b->word[PREVIOUS_WORD] >> CALLER_SHIFT));
-}
-
-/* ---- reports -------------------------------------------------------------------------------- */
-
-static enum heap_fault report(struct heap *h, enum heap_fault fault, const void *address,
-                              const struct block *b, const void *caller)
-{
-    struct heap_report r = {.fault = fault, .address = address, .caller = caller};
-    if (b && fault != HEAP_BAD_HEADER) {
-        r.block = block_payload(b);
-        r.live = block_is_live(b);
-        r.size = block_payload_bytes(b) - block_slack(b);
-        r.allocated_by = caller_of(h, b);
-    }
-    h->stats.faults[fault]++;
-    if (h->ops.report)
-        h->ops.report(h->ops.ctx, &r);
-    return fault;
-}
-
-/* The block whose tile holds `address`: only for reports, so a walk will do. */
-static const struct block *tile_of(const struct heap *h, const void *address)
-{
-    const struct block *b = heap_first(h);
-    while (b < heap_last(h) && block_is_intact(h, b) && block_units(b)) {
-        if ((const uint8_t *)address < (const uint8_t *)block_after(b))
-            return b;
-        b = block_after(b);
-    }
-    return NULL;
-}
-
-/*
- * `p` is aligned and inside the heap, yet what stands before it is no sound header of a live block:
- * say what it is. A check of few bits can match by accident; the walk decides.
- */
-static enum heap_fault name_fault(struct heap *h, const void *p, const void *caller)
-{
-    const struct block *tile = tile_of(h, p);
-    if (!tile)
-        return report(h, HEAP_BAD_HEADER, p, NULL, caller);
-    if (!block_is_live(tile))
-        return report(h, HEAP_DOUBLE_FREE, p, tile, caller);
-    if (block_payload(tile) != p)
-        return report(h, HEAP_INTERIOR, p, tile, caller);
-    const struct block *next = block_after(tile);
-    bool next_is_damaged = !block_is_intact(h, next) || block_previous(next) != block_units(tile);
-    return report(h, next_is_damaged ? HEAP_OVERRUN : HEAP_BAD_HEADER, p, tile, caller);
-}
-
-/* Neighbours must be intact and agree about the border. */
-static bool neighbours_agree(const struct heap *h, const struct block *b)
-{
-    const struct block *after = block_after(b);
-    if (after <= b || after > heap_last(h) || !block_is_intact(h, after) ||
-        block_previous(after) != block_units(b))
-        return false;
-    if (b == heap_first(h))
-        return block_previous(b) == 0;
-    const struct block *before = block_before(b);
-    return before >= heap_first(h) && before < b && block_is_intact(h, before) &&
-           block_units(before) == block_previous(b);
-}
-
-static bool slack_is_intact(const struct block *b)
-{
-    const uint8_t *end = (const uint8_t *)block_after(b);
-    for (size_t i = block_slack(b); i > 0; i--) {
-        if (*(end - i) != CANARY)
-            return false;
-    }
-    return true;
-}
-
-/* The live block that starts at `p`, or NULL and a report. */
-static struct block *check_live(struct heap *h, const void *p, const void *caller,
-                                enum heap_fault *fault)
-{
-    const uint8_t *at = p;
-    *fault = HEAP_OK;
-    if (at < (uint8_t *)block_payload(heap_first(h)) || at >= (uint8_t *)heap_last(h))
-        *fault = report(h, HEAP_FOREIGN, p, NULL, caller);
-    else if ((uintptr_t)p % HEAP_ALIGN)
-        *fault = report(h, HEAP_MISALIGNED, p, tile_of(h, p), caller);
-    if (*fault)
-        return NULL;
-
-    struct block *b = block_of(p);
-    if (!block_is_live(b) || !block_is_intact(h, b) ||
-        (HEAP_HARDEN >= 2 && !neighbours_agree(h, b)))
-        *fault = name_fault(h, p, caller);
-    else if (HEAP_HARDEN >= 2 && !slack_is_intact(b))
-        *fault = report(h, HEAP_OVERRUN, p, b, caller);
-    return *fault ? NULL : b;
-}
-
 /* ---- level 3: memory that is free stays as it was left -------------------------------------- */
 
 static void fill_free(struct block *b)
 {
     if (HEAP_HARDEN >= 3)
         __builtin_memset((uint8_t *)block_payload(b) + NODE, FREED, block_payload_bytes(b) - NODE);
-}
-
-static bool fill_is_intact(const struct block *b)
-{
-    const uint8_t *at = block_payload(b);
-    for (size_t i = NODE; HEAP_HARDEN >= 3 && i < block_payload_bytes(b); i++) {
-        if (at[i] != FREED)
-            return false;
-    }
-    return true;
 }
 
 /* ---- free blocks ---------------------------------------------------------------------------- */
@@ -372,22 +248,11 @@ static struct block *find(struct heap *h, uint64_t units)
     return b;
 }
 
-static bool is_sound_free_block(struct heap *h, struct block *b, const void *caller)
-{
-    if (HEAP_HARDEN >= 2 && (!block_is_intact(h, b) || !neighbours_agree(h, b)))
-        report(h, HEAP_BAD_HEADER, block_payload(b), NULL, caller);
-    else if (!fill_is_intact(b))
-        report(h, HEAP_WRITE_AFTER_FREE, block_payload(b), b, caller);
-    else
-        return true;
-    return false;
-}
-
 void *heap_alloc(struct heap *heap, size_t size, const void *caller)
 {
     uint64_t units = units_for(heap, size);
     struct block *b = units ? find(heap, units) : NULL;
-    if (!b || !is_sound_free_block(heap, b, caller))
+    if (!b || !heap_free_block_is_sound(heap, b, caller))
         return refuse(heap);
     take_front(heap, b, units);
     return make_live(heap, b, size, caller);
@@ -423,7 +288,7 @@ void *heap_alloc_aligned(struct heap *heap, size_t align, size_t size, const voi
         return heap_alloc(heap, size, caller);
     uint64_t units = units_for(heap, size), extra = (align >> UNIT_SHIFT) + UNITS_MIN;
     struct block *b = units ? find(heap, units + extra) : NULL;
-    if (!b || !is_sound_free_block(heap, b, caller))
+    if (!b || !heap_free_block_is_sound(heap, b, caller))
         return refuse(heap);
 
     uint64_t front = skip_for(b, align);
@@ -438,7 +303,7 @@ enum heap_fault heap_free(struct heap *heap, void *block, const void *caller)
     enum heap_fault fault;
     if (!block)
         return HEAP_OK;
-    struct block *b = check_live(heap, block, caller, &fault);
+    struct block *b = heap_check_live(heap, block, caller, &fault);
     if (!b)
         return fault;
     heap->stats.blocks--;
@@ -479,7 +344,7 @@ void *heap_realloc(struct heap *heap, void *block, size_t size, const void *call
     if (!block)
         return heap_alloc(heap, size, caller);
     uint64_t units = units_for(heap, size);
-    struct block *b = units ? check_live(heap, block, caller, &fault) : NULL;
+    struct block *b = units ? heap_check_live(heap, block, caller, &fault) : NULL;
     if (!b)
         return refuse(heap);
     if (resize_in_place(heap, b, units, size, caller))
@@ -495,7 +360,8 @@ void *heap_realloc(struct heap *heap, void *block, size_t size, const void *call
 size_t heap_usable_size(struct heap *heap, const void *block)
 {
     enum heap_fault fault;
-    struct block *b = block ? check_live(heap, block, __builtin_return_address(0), &fault) : NULL;
+    struct block *b =
+        block ? heap_check_live(heap, block, __builtin_return_address(0), &fault) : NULL;
     if (!b)
         return 0;
     return HEAP_HARDEN >= 2 ? block_payload_bytes(b) - block_slack(b) : block_payload_bytes(b);
@@ -517,7 +383,7 @@ void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct he
             .size = block_payload_bytes(b),
             .requested = block_is_live(b) ? block_payload_bytes(b) - block_slack(b) : 0,
             .live = block_is_live(b),
-            .allocated_by = caller_of(heap, b),
+            .allocated_by = block_caller(heap, b),
         };
         if (!block_units(b) || !visit(ctx, &out))
             return;

@@ -114,6 +114,24 @@ static inline void block_seal(const struct heap *h, struct block *b)
     b->word[0] |= block_check(h, b) << CHECK_SHIFT;
 }
 
+/* ---- guarding (heap_guard.c) ---------------------------------------------------------------- */
+
+enum {
+    CANARY = 0xc5, /* in the payload bytes that were not asked for, from level 2 on  */
+    FREED = 0xdf,  /* in free memory, at level 3                                     */
+    NODE = 16,     /* bytes of a free payload that belong to the tree                */
+};
+
+/* Who allocated a live block; NULL where the header has no room for it. */
+const void *block_caller(const struct heap *h, const struct block *b);
+
+/* The live block whose payload starts at `p`; or NULL, a report, and *fault. */
+struct block *heap_check_live(struct heap *h, const void *p, const void *caller,
+                              enum heap_fault *fault);
+
+/* May this free block be given out? Reports if its header or its fill was overwritten. */
+bool heap_free_block_is_sound(struct heap *h, struct block *b, const void *caller);
+
 /* ---- the tree of free blocks (heap_tree.c) -------------------------------------------------- */
 
 /* Adds a free block, whose header is written. */
