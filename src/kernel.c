@@ -24,6 +24,7 @@
 #include "diag/screen.h"
 #include "diag/selftest.h"
 #include "diag/shell.h"
+#include "diag/units.h"
 #include "diag/verdict.h"
 #include "kernel_space.h"
 #include "layout.h"
@@ -49,9 +50,18 @@ static void find_a_voice(struct kernel *k)
     banner_open(k);
 }
 
+/* Under QEMU a test may put other boot information in place of the loader's. */
+static void replace_boot_information(void)
+{
+    size_t bytes = fw_cfg_load("opt/twinpage/mbi", boot_mbi, BOOT_MBI_MAX);
+    if (bytes)
+        boot_mbi_bytes = bytes < BOOT_MBI_MAX ? (uint32_t)bytes : BOOT_MBI_MAX;
+}
+
 /* The assembly has copied the boot information before anything could overwrite it. */
 static void read_boot_information(struct kernel *k)
 {
+    replace_boot_information();
     size_t where = 0;
     enum multiboot2_err err =
         boot_mbi_address % 8
@@ -66,6 +76,18 @@ static void read_boot_information(struct kernel *k)
     fw_cfg_read("opt/twinpage/cmdline", k->cmdline, sizeof k->cmdline);
     console_quiet(cmdline_find(k->cmdline, "quiet", NULL, 0));
     banner_boot(k);
+}
+
+/* Says what was found and what is needed, before something runs out half-way. */
+static void check_there_is_enough(const struct bootmap *map)
+{
+    struct bootmap_totals t = bootmap_totals(map);
+    uint64_t free = t.owned_frames[OWNER_NONE] << PAGE_SHIFT;
+    if (free < KERNEL_NEEDS)
+        verdict_fail("memory map: MEM_NO_FRAME: %s usable, %s of it free; this kernel needs %s "
+                     "beside its image",
+                     size_text(t.usable_frames << PAGE_SHIFT).text, size_text(free).text,
+                     size_text(KERNEL_NEEDS).text);
 }
 
 /* Canonical ranges; then everything that is spoken for gets its owner before anyone allocates. */
@@ -84,6 +106,7 @@ static void map_physical_memory(struct kernel *k)
     if (err)
         verdict_fail("memory map: %s", mem_err_name(err));
     banner_map(k);
+    check_there_is_enough(&k->map);
 }
 
 /* Our own tables: W^X sections, the physical window, every top-level entry. The low map ends. */

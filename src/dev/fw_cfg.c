@@ -49,15 +49,21 @@ static bool find(const char *name, struct file *file)
     return false;
 }
 
-size_t fw_cfg_read(const char *name, char *buffer, size_t bytes)
+size_t fw_cfg_load(const char *name, void *buffer, size_t bytes)
 {
     struct file file;
-    if (!bytes || !present() || !find(name, &file))
+    if (!present() || !find(name, &file))
         return 0;
     size_t size = big_endian(file.size);
-    size_t length = size < bytes - 1 ? size : bytes - 1;
     outw(SELECT, (uint16_t)(file.key[0] << 8 | file.key[1]));
-    read_bytes(buffer, length);
-    buffer[length] = 0;
+    read_bytes(buffer, size < bytes ? size : bytes);
+    return size;
+}
+
+size_t fw_cfg_read(const char *name, char *buffer, size_t bytes)
+{
+    size_t size = bytes ? fw_cfg_load(name, buffer, bytes - 1) : 0;
+    if (size)
+        buffer[size < bytes - 1 ? size : bytes - 1] = 0;
     return size;
 }

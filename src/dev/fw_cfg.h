@@ -5,8 +5,11 @@
 
 #include <stddef.h>
 
-/* Reads the named file as a string, cut to fit and terminated. Not under QEMU, or no such file:
- * returns 0 and leaves the buffer alone; else the file's length. */
+/* Copies the named file, cut to fit, and returns its whole length; 0, and the buffer as it was,
+ * where there is no QEMU or no such file. */
+size_t fw_cfg_load(const char *name, void *buffer, size_t bytes);
+
+/* The same for a string: terminated. */
 size_t fw_cfg_read(const char *name, char *buffer, size_t bytes);
 
 #endif

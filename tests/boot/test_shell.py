@@ -215,3 +215,13 @@ def test_uefi_gets_a_framebuffer_console(arch, tmp_path):
         picture = machine.screenshot(tmp_path / "screen.png").read_bytes()
     width, height = (int.from_bytes(picture[i:i + 4], "big") for i in (16, 20))
     assert width >= 640 and height >= 480 and len(picture) > 5000, "something is drawn"
+
+
+def test_the_keyboard_is_heard(shell):
+    """Keys of the PC's own keyboard, shift and arrows among them, next to the serial line."""
+    for key in ("h", "x", "backspace", "e", "l", "p", "spc", "p", "m", "m", "left", "right", "ret"):
+        shell.qmp("send-key", keys=[{"type": "qcode", "data": key}])
+    assert "frame allocator" in shell.wait_prompt()
+    shell.qmp("send-key", keys=[{"type": "qcode", "data": "shift"}, {"type": "qcode", "data": "q"}])
+    shell.qmp("send-key", keys=[{"type": "qcode", "data": "ret"}])
+    assert "unknown command Q" in shell.wait_prompt()

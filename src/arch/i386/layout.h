@@ -27,6 +27,9 @@
 #define BOOT_WINDOW       KERNEL_OFFSET
 #define BOOT_WINDOW_BYTES 0x00800000u
 
+/* Free memory that bring-up takes beside the image: 190 page tables, PMM metadata, first heap step. */
+#define KERNEL_NEEDS (1024u << 10)
+
 #define ARCH_NAME "i386"
 
 #endif

@@ -29,6 +29,9 @@
 #define BOOT_WINDOW       HHDM_START
 #define BOOT_WINDOW_BYTES 0x100000000ull
 
+/* Free memory that bring-up takes beside the image: page tables, PMM metadata, first heap step. */
+#define KERNEL_NEEDS (256u << 10)
+
 #define ARCH_NAME "x86_64"
 
 #endif
