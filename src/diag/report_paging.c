@@ -44,7 +44,7 @@ static void walk_json(const struct walk *w)
     if (w->mapped) {
         json_address(&j, "pa", w->pa.v);
         json_string(&j, "page", page_name(w->page_bytes));
-        json_string(&j, "perm", perm_text(w->flags, w->accessed, w->dirty).text);
+        json_string(&j, "perm", perm_letters(w->flags, w->accessed, w->dirty).text);
     }
     json_string(&j, "why", why(w));
     json_finish(&j);
@@ -110,7 +110,7 @@ static bool dump_json(void *ctx, const struct map_stretch *s)
     json_number(&d->json, "length", s->bytes);
     json_address(&d->json, "pa", s->pa.v);
     json_string(&d->json, "page", page_name(s->page_bytes));
-    json_string(&d->json, "perm", perm_text(s->flags, s->accessed, s->dirty).text);
+    json_string(&d->json, "perm", perm_letters(s->flags, s->accessed, s->dirty).text);
     json_string(&d->json, "cache", cache_name(s->flags));
     json_string(&d->json, "name", kernel_region_name(s->va));
     json_end(&d->json);

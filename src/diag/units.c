@@ -50,6 +50,18 @@ struct perm_text perm_text(unsigned flags, bool accessed, bool dirty)
     return out;
 }
 
+struct perm_text perm_letters(unsigned flags, bool accessed, bool dirty)
+{
+    struct perm_text out = perm_text(flags, accessed, dirty);
+    char *to = out.text;
+    for (const char *from = out.text; *from; from++) {
+        if (*from != '-')
+            *to++ = *from;
+    }
+    *to = 0;
+    return out;
+}
+
 const char *cache_name(unsigned flags)
 {
     static const char *const names[] = {"wb", "wt", "uc", "wc"};

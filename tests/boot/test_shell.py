@@ -78,7 +78,7 @@ def maps_of(shell):
     rows = []
     for m in report["maps"]:
         assert {"va", "length", "pa", "page", "perm", "cache", "name"} <= m.keys()
-        assert set(m["perm"]) <= set("rwxugad-")
+        assert set(m["perm"]) <= set("rwxugad")
         length = m["length"]
         length = number(length) if isinstance(length, str) else length
         if "kmap" not in m["name"]:

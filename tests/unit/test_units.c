@@ -39,6 +39,8 @@ static void permissions_have_fixed_places(void **state)
     assert_string_equal(perm_text(0, false, false).text, "r------");
     assert_string_equal(perm_text(MAP_WRITE | MAP_EXEC | MAP_USER | MAP_GLOBAL, true, true).text,
                         "rwxugad");
+    assert_string_equal(perm_letters(0, false, false).text, "r");
+    assert_string_equal(perm_letters(MAP_WRITE | MAP_GLOBAL, true, false).text, "rwga");
     assert_string_equal(cache_name(MAP_CACHE_WB), "wb");
     assert_string_equal(cache_name(MAP_CACHE_WC | MAP_WRITE), "wc");
     assert_string_equal(page_name(4096), "4K");
