@@ -39,21 +39,7 @@ _start:
         mov fs, cx
         mov gs, cx
 
-        mov [PHYS(boot_magic)], eax
-        mov [PHYS(boot_mbi_address)], ebx
-
-; The copy comes first: the original may lie anywhere below 4 GiB, in RAM that is free for all.
-        cmp eax, MULTIBOOT2
-        jne .copied                     ; EBX means nothing; C will say so
-        mov ecx, [ebx]                  ; total_size
-        cmp ecx, MBI_MAX
-        jbe .fits
-        mov ecx, MBI_MAX
-.fits:  mov [PHYS(boot_mbi_bytes)], ecx
-        mov esi, ebx
-        mov edi, PHYS(boot_mbi)
-        rep movsb
-.copied:
+%include "boot/copy_information.inc"
 
 ; Tables: boot_table[i] = i << 12 | P | W, entered at 0 and at 0xC0000000; kmap_table at the top.
         mov edi, PHYS(boot_table)

@@ -41,21 +41,7 @@ _start:
         mov ss, cx
         mov esp, PHYS(boot_stack_top)
 
-        mov [PHYS(boot_magic)], eax
-        mov [PHYS(boot_mbi_address)], ebx
-
-; The copy comes first: the original may lie anywhere below 4 GiB, in RAM that is free for all.
-        cmp eax, MULTIBOOT2
-        jne .copied                     ; EBX means nothing; C will say so
-        mov ecx, [ebx]                  ; total_size
-        cmp ecx, MBI_MAX
-        jbe .fits
-        mov ecx, MBI_MAX
-.fits:  mov [PHYS(boot_mbi_bytes)], ecx
-        mov esi, ebx
-        mov edi, PHYS(boot_mbi)
-        rep movsb
-.copied:
+%include "boot/copy_information.inc"
 
 ; Long mode there? CPUID itself first: EFLAGS.ID can be flipped (SDM 1 20.1.2), then leaf 80000001.
         pushfd

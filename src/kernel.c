@@ -64,9 +64,9 @@ static void read_boot_information(struct kernel *k)
     replace_boot_information();
     size_t where = 0;
     enum multiboot2_err err =
-        boot_mbi_address % 8
-            ? MB2_MISALIGNED
-            : multiboot2_parse(boot_magic, boot_mbi, boot_mbi_bytes, &k->boot, &where);
+        multiboot2_parse(boot_magic, boot_mbi, boot_mbi_bytes, &k->boot, &where);
+    if (!err && boot_mbi_address % 8) /* our copy is aligned, whatever the original was */
+        err = MB2_MISALIGNED;
     if (err)
         verdict_fail("boot information at 0x%x + 0x%zx: %s: %s", boot_mbi_address, where,
                      multiboot2_err_name(err), multiboot2_err_text(err));
@@ -134,10 +134,13 @@ static void give_table(void *ctx, pfn_t frame)
         platform_panic("page table at frame 0x%zx: %s", (size_t)frame.v, mem_err_name(err));
 }
 
+/* Taking and mapping the metadata splits ranges of the map that the metadata was measured by. */
+enum { RANGES_TO_COME = 64 };
+
 /* The PMM's own memory is the last thing that the early allocator gives. */
 static void start_frames(struct kernel *k)
 {
-    size_t bytes = pmm_metadata_bytes(&k->map);
+    size_t bytes = pmm_metadata_bytes(&k->map) + RANGES_TO_COME * sizeof(vword_t);
     size_t frames = (bytes + PAGE_SIZE - 1) / PAGE_SIZE;
     pfn_t first;
     void *metadata;

@@ -16,28 +16,12 @@ bool format_has_large(const struct paging_features *f, unsigned level)
     return level == 2 || (level == 3 && f->gib_pages);
 }
 
-/* Cache type -> PAT PCD PWT (PAGING_PAT_VALUE in paging.h). Without PAT, WC becomes UC. */
-static entry_t cache_bits(const struct paging_features *f, unsigned level, unsigned flags)
-{
-    entry_t pat = level == 1 ? ENTRY_PAT_4K : ENTRY_PAT_LARGE;
-    switch (flags & MAP_CACHE_MASK) {
-    case MAP_CACHE_WT:
-        return ENTRY_PWT;
-    case MAP_CACHE_UC:
-        return ENTRY_PCD | ENTRY_PWT;
-    case MAP_CACHE_WC:
-        return f->pat ? pat : ENTRY_PCD | ENTRY_PWT;
-    default:
-        return 0;
-    }
-}
-
 entry_t format_leaf(const struct paging_features *f, unsigned level, paddr_t pa, unsigned flags)
 {
     return (entry_t)pa.v | ENTRY_PRESENT | (flags & MAP_WRITE ? ENTRY_WRITE : 0) |
            (flags & MAP_USER ? ENTRY_USER : 0) | (flags & MAP_GLOBAL && f->pge ? ENTRY_GLOBAL : 0) |
            (level > 1 ? ENTRY_LARGE : 0) | (!(flags & MAP_EXEC) && f->nx ? NX : 0) |
-           cache_bits(f, level, flags);
+           entry_cache_bits(f, level, flags);
 }
 
 entry_t format_table(pfn_t table, bool user)
@@ -55,21 +39,12 @@ pfn_t format_table_pfn(entry_t e)
     return PFN((e & ADDRESS) >> PAGE_SHIFT);
 }
 
-static unsigned cache_of(const struct paging_features *f, unsigned level, entry_t e)
-{
-    if (f->pat && (e & (level == 1 ? ENTRY_PAT_4K : ENTRY_PAT_LARGE)))
-        return MAP_CACHE_WC;
-    if (e & ENTRY_PCD)
-        return MAP_CACHE_UC;
-    return e & ENTRY_PWT ? MAP_CACHE_WT : MAP_CACHE_WB;
-}
-
 unsigned format_flags(const struct paging_features *f, unsigned level, entry_t e)
 {
     unsigned flags = (e & NX && f->nx ? 0 : MAP_EXEC) | (e & ENTRY_WRITE ? MAP_WRITE : 0) |
                      (e & ENTRY_USER ? MAP_USER : 0);
     if (entry_is_leaf(level, e))
-        flags |= (e & ENTRY_GLOBAL && f->pge ? MAP_GLOBAL : 0) | cache_of(f, level, e);
+        flags |= (e & ENTRY_GLOBAL && f->pge ? MAP_GLOBAL : 0) | entry_cache_type(f, level, e);
     return flags;
 }
 

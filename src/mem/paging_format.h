@@ -57,6 +57,33 @@ static inline bool entry_is_leaf(unsigned level, entry_t e)
     return level == 1 || (e & ENTRY_LARGE);
 }
 
+/* Cache type -> PAT PCD PWT (PAGING_PAT_VALUE in paging.h). Without PAT, WC becomes UC. */
+static inline entry_t entry_cache_bits(const struct paging_features *f, unsigned level,
+                                       unsigned flags)
+{
+    entry_t pat = level == 1 ? ENTRY_PAT_4K : ENTRY_PAT_LARGE;
+    switch (flags & MAP_CACHE_MASK) {
+    case MAP_CACHE_WT:
+        return ENTRY_PWT;
+    case MAP_CACHE_UC:
+        return ENTRY_PCD | ENTRY_PWT;
+    case MAP_CACHE_WC:
+        return f->pat ? pat : ENTRY_PCD | ENTRY_PWT;
+    default:
+        return 0;
+    }
+}
+
+/* And back. */
+static inline unsigned entry_cache_type(const struct paging_features *f, unsigned level, entry_t e)
+{
+    if (f->pat && (e & (level == 1 ? ENTRY_PAT_4K : ENTRY_PAT_LARGE)))
+        return MAP_CACHE_WC;
+    if (e & ENTRY_PCD)
+        return MAP_CACHE_UC;
+    return e & ENTRY_PWT ? MAP_CACHE_WT : MAP_CACHE_WB;
+}
+
 /* A leaf at `level`; `flags` are checked already. */
 entry_t format_leaf(const struct paging_features *f, unsigned level, paddr_t pa, unsigned flags);
 
