@@ -177,7 +177,8 @@ static void fail_on_request(const char *line)
         cpu_triple_fault();
 }
 
-/* `selftest` and `run=` end with a verdict; otherwise the shell stays. Answers are not log. */
+/* `selftest`, `bench` and `run=` end with a verdict; otherwise the shell stays. Answers are not
+ * log. */
 [[gnu::noreturn]] static void serve(struct kernel *k)
 {
     static char run[BOOT_CMDLINE_MAX];
@@ -189,7 +190,10 @@ static void fail_on_request(const char *line)
         verdict_fail("self-test");
     if (cmdline_find(k->cmdline, "run", run, sizeof run) && !shell_execute(run))
         verdict_fail("run: a command failed");
-    if (cmdline_find(k->cmdline, "selftest", NULL, 0) || *run)
+    bool bench = cmdline_find(k->cmdline, "bench", NULL, 0);
+    if (bench && !shell_execute("bench -j"))
+        verdict_fail("bench");
+    if (bench || *run || cmdline_find(k->cmdline, "selftest", NULL, 0))
         verdict_pass();
     shell_run();
 }

@@ -56,6 +56,7 @@ static void read_features(struct cpuid_facts *out)
     struct leaf l = leaf(1);
     read_signature(out, l.a);
     out->pse = BIT(l.d, 3);
+    out->tsc = BIT(l.d, 4);
     out->pge = BIT(l.d, 13);
     out->pat = BIT(l.d, 16);
     out->pcid = BIT(l.c, 17);

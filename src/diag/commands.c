@@ -5,6 +5,7 @@
 #include <platform.h>
 
 #include "arch/cpu.h"
+#include "diag/bench.h"
 #include "diag/console.h"
 #include "diag/report.h"
 #include "diag/selftest.h"
@@ -126,6 +127,7 @@ const struct shell_command commands[] = {
     {"heap", "heap", "the heap: totals, picture, sizes, invariants", report_heap},
     {"heap_test", "heap_test [OPS]", "random heap calls with contents checked", heap_test_command},
     {"selftest", "selftest", "every self-test on this machine", selftest_command},
+    {"bench", "bench", "what the memory calls cost, in instructions", bench_command},
     {"dmesg", "dmesg", "everything said since boot", report_dmesg},
     {"fault", "fault [KIND]", "make a mistake on purpose and see it explained", command_fault},
     {"reboot", "reboot", "reset the machine", command_reboot},

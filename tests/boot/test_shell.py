@@ -225,3 +225,11 @@ def test_the_keyboard_is_heard(shell):
     shell.qmp("send-key", keys=[{"type": "qcode", "data": "shift"}, {"type": "qcode", "data": "q"}])
     shell.qmp("send-key", keys=[{"type": "qcode", "data": "ret"}])
     assert "unknown command Q" in shell.wait_prompt()
+
+
+def test_bench_counts_every_call(arch):
+    run = harness.boot(arch, cmdline="bench", cpu="max", timeout=60)
+    assert run.passed, run.explain()
+    rows = [json.loads(line) for line in run.text.splitlines() if line.startswith('{"cmd":"bench"')]
+    assert {"pmm_alloc", "map_page", "kmalloc"} <= {row["name"] for row in rows}
+    assert all(row["ops"] > 0 and row["instructions"] > 0 for row in rows)

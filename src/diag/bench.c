@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench.c - what a call costs, counted by the time-stamp counter.
+ *
+ * Under QEMU's -icount shift=0 the counter advances by one for each instruction, so the figures
+ * are exact and repeat; elsewhere they are cycles of whatever the counter counts. Each row is
+ * `ops` calls in a loop, with the loop's own cost taken off.
+ */
+#include <mem/kmalloc.h>
+
+#include "diag/bench.h"
+#include "diag/console.h"
+#include "diag/json.h"
+#include "diag/report.h"
+#include "kernel.h"
+#include "layout.h"
+
+enum { OPS = 256, RANGE_PAGES = 512 };
+
+/* As in the self-tests: a table boundary far from what boot maps. */
+#define BENCH_VA ((vword_t)(MMIO_START + MMIO_BYTES - (16u << 20)))
+
+static uint64_t now(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
+    return (uint64_t)high << 32 | low;
+}
+
+static pfn_t frames[OPS];
+static void *blocks[OPS];
+static bool good; /* no call failed */
+
+static void nothing(unsigned i)
+{
+    __asm__ volatile("" ::"r"(i) : "memory");
+}
+
+static void frame_alloc(unsigned i)
+{
+    frames[i] = pmm_alloc(&kernel.pmm, OWNER_TEST);
+}
+
+static void frame_free(unsigned i)
+{
+    good = pmm_free(&kernel.pmm, frames[i], OWNER_TEST) == MEM_OK && good;
+}
+
+static void page_map(unsigned i)
+{
+    vaddr_t va = VA(BENCH_VA + ((vword_t)i << PAGE_SHIFT));
+    good = map_page(&kernel.aspace, va, PA(0x100000), MAP_WRITE) == MEM_OK && good;
+}
+
+static void page_unmap(unsigned i)
+{
+    vaddr_t va = VA(BENCH_VA + ((vword_t)i << PAGE_SHIFT));
+    good = unmap_page(&kernel.aspace, va, NULL) == MEM_OK && good;
+}
+
+static void page_translate(unsigned i)
+{
+    paddr_t pa;
+    vaddr_t va = VA(BENCH_VA + ((vword_t)i << PAGE_SHIFT));
+    good = translate(&kernel.aspace, va, &pa) == MEM_OK && good;
+}
+
+static void range_map(unsigned i)
+{
+    (void)i;
+    good = map_range(&kernel.aspace, VA(BENCH_VA), PA(0x100000), RANGE_PAGES * PAGE_SIZE,
+                     MAP_WRITE | MAP_NO_LARGE) == MEM_OK &&
+           good;
+}
+
+static void range_unmap(unsigned i)
+{
+    (void)i;
+    good = unmap_range(&kernel.aspace, VA(BENCH_VA), RANGE_PAGES * PAGE_SIZE) == MEM_OK && good;
+}
+
+static void block_alloc(unsigned i)
+{
+    blocks[i] = kmalloc(16 + i);
+    good = blocks[i] && good;
+}
+
+static void block_free(unsigned i)
+{
+    kfree(blocks[i]);
+}
+
+static const struct {
+    const char *name;
+    void (*call)(unsigned i);
+    unsigned calls, ops; /* ops: what one call counts for, e.g. pages of a range */
+} rows[] = {
+    {"pmm_alloc", frame_alloc, OPS, 1},
+    {"pmm_free", frame_free, OPS, 1},
+    {"map_page", page_map, OPS, 1},
+    {"translate", page_translate, OPS, 1},
+    {"unmap_page", page_unmap, OPS, 1},
+    {"map_range, a page", range_map, 1, RANGE_PAGES},
+    {"unmap_range, a page", range_unmap, 1, RANGE_PAGES},
+    {"kmalloc", block_alloc, OPS, 1},
+    {"kfree", block_free, OPS, 1},
+};
+
+static uint64_t measure(void (*call)(unsigned i), unsigned calls)
+{
+    uint64_t begin = now();
+    for (unsigned i = 0; i < calls; i++)
+        call(i);
+    return now() - begin;
+}
+
+static void print_row(const char *name, unsigned ops, uint64_t instructions, bool json)
+{
+    struct json j;
+    if (!json) {
+        kprintf("  %-24s %6u calls %9llu counts\n", name, ops, (unsigned long long)instructions);
+        return;
+    }
+    json_begin(&j, "bench");
+    json_string(&j, "name", name);
+    json_number(&j, "ops", ops);
+    json_number(&j, "instructions", instructions);
+    json_finish(&j);
+}
+
+bool bench_command(const struct shell_args *args)
+{
+    if (!kernel.cpu.tsc)
+        return report_error("bench", args, "this CPU has no time-stamp counter");
+    good = true;
+    for (unsigned r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+        uint64_t loop = measure(nothing, rows[r].calls);
+        uint64_t cost = measure(rows[r].call, rows[r].calls);
+        print_row(rows[r].name, rows[r].calls * rows[r].ops, cost > loop ? cost - loop : 0,
+                  args->json);
+    }
+    return good || report_error("bench", args, "a call failed: out of memory?");
+}
