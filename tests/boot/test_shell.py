@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The shell as a person and as a script meet it: on the serial line, with -j, and by run=."""
+import json
+
 import pytest
 
 import harness
