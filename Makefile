@@ -71,11 +71,13 @@ SRC_CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline
 SRC_LIB := src/lib/fmt.c src/lib/string.c
 
 SRC_BOOTMAP := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/bootmap_multiboot2.c
-SRC_PMM     := src/mem/pmm.c src/mem/pmm_check.c
+SRC_PMM     := src/mem/pmm.c src/mem/pmm_layout.c src/mem/pmm_run.c src/mem/pmm_search.c src/mem/pmm_claim.c \
+    src/mem/pmm_look.c src/mem/pmm_cache.c src/mem/pmm_check.c
 SRC_PAGING  := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c src/mem/paging_table.c \
     src/mem/paging_walk.c src/mem/paging_check.c $(PAGING_$(ARCH))
 SRC_HEAP    := src/mem/heap.c src/mem/heap_guard.c src/mem/heap_tree.c src/mem/heap_check.c
 SRC_MEM     := src/mem/mem_err.c src/mem/owner.c $(SRC_BOOTMAP) $(SRC_PMM) $(SRC_PAGING) \
+    src/mem/frames.c src/mem/lock.c \
     src/mem/$(PHYSMAP).c src/mem/mmio.c src/mem/preflight.c $(SRC_HEAP) src/mem/kmalloc.c
 
 SRC_ARCH := src/arch/cpuid.c src/arch/platform.c src/arch/trap.c src/arch/$(ARCH)/cpu.c
@@ -124,11 +126,14 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 INCLUDES := -Iinclude -Isrc -Isrc/arch/$(ARCH)
 HARDEN   ?= -fno-stack-protector
 
+# DEBUG=1: every frame carries its owner, freed heap memory is watched.
+CFLAGS_DEBUG := $(if $(filter 1,$(DEBUG)),-DPMM_TAGS=1 -DHEAP_HARDEN=3)
+
 # Paths in debug information are relative, so that the same source gives the same bytes anywhere.
 CFLAGS_KERNEL = -std=gnu2x -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only \
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common -gno-record-gcc-switches $(HARDEN) \
     -ffile-prefix-map=$(abspath $(O))=build -ffile-prefix-map=$(CURDIR)=. \
-    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(WARNINGS) $(INCLUDES) $(CFLAGS)
+    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(CFLAGS_DEBUG) $(WARNINGS) $(INCLUDES) $(CFLAGS)
 NASMFLAGS_KERNEL = -f $(NASM_FORMAT_$(ARCH)) -w+error=all -I$(O)/ $(NASMFLAGS)
 LDFLAGS_KERNEL = -m $(LD_EMULATION_$(ARCH)) -static --build-id=none -z noexecstack \
     -z max-page-size=0x1000 -T $(LD_SCRIPT_$(ARCH)) $(LDFLAGS)
@@ -282,19 +287,21 @@ bootmap: $(HOST)/bootmap
 
 # ---- the allocators as shared objects, for replaying traces: optimised, checks on -------------
 BITS ?= 64
-BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -shared -Wl,-z,defs -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
+BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -fvisibility=hidden -shared -Wl,-z,defs -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
     -Isrc/arch/$(HOST_ARCH_$(BITS)) -Ibench $(CFLAGS)
 
 define bench_rule
-$(HOST)/$(1)_bench.so: FORCE
+$(HOST)/$(1)_bench$(3).so: FORCE
 	$$(say) HOSTCC $$@
 	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $$(BENCH_CFLAGS) -o $$@ bench/$(1)_bench.c $(2) src/mem/mem_err.c
+	$$(Q)$$(HOSTCC) $$(BENCH_CFLAGS) $(4) -o $$@ bench/$(1)_bench.c $(2) src/mem/mem_err.c
 endef
 $(eval $(call bench_rule,heap,$(SRC_HEAP)))
-$(eval $(call bench_rule,pmm,$(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c))
+PMM_BENCH := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/lib/string.c
+$(eval $(call bench_rule,pmm,$(PMM_BENCH)))
+$(eval $(call bench_rule,pmm,$(PMM_BENCH),_cached,-DCACHED))
 
-bench-so: $(HOST)/heap_bench.so $(HOST)/pmm_bench.so
+bench-so: $(HOST)/heap_bench.so $(HOST)/pmm_bench.so $(HOST)/pmm_bench_cached.so
 
 # Instruction counts on both targets.
 bench: images
@@ -358,6 +365,7 @@ help:
 	@echo "  CMDLINE='...'   kernel command line: selftest, run=\"mmap; pmm\", quiet, bench"
 	@echo '  PHYSMAP=kmap    x86_64 with the window instead of the direct map'
 	@echo '  LLVM=1          clang and lld; CROSS_COMPILE=x86_64-elf- takes that gcc instead'
+	@echo '  DEBUG=1         an owner on every frame, freed heap memory watched'
 	@echo '  V=1 WERROR=1    show commands; warnings are errors'
 	@echo '  MEM=128M CPU=max MACHINE=pc QEMU_ARGS=...   what run and debug start'
 endif

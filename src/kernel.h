@@ -9,6 +9,7 @@
 #include <mem/heap.h>
 #include <mem/mmio.h>
 #include <mem/paging.h>
+#include <mem/frames.h>
 #include <mem/pmm.h>
 #include <multiboot2.h>
 

@@ -20,7 +20,7 @@ LAYERS = [
     ("platform, arch", [r"include/platform\.h", r"src/arch/"]),
     ("multiboot2, bootmap", [r"(include|src)/multiboot2", r"(include|src)/mem/bootmap",
                              r"src/cmdline"]),
-    ("pmm", [r"(include|src)/mem/pmm"]),
+    ("pmm", [r"(include|src)/mem/(pmm|lock|frames)"]),
     ("paging, physical window", [r"(include|src)/mem/(paging|kmap|hhdm|physmap|mmio|preflight)",
                                  r"src/physmap"]),
     ("heap", [r"(include|src)/mem/(heap|kmalloc)"]),

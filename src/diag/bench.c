@@ -46,6 +46,16 @@ static void frame_free(unsigned i)
     good = pmm_free(&kernel.pmm, frames[i], OWNER_TEST) == MEM_OK && good;
 }
 
+static void cached_alloc(unsigned i)
+{
+    frames[i] = frames_take(OWNER_TEST);
+}
+
+static void cached_free(unsigned i)
+{
+    good = frames_give(frames[i], OWNER_TEST) == MEM_OK && good;
+}
+
 static void page_map(unsigned i)
 {
     vaddr_t va = VA(BENCH_VA + ((vword_t)i << PAGE_SHIFT));
@@ -97,6 +107,8 @@ static const struct {
 } rows[] = {
     {"pmm_alloc", frame_alloc, OPS, 1},
     {"pmm_free", frame_free, OPS, 1},
+    {"frames_take", cached_alloc, OPS, 1},
+    {"frames_give", cached_free, OPS, 1},
     {"map_page", page_map, OPS, 1},
     {"translate", page_translate, OPS, 1},
     {"unmap_page", page_unmap, OPS, 1},

@@ -190,6 +190,7 @@ static void frames_json(const struct bootmap_totals *t)
 bool report_frames(const struct shell_args *args)
 {
     struct bootmap_totals t = bootmap_totals(&kernel.map);
+    frames_settle();
     if (args->json)
         frames_json(&t);
     else
