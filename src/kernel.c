@@ -218,6 +218,7 @@ void kernel_main(void)
 {
     struct kernel *k = &kernel;
     find_a_voice(k);
+    k->begun = k->cpu.tsc ? read_tsc() : 0;
     read_boot_information(k);
     map_physical_memory(k);
     take_over_paging(k);
@@ -226,5 +227,6 @@ void kernel_main(void)
     input_init();
     if (!selftest_smoke())
         verdict_fail("smoke test");
+    k->ready = k->cpu.tsc ? read_tsc() : 0;
     serve(k);
 }

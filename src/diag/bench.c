@@ -8,6 +8,7 @@
  */
 #include <mem/kmalloc.h>
 
+#include "arch/control.h"
 #include "diag/bench.h"
 #include "diag/console.h"
 #include "diag/json.h"
@@ -19,13 +20,6 @@ enum { OPS = 256, RANGE_PAGES = 512 };
 
 /* As in the self-tests: a table boundary far from what boot maps. */
 #define BENCH_VA ((vword_t)(MMIO_START + MMIO_BYTES - (16u << 20)))
-
-static uint64_t now(void)
-{
-    uint32_t low, high;
-    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
-    return (uint64_t)high << 32 | low;
-}
 
 static pfn_t frames[OPS];
 static void *blocks[OPS];
@@ -120,10 +114,10 @@ static const struct {
 
 static uint64_t measure(void (*call)(unsigned i), unsigned calls)
 {
-    uint64_t begin = now();
+    uint64_t begin = read_tsc();
     for (unsigned i = 0; i < calls; i++)
         call(i);
-    return now() - begin;
+    return read_tsc() - begin;
 }
 
 static void print_row(const char *name, unsigned ops, uint64_t instructions, bool json)
@@ -145,6 +139,8 @@ bool bench_command(const struct shell_args *args)
     if (!kernel.cpu.tsc)
         return report_error("bench", args, "this CPU has no time-stamp counter");
     good = true;
+    print_row("boot since reset", 1, kernel.ready, args->json);
+    print_row("boot, the kernel's part", 1, kernel.ready - kernel.begun, args->json);
     for (unsigned r = 0; r < sizeof rows / sizeof rows[0]; r++) {
         uint64_t loop = measure(nothing, rows[r].calls);
         uint64_t cost = measure(rows[r].call, rows[r].calls);

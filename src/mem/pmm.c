@@ -223,7 +223,19 @@ enum mem_err pmm_free_run(struct pmm *pmm, pfn_t first, size_t frames, enum fram
     return MEM_OK;
 }
 
+/*
+ * A frame of a pure span other than the hot one, or of its unwritten part; the rest, mixed spans
+ * and every refusal among it, goes the way of a run of one.
+ */
 enum mem_err pmm_free_slow(struct pmm *pmm, pfn_t frame, enum frame_owner owner)
 {
-    return pmm_free_run(pmm, frame, 1, owner);
+    const struct pmm_span *s = pmm_span_of_frame(pmm, frame.v);
+    vword_t index = s ? frame.v - s->frame + s->index : 0;
+    if (PMM_TAGS || !s || !s->pure || !pmm_may_hold(owner) ||
+        is_untouched(pmm, index >> PMM_BLOCK_SHIFT) || bit_give(pmm->leaf, index))
+        return pmm_free_run(pmm, frame, 1, owner);
+    pmm->held[owner]--;
+    if (pmm_is_news(pmm, index, pmm->leaf + (index >> PMM_WORD_SHIFT)))
+        pmm_publish(pmm, index);
+    return MEM_OK;
 }
