@@ -40,7 +40,7 @@ struct pmm_stats {
 };
 
 /* More metadata that one more range in the map may cost, at most. */
-enum { PMM_BYTES_PER_RANGE = 512 };
+enum { PMM_BYTES_PER_RANGE = 640 };
 
 /* Bytes of metadata that pmm_init needs for this map; the same map gives the same answer. */
 size_t pmm_metadata_bytes(const struct bootmap *map);
@@ -142,7 +142,7 @@ struct pmm_span {
     vword_t frame;  /* the first one, a multiple of PMM_BLOCK              */
     vword_t index;  /* its dense index, likewise                           */
     vword_t frames; /* a multiple of PMM_BLOCK                             */
-    vword_t pure;   /* 1: every frame was free at boot; 0: ask the boot map */
+    vword_t *mask;  /* of a mixed span: the frames that circulate; NULL: all */
 };
 
 struct pmm_cache;

@@ -16,7 +16,7 @@
 #include "kernel.h"
 #include "layout.h"
 
-enum { OPS = 256, RANGE_PAGES = 512 };
+enum { OPS = 256, LARGE = 4, RANGE_PAGES = 512 };
 
 /* As in the self-tests: a table boundary far from what boot maps. */
 #define BENCH_VA ((vword_t)(MMIO_START + MMIO_BYTES - (16u << 20)))
@@ -48,6 +48,28 @@ static void cached_alloc(unsigned i)
 static void cached_free(unsigned i)
 {
     good = frames_give(frames[i], OWNER_TEST) == MEM_OK && good;
+}
+
+static void run_alloc(unsigned i)
+{
+    struct pmm_run_request want = {.frames = 7};
+    good = pmm_alloc_run(&kernel.pmm, &want, OWNER_TEST, &frames[i]) == MEM_OK && good;
+}
+
+static void run_free(unsigned i)
+{
+    good = pmm_free_run(&kernel.pmm, frames[i], 7, OWNER_TEST) == MEM_OK && good;
+}
+
+static void large_alloc(unsigned i)
+{
+    frames[i] = pmm_alloc_block(&kernel.pmm, OWNER_TEST);
+    good = !pfn_is_none(frames[i]) && good;
+}
+
+static void large_free(unsigned i)
+{
+    good = pmm_free_run(&kernel.pmm, frames[i], PMM_BLOCK, OWNER_TEST) == MEM_OK && good;
 }
 
 static void page_map(unsigned i)
@@ -101,6 +123,10 @@ static const struct {
 } rows[] = {
     {"pmm_alloc", frame_alloc, OPS, 1},
     {"pmm_free", frame_free, OPS, 1},
+    {"pmm_alloc_run, 7 frames", run_alloc, OPS, 1},
+    {"pmm_free_run, 7 frames", run_free, OPS, 1},
+    {"pmm_alloc_block", large_alloc, LARGE, 1},
+    {"pmm_free_run, a block", large_free, LARGE, 1},
     {"frames_take", cached_alloc, OPS, 1},
     {"frames_give", cached_free, OPS, 1},
     {"map_page", page_map, OPS, 1},

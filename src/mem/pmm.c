@@ -177,6 +177,20 @@ static bool tagged(const struct pmm *pmm, vword_t index, vword_t frames, enum fr
     return true;
 }
 
+/* Are all of these frames of the span RAM that has not been reserved since boot? */
+static bool all_circulate(const struct pmm_span *s, vword_t first, vword_t frames)
+{
+    vword_t at = first - s->frame, some;
+    if (frames > s->frames - at)
+        return false; /* of this span */
+    for (; s->mask && frames; at += some, frames -= some) {
+        vword_t mask = piece(at, frames, &some);
+        if (mask & ~s->mask[at >> PMM_WORD_SHIFT])
+            return false;
+    }
+    return true;
+}
+
 /* Everything that forbids giving back [first, first + frames); *index: where they are. */
 static enum mem_err check_held(struct pmm *pmm, vword_t first, vword_t frames,
                                enum frame_owner owner, vword_t *index)
@@ -186,7 +200,7 @@ static enum mem_err check_held(struct pmm *pmm, vword_t first, vword_t frames,
     if (frames - 1 > FULL - first)
         return pmm_refuse(pmm, PMM_OUT_OF_RANGE, MEM_OUT_OF_RANGE);
     const struct pmm_span *s = pmm_span_of_frame(pmm, first);
-    if (!s || !s->pure || frames > s->frames - (first - s->frame)) {
+    if (!s || !all_circulate(s, first, frames)) {
         enum mem_err err = check_at_boot(pmm, first, frames);
         if (err)
             return err;
@@ -223,15 +237,12 @@ enum mem_err pmm_free_run(struct pmm *pmm, pfn_t first, size_t frames, enum fram
     return MEM_OK;
 }
 
-/*
- * A frame of a pure span other than the hot one, or of its unwritten part; the rest, mixed spans
- * and every refusal among it, goes the way of a run of one.
- */
+/* A frame of another span, or of the unwritten part of the hot one; all that would be refused. */
 enum mem_err pmm_free_slow(struct pmm *pmm, pfn_t frame, enum frame_owner owner)
 {
     const struct pmm_span *s = pmm_span_of_frame(pmm, frame.v);
-    vword_t index = s ? frame.v - s->frame + s->index : 0;
-    if (PMM_TAGS || !s || !s->pure || !pmm_may_hold(owner) ||
+    vword_t at = s ? frame.v - s->frame : 0, index = s ? at + s->index : 0;
+    if (PMM_TAGS || !s || (s->mask && !bit_test(s->mask, at)) || !pmm_may_hold(owner) ||
         is_untouched(pmm, index >> PMM_BLOCK_SHIFT) || bit_give(pmm->leaf, index))
         return pmm_free_run(pmm, frame, 1, owner);
     pmm->held[owner]--;

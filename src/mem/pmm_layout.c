@@ -9,9 +9,10 @@
  * very end is the sentinel that ends every search.
  *
  * A span is pure when every frame of it was free at boot; the blocks at the edges of ranges form
- * mixed spans, whose leaves are written here. Metadata: a tree, a zero word (all that there is of
- * block 0), the leaves (64 bytes a block), a zero word (the sentinel's), the other tree, the spans,
- * and in builds with tags a byte a frame. Without tags: 1/8 byte a frame and 1/250 of that.
+ * mixed spans, whose leaves are written here, with a mask of the frames that circulate. Metadata: a
+ * tree, a zero word (all that there is of block 0), the leaves (64 bytes a block), a zero word (the
+ * sentinel's), the other tree, the spans, the masks (64 bytes a mixed block), and in builds with
+ * tags a byte a frame. Without tags: 1/8 byte a frame and 1/250 of that.
  */
 #include "pmm_index.h"
 
@@ -35,11 +36,14 @@ void pmm_extent(const struct bootmap *map, size_t range, uint64_t *start, uint64
 enum { LEAF_BYTES = PMM_BLOCK / 8 };
 
 struct layout {
-    struct pmm_span *spans; /* NULL: only count                   */
+    struct pmm_span *spans; /* NULL: only count               */
     size_t count;
-    struct pmm_span last; /* the latest, not yet written        */
-    vword_t next_block;   /* of RAM: those below are laid out   */
-    vword_t next_index;   /* of the index, in blocks            */
+    struct pmm_span last; /* the latest, not yet written    */
+    bool last_pure;
+    vword_t *masks;     /* where those of mixed spans go  */
+    vword_t mixed;      /* blocks of mixed spans          */
+    vword_t next_block; /* of RAM: those below are placed */
+    vword_t next_index; /* of the index, in blocks        */
 };
 
 static void close_span(struct layout *l)
@@ -60,13 +64,15 @@ static void add_blocks(struct layout *l, uint64_t first, uint64_t end, bool pure
     if (first >= end)
         return;
     bool touches = first == l->next_block && l->next_index > 1;
-    if (!touches || l->last.pure != pure) {
+    if (!touches || l->last_pure != pure) {
         close_span(l);
         l->next_index += !touches && l->next_index > 1; /* the block left out */
         l->last = (struct pmm_span){.frame = (vword_t)first << PMM_BLOCK_SHIFT,
                                     .index = l->next_index << PMM_BLOCK_SHIFT,
-                                    .pure = pure};
+                                    .mask = pure ? NULL : l->masks + l->mixed * PMM_BLOCK_WORDS};
+        l->last_pure = pure;
     }
+    l->mixed += pure ? 0 : (vword_t)(end - first);
     l->last.frames += (vword_t)(end - first) << PMM_BLOCK_SHIFT;
     l->next_index += (vword_t)(end - first);
     l->next_block = (vword_t)end;
@@ -123,11 +129,12 @@ static size_t head_bytes(const struct layout *l)
     return (bytes + LEAF_BYTES - 1) & ~(size_t)(LEAF_BYTES - 1);
 }
 
-/* A zero word, the second tree, the spans; enough that a leaf behind the sentinel can be read. */
+/* A zero word, the second tree, spans, masks; enough that a leaf behind the sentinel can be read.
+ */
 static size_t tail_bytes(const struct layout *l)
 {
-    size_t bytes =
-        (tree_words(l->next_index + 1) + 1) * sizeof(vword_t) + l->count * sizeof(struct pmm_span);
+    size_t bytes = (tree_words(l->next_index + 1) + 1) * sizeof(vword_t) +
+                   l->count * sizeof(struct pmm_span) + l->mixed * LEAF_BYTES;
     return bytes < LEAF_BYTES + sizeof(vword_t) ? LEAF_BYTES + sizeof(vword_t) : bytes;
 }
 
@@ -193,6 +200,8 @@ static void place(struct pmm *pmm, struct layout *l, void *metadata)
     *tail = 0;
     l->spans = (struct pmm_span *)tree_place(&pmm->whole, pmm->blocks, tail + 1);
     pmm->spans = l->spans;
+    l->masks = (vword_t *)(l->spans + l->count);
+    memset(l->masks, 0, l->mixed * LEAF_BYTES);
     pmm->tags = PMM_TAGS ? (uint8_t *)tail + tail_bytes(l) : NULL;
     pmm->low = leaf_of(pmm, 1) - 1;
 }
@@ -208,7 +217,7 @@ static void start_spans(struct pmm *pmm)
         vword_t block = s->index >> PMM_BLOCK_SHIFT, count = s->frames >> PMM_BLOCK_SHIFT;
         if (block + count < pmm->blocks - 1) /* the gap behind it, perhaps */
             leaf_fill(leaf_of(pmm, block + count), 0);
-        if (s->pure) {
+        if (!s->mask) {
             tree_set_range(&pmm->avail, block, count);
             tree_set_range(&pmm->whole, block, count);
             if (s->frames > pmm->hot.frames)
@@ -222,15 +231,18 @@ static void start_spans(struct pmm *pmm)
     tree_set(&pmm->whole, pmm->blocks - 1);
 }
 
-/* Frees the part of [start, end) that lies in mixed spans. */
-static void free_mixed(struct pmm *pmm, uint64_t start, uint64_t end)
+/* Those of [start, end) that lie in mixed spans circulate; if nobody owns them, they are free. */
+static void start_mixed(struct pmm *pmm, uint64_t start, uint64_t end, bool free)
 {
     for (uint64_t at = start, stop; at < end; at = stop) {
         const struct pmm_span *s = pmm_span_of_frame(pmm, (vword_t)at);
         stop = (uint64_t)s->frame + s->frames < end ? (uint64_t)s->frame + s->frames : end;
-        if (s->pure)
+        if (!s->mask)
             continue;
         vword_t index = (vword_t)at - s->frame + s->index, frames = (vword_t)(stop - at);
+        set_bits(s->mask, (vword_t)at - s->frame, frames);
+        if (!free)
+            continue;
         set_bits(pmm->leaf, index, frames);
         for (vword_t b = index >> PMM_BLOCK_SHIFT; b <= (index + frames - 1) >> PMM_BLOCK_SHIFT;
              b++) {
@@ -268,16 +280,18 @@ enum mem_err pmm_init(struct pmm *pmm, const struct bootmap *map, void *metadata
     if (!pmm->total)
         return MEM_NO_FRAME;
     place(pmm, &l, metadata);
-    l = (struct layout){.spans = l.spans};
+    l = (struct layout){.spans = l.spans, .masks = l.masks};
     lay_out(map, &l);
     start_spans(pmm);
     for (size_t i = 0; i < map->count; i++) {
         uint64_t start, end;
         pmm_extent(map, i, &start, &end);
-        if (map->ranges[i].owner == OWNER_NONE)
-            free_mixed(pmm, start, end);
-        else if (map->ranges[i].owner >= OWNER_RESERVED_END)
-            hold(pmm, start, end, map->ranges[i].owner);
+        enum frame_owner owner = map->ranges[i].owner;
+        if (start == end || !circulates(owner))
+            continue;
+        start_mixed(pmm, start, end, owner == OWNER_NONE);
+        if (owner != OWNER_NONE)
+            hold(pmm, start, end, owner);
     }
     return MEM_OK;
 }

@@ -21,7 +21,9 @@ def make(*words, check=True):
     ("i386", ("LLVM=1",)),
     ("x86_64", ("LLVM=1",)),
     ("x86_64", ("PHYSMAP=kmap",)),
-], ids=["i386-clang", "x86_64-clang", "x86_64-kmap"])
+    ("i386", ("DEBUG=1",)),
+    ("x86_64", ("DEBUG=1",)),
+], ids=["i386-clang", "x86_64-clang", "x86_64-kmap", "i386-debug", "x86_64-debug"])
 def test_other_builds_pass_the_selftest(tmp_path, arch, words):
     text = make(f"ARCH={arch}", f"O={tmp_path}", "WERROR=1", *words, "iso")
     assert "warning" not in text

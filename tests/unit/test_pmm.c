@@ -238,7 +238,7 @@ static void far_apart(void **state)
         add(0x3ffffff00, 256, RANGE_USABLE, OWNER_NONE); /* just below 64 TiB */
     }
     all_of_them(wide ? 1265 : 1001);
-    assert_true(PMM_TAGS || pmm_metadata_bytes(&map) < 1024);
+    assert_true(PMM_TAGS || pmm_metadata_bytes(&map) < 1536);
     if (wide) {
         struct pmm_run_request want = {.frames = 4};
         pfn_t first;

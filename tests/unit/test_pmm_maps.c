@@ -22,7 +22,7 @@
 
 enum { MAPS_AT_LEAST = 80 };
 #define FOUR_GIB        (4ull << 30)
-#define SINGLES_AT_MOST (1ull << 24) /* one by one: 64 GiB; larger maps by blocks first */
+#define SINGLES_AT_MOST (1ull << 22) /* one by one: 16 GiB; larger maps by blocks first */
 
 static struct pmm pmm;
 
