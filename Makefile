@@ -66,7 +66,7 @@ doctor:
 # ---- what the kernel is made of ---------------------------------------------------------------
 SRC_ASM := boot/header.asm $(ENTRY_$(ARCH)) src/arch/$(ARCH)/trap_entry.asm src/dev/font.asm
 
-SRC_CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
+SRC_CORE := src/kernel.c src/kernel_space.c src/kernel_preflight.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
 
 SRC_LIB := src/lib/fmt.c src/lib/string.c
 
@@ -88,7 +88,7 @@ SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fau
     src/diag/ksyms.c src/diag/banner.c src/diag/units.c src/diag/json.c src/diag/input.c \
     src/diag/line_editor.c src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
     src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
-    src/diag/report_heap.c src/diag/selftest.c src/diag/selftest_machine.c \
+    src/diag/report_heap.c src/diag/report_preflight.c src/diag/selftest.c src/diag/selftest_machine.c \
     src/diag/selftest_memory.c
 
 SOURCES := $(SRC_CORE) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)

@@ -44,6 +44,11 @@ struct paging_features {
     unsigned virt_bits; /* 32 or 48                                   */
 };
 
+/* What CR0, CR4 and EFER have switched on of it: a bit in an entry means nothing before that. */
+struct paging_controls {
+    bool wp, pse, pae, pge, nxe;
+};
+
 /* Where page tables come from and go back to. Before the PMM is up: the early allocator. */
 struct frame_source {
     pfn_t (*take)(void *ctx);             /* PFN_NONE when there is none; contents undefined */
