@@ -154,10 +154,10 @@ void kernel_preflight(const struct kernel *k, const struct switch_plan *plan)
     need_next_instructions(plan, not_code);
     need_traps(not_code);
     need_stacks(not_code);
-    need_sections(not_code);
     need((struct preflight_need){"physical window", ptr_vaddr(window), PAGE_SIZE,
                                  pfn_paddr(paddr_pfn(k->aspace.root)), MAP_WRITE, not_code,
                                  NEED_PAGES});
+    need_sections(not_code);
     if (!plan->close_screen)
         need_screen();
     need_guards();

@@ -57,7 +57,8 @@ static bool bit_is_set(const struct preflight_refusal *r)
 /* What the entry to blame holds that is wrong. */
 static void blame(const struct preflight_refusal *r, char *text, size_t bytes)
 {
-    unsigned long long pa = r->walk.pa.v, meant = r->meant.v;
+    unsigned long long inside = PAGE_SIZE - 1;
+    unsigned long long pa = r->walk.pa.v & ~inside, meant = r->meant.v & ~inside;
     switch (r->reason) {
     case PREFLIGHT_PS_WITHOUT_PSE:
         fmt(text, bytes, "has PS (bit 7) set while CR4.PSE is clear: the CPU walks on through it");
@@ -76,7 +77,7 @@ static void blame(const struct preflight_refusal *r, char *text, size_t bytes)
         break;
     case PREFLIGHT_STALE:
         fmt(text, bytes, "is new, but the TLB keeps the global page at 0x%llx over a CR3 load",
-            (unsigned long long)r->stale.v);
+            (unsigned long long)r->stale.v & ~inside);
         break;
     default:
         fmt(text, bytes, "has %s (bit %u) %s", bit_name(r->bit), r->bit,
@@ -87,21 +88,21 @@ static void blame(const struct preflight_refusal *r, char *text, size_t bytes)
 static void page_text(const struct preflight_refusal *r, char *text, size_t bytes)
 {
     const struct walk_step *s = &r->walk.step[r->step];
+    void *page = (void *)(r->walk.va.v & ~(vword_t)(PAGE_SIZE - 1));
     char tail[TAIL_BYTES];
     if (r->reason == PREFLIGHT_NOT_CANONICAL) {
-        fmt(text, bytes, "%s page %p %s", r->what, (void *)r->walk.va.v, lacks[r->reason]);
+        fmt(text, bytes, "%s page %p %s", r->what, page, lacks[r->reason]);
         return;
     }
     if (r->reason == PREFLIGHT_FOREIGN_TABLE) {
         fmt(text, bytes, "%s page %p %s: its level %u table at 0x%llx lies in the %s", r->what,
-            (void *)r->walk.va.v, lacks[r->reason], s->level,
+            page, lacks[r->reason], s->level,
             (unsigned long long)(s->entry_pa.v & ~(uint64_t)(PAGE_SIZE - 1)), r->tenant);
         return;
     }
     blame(r, tail, sizeof tail);
-    fmt(text, bytes, "%s page %p %s: level %u entry %u (0x%0*llx) %s", r->what,
-        (void *)r->walk.va.v, lacks[r->reason], s->level, r->index, (int)DIGITS,
-        (unsigned long long)s->entry, tail);
+    fmt(text, bytes, "%s page %p %s: level %u entry %u (0x%0*llx) %s", r->what, page,
+        lacks[r->reason], s->level, r->index, (int)DIGITS, (unsigned long long)s->entry, tail);
 }
 
 void preflight_text(const struct preflight_refusal *r, char *text, size_t bytes)
