@@ -102,7 +102,7 @@ const struct exhibit console_unmapped = {
 
 static vaddr_t reused(void)
 {
-    return VA((vword_t)1 << 22); /* in the low identity map of the boot tables */
+    return VA((vword_t)0x457 << PAGE_SHIFT); /* in the low identity map of the boot tables */
 }
 
 static volatile uint8_t *reused_byte(void)

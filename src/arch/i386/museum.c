@@ -22,7 +22,8 @@ static void set_image_entry(struct kernel *k, vword_t entry)
 static void plant_large(struct kernel *k, struct switch_plan *plan)
 {
     set_image_entry(k, FIRST_4M);
-    write_cr4(read_cr4() & ~(uintptr_t)CR4_PSE); /* the boot tables have no large page */
+    if (k->cpu.present) /* the boot tables have no large page */
+        write_cr4(read_cr4() & ~(uintptr_t)CR4_PSE);
     plan->controls.pse = false;
 }
 const struct exhibit large_page_without_leave = {
@@ -52,10 +53,11 @@ const struct exhibit reserved_bit = {
     "reserved bit set", "a 4 MiB page begins at 2 MiB, which puts bit 21 where it must be zero",
     plant_reserved, NULL};
 
-/* To ring 3, with nothing in the registers but the way there. */
+/* To ring 3. IRET would clear data segments that ring 3 may not use (SDM 2A IRET). */
 void enter_user(vaddr_t code)
 {
     enum { USER_CODE = 0x1b, USER_DATA = 0x23 };
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es" ::"r"(USER_DATA));
     __asm__ volatile("push %0; push %1; push $2; push %2; push %3; iret" ::"i"(USER_DATA),
                      "r"(code.v), "i"(USER_CODE), "r"(code.v)
                      : "memory");
