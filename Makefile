@@ -32,7 +32,7 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap screens deps doctor help clean \
+.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap screens museum deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -325,6 +325,11 @@ matrix: TEST_MARK := matrix or not matrix
 screens: images
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/screens.py docs
 
+# docs/museum.md: what comes of every broken bring-up, from real runs.
+museum:
+	$(call need,$(QEMU_$(ARCH)) bochs)
+	@$(PYTHON) tests/boot/museum.py
+
 # ---- the rest ---------------------------------------------------------------------------------
 compile_commands.json:
 	@{ echo '['; \
@@ -355,6 +360,7 @@ help:
 	@echo '  bench     instruction counts of the allocators and of paging, on both targets'
 	@echo '  bench-so  heap and frame allocator as shared objects for trace replay (BITS=32|64)'
 	@echo '  screens   docs/screen-*.png, from a real boot'
+	@echo '  museum    docs/museum.md, from boots of every broken bring-up (BREAK=n run: one)'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
 	@echo '  doctor    names what is missing, what for, and the package that has it'

@@ -9,7 +9,7 @@
 #include "arch/trap.h"
 #include "diag/verdict.h"
 #include "layout.h"
-#include "mem/paging_table.h"
+#include "mem/paging_format.h"
 #include "museum_exhibit.h"
 
 #include <mem/kmap.h>
@@ -103,15 +103,15 @@ const struct exhibit window_unmapped = {
     "tables out of reach", "no mapping shows the page tables themselves once they are in use",
     plant_window, look_through_window};
 
-/* As if it had never been made: the count of the root's entries agrees. */
+/* The empty table is parked below the heap's place, so that tables and frames still add up. */
 static void plant_heap_entry(struct kernel *k, struct switch_plan *plan)
 {
     (void)plan;
+    unsigned index = level_index(HEAP_START, LEVELS);
     entry_t *root = kmap(paddr_pfn(k->aspace.root));
-    set_entry(root, level_index(HEAP_START, LEVELS), 0);
-    set_live_count(root, live_count(root) - 1);
+    root[index - 1] = root[index];
+    root[index] = 0;
     kunmap(root);
-    k->aspace.tables--;
 }
 const struct exhibit heap_entry_missing = {
     "top-level entry missing", "the heap's top-level entry is made only when the heap first grows",
