@@ -24,6 +24,12 @@ ifeq ($(filter $(PHYSMAP),$(PHYSMAPS_$(ARCH))),)
 $(error PHYSMAP=$(PHYSMAP) is not possible for ARCH=$(ARCH); there is: $(PHYSMAPS_$(ARCH)))
 endif
 
+NO_DIGITS = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst \
+    7,,$(subst 8,,$(subst 9,,$(1)))))))))))
+ifneq ($(call NO_DIGITS,$(BREAK)),)
+$(error BREAK=$(BREAK) is not a number; docs/museum.md lists them)
+endif
+
 PYTHON  ?= /usr/bin/python3
 CMDLINE ?=
 

@@ -20,6 +20,7 @@
 #include "diag/report_preflight.h"
 #include "diag/screen.h"
 #include "diag/verdict.h"
+#include "kernel_space.h"
 #include "layout.h"
 #include "physmap.h"
 
@@ -91,7 +92,11 @@ static void need_sections(unsigned not_code)
     need_section("kernel text", kernel_text_start, kernel_text_end, MAP_EXEC, MAP_WRITE);
     need_section("kernel rodata", kernel_rodata_start, kernel_rodata_end, MAP_READ,
                  MAP_WRITE | not_code);
-    need_image("kernel instances", ptr_vaddr(&kernel), sizeof kernel, MAP_WRITE, not_code);
+    for (const uint8_t *from = kernel_data_start; from < kernel_data_end;) {
+        const uint8_t *guard = kernel_next_guard(from, kernel_data_end);
+        need_section("kernel data", from, guard, MAP_WRITE, not_code);
+        from = guard + PAGE_SIZE;
+    }
     if (physmap.shows_all)
         need((struct preflight_need){
             "kernel text's window",

@@ -69,9 +69,8 @@ static enum mem_err map_image(struct aspace *as, const uint8_t *start, const uin
     return map_range(as, va, PA(va.v - KERNEL_OFFSET), (size_t)(end - start), flags);
 }
 
-/* One section, with a hole for every guard page in it. Stacks are listed by rising address? No
- * order is promised, so look for the next guard above `from` each time. */
-static const uint8_t *next_guard(const uint8_t *from, const uint8_t *end)
+/* Stacks are listed in no order, so all are asked each time. */
+const uint8_t *kernel_next_guard(const uint8_t *from, const uint8_t *end)
 {
     size_t count;
     const struct cpu_stack *stacks = cpu_stacks(&count);
@@ -84,11 +83,12 @@ static const uint8_t *next_guard(const uint8_t *from, const uint8_t *end)
     return next;
 }
 
+/* One section, with a hole for every guard page in it. */
 static enum mem_err map_section(struct aspace *as, const struct section *s)
 {
     const uint8_t *from = s->start;
     for (unsigned i = 0; from < s->end && i < 16; i++) {
-        const uint8_t *guard = next_guard(from, s->end);
+        const uint8_t *guard = kernel_next_guard(from, s->end);
         enum mem_err err = map_image(as, from, guard, s->flags);
         if (err)
             return err;

@@ -5,7 +5,7 @@
  * The new tables are walked in software for everything that the CPU will touch before it could
  * report a fault: code, stack, descriptor tables, handlers, the console, the tables themselves. A
  * triple fault becomes one sentence, which names the bit of the entry of the level that is wrong.
- * Reads only; cost: two walks for each page of each need.
+ * Reads only; cost: one walk for each page of each need, two if the switch does not flush.
  */
 #ifndef MEM_PREFLIGHT_H
 #define MEM_PREFLIGHT_H
@@ -15,7 +15,7 @@
 enum preflight_kind {
     NEED_PAGES,  /* every page of it is there, leads to `pa` on, and allows `flags`, not `never` */
     NEED_ABSENT, /* no page of it is mapped: a guard page                                       */
-    NEED_TOP_ENTRY, /* its top-level entries are present, whatever is below */
+    NEED_TOP_ENTRY, /* its top-level entries are present and sound           */
 };
 
 struct preflight_need {

@@ -177,8 +177,9 @@ static bool page_is_met(struct view *v, const struct preflight_need *need, size_
     case NEED_ABSENT:
         return !v->r->walk.mapped || refuse(v, PREFLIGHT_MAPPED, v->r->walk.steps - 1, BIT_P);
     case NEED_TOP_ENTRY:
-        return v->r->walk.step[0].entry & ENTRY_PRESENT ||
-               refuse(v, PREFLIGHT_NO_TOP_ENTRY, 0, BIT_P);
+        if (!(v->r->walk.step[0].entry & ENTRY_PRESENT))
+            return refuse(v, PREFLIGHT_NO_TOP_ENTRY, 0, BIT_P);
+        return way_is_sound(v);
     default:
         return way_is_sound(v) && is_mapped(v, pa) && leads_to(v, pa) &&
                allows(v, need->flags, never) && is_fresh(v);

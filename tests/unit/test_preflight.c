@@ -218,6 +218,8 @@ static void guards_and_top_entries(void **state)
     *top = 0;
     refuses(PREFLIGHT_NO_TOP_ENTRY, "heap page", "has P (bit 0) clear");
     *top = was;
+    if (WIDE)
+        spoilt(BASE, LEVELS, ENTRY_LARGE, PREFLIGHT_RESERVED_BIT, "heap page", "bit 7 set");
 }
 
 /* ---- around the tables ---------------------------------------------------------------------- */
