@@ -117,7 +117,6 @@ static void take_over_paging(struct kernel *k)
     enum mem_err err = kernel_space_build(k);
     if (err)
         verdict_fail("kernel page tables: %s", mem_err_name(err));
-    screen_close_early();
     kernel_space_switch(k);
     mmio_init(&k->mmio, &k->aspace, VA(MMIO_START), MMIO_BYTES);
     screen_open(k);
