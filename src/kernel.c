@@ -22,6 +22,7 @@
 #include "diag/commands.h"
 #include "diag/console.h"
 #include "diag/fault.h"
+#include "diag/heap_fault.h"
 #include "diag/input.h"
 #include "diag/screen.h"
 #include "diag/selftest.h"
@@ -173,7 +174,8 @@ static void start_frames(struct kernel *k)
 
 static void start_heap(struct kernel *k)
 {
-    enum mem_err err = kmalloc_init(&k->heap, &k->aspace, VA(HEAP_START), HEAP_BYTES);
+    enum mem_err err =
+        kmalloc_init(&k->heap, &k->aspace, VA(HEAP_START), HEAP_BYTES, heap_fault_explain);
     if (err)
         verdict_fail("heap: %s", mem_err_name(err));
     banner_heap(k);
