@@ -78,7 +78,8 @@ struct heap_block {
     const void *allocated_by; /* NULL: not recorded */
 };
 
-struct heap; /* defined at the end: embed it, do not look inside */
+struct heap;  /* defined at the end: embed it, do not look inside */
+struct block; /* private to heap*.c */
 
 /*
  * A heap in [window, window + bytes), both multiples of PAGE_SIZE, nothing of it mapped yet; the
@@ -117,13 +118,44 @@ void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct he
 /* True if H1.. of heap.c hold; reads only. Else *broken names the first that fails. */
 bool heap_check(const struct heap *heap, const char **broken);
 
+/* ---- what an instance is made of: private, here so that it can be embedded ------------------- */
+
+enum heap_state { HEAP_DAMAGED, HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_STATES };
+
+enum {
+    HEAP_BIN_UNITS = 65, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
+    HEAP_BIN_BYTES = 8192, /* a bin holds so many bytes, but 8 to 64 blocks                    */
+    HEAP_SLOTS = 1700,
+    HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
+    HEAP_CHUNKS = sizeof(void *) == 8 ? 4096 : 128, /* the most: 16 GiB, 512 MiB               */
+    HEAP_UPPER = 73,       /* words above the lowest level of a tree of 512 words, 8-fold      */
+};
+
+/* Blocks of one size that were freed, not yet merged: a stack that ends below at NULL. */
+struct heap_bin {
+    struct block **top, **end; /* next free slot; behind the last one */
+};
+
 struct heap {
     struct heap_ops ops;
-    uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be       */
-    uint64_t root;                /* of the tree of free blocks, 0: there is none    */
-    uint64_t secret;              /* what header checks are salted with              */
-    uintptr_t caller_base;        /* upper bits that recorded callers share          */
+    uint64_t multiplier, inverse; /* of header seals                                      */
+    uint64_t key[HEAP_STATES];
+    uint64_t to_binned; /* added to a header: live becomes binned                         */
+    uint8_t *base;      /* the first payload                                              */
+    size_t span;        /* units from there to the top                                    */
+    struct block *carve; /* the block that small requests are cut from, in no index        */
+    size_t carve_units;
+    size_t below; /* no indexed block at a lower address than carve has more units        */
+    struct heap_bin bin[HEAP_BIN_UNITS + 1];
+    uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be             */
+    uint8_t *index;               /* nodes, one for each chunk, growing up from here       */
+    size_t index_held;            /* bytes of it                                           */
+    unsigned root_from;           /* the word of root at which a search starts             */
+    unsigned flush_next;          /* the bin to be emptied next                            */
+    uintptr_t caller_base;        /* upper bits that recorded callers share                */
     struct heap_stats stats;
+    struct block *slot[HEAP_SLOTS];
+    uint64_t root[HEAP_UPPER + HEAP_CHUNKS / 8];
 };
 
 #endif
