@@ -123,9 +123,9 @@ bool heap_check(const struct heap *heap, const char **broken);
 enum heap_state { HEAP_DAMAGED, HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_STATES };
 
 enum {
-    HEAP_BIN_UNITS = 65, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
-    HEAP_BIN_BYTES = 8192, /* a bin holds so many bytes, but 8 to 64 blocks                    */
-    HEAP_SLOTS = 1700,
+    HEAP_BIN_UNITS = 129, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
+    HEAP_BIN_BYTES = 1024, /* a bin holds so many bytes, but 8 to 64 blocks                    */
+    HEAP_SLOTS = 2300,
     HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
     HEAP_CHUNKS = sizeof(void *) == 8 ? 4096 : 128, /* the most: 16 GiB, 512 MiB               */
     HEAP_UPPER = 73,       /* words above the lowest level of a tree of 512 words, 8-fold      */
@@ -143,8 +143,9 @@ struct heap {
     uint64_t to_binned; /* added to a header: live becomes binned                         */
     uint8_t *base;      /* the first payload                                              */
     size_t span;        /* units from there to the top                                    */
-    struct block *carve; /* the block that small requests are cut from, in no index        */
+    struct block *carve; /* free memory that requests are cut from, in no index           */
     size_t carve_units;
+    struct block *wild; /* from here to the top nothing was given out, or all came back  */
     size_t below; /* no indexed block at a lower address than carve has more units        */
     struct heap_bin bin[HEAP_BIN_UNITS + 1];
     uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be             */

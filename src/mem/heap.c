@@ -3,7 +3,9 @@
 #include "heap_index.h"
 
 enum {
-    BIN_SIZE_MAX = 1023, /* bytes asked for: more never waits in a bin    */
+    BIN_SIZE_MAX = 2047, /* bytes asked for: more never waits in a bin    */
+    MOST = 64,
+    LEAST = 1,
     FLUSH = 4,           /* binned blocks that one call merges, at most   */
     START = 16 << PAGE_SHIFT,
 };
@@ -48,7 +50,7 @@ static void make_bins(struct heap *h)
     struct block **slot = h->slot;
     for (size_t units = 0; units <= HEAP_BIN_UNITS; units++) {
         size_t room = units ? HEAP_BIN_BYTES / (units << UNIT_SHIFT) : 0;
-        room = room > 64 ? 64 : room < 8 ? 8 : room;
+        room = room > MOST ? MOST : room < LEAST ? LEAST : room;
         *slot++ = NULL;
         h->bin[units] = (struct heap_bin){slot, slot + room};
         slot += room;

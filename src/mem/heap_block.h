@@ -178,15 +178,20 @@ static inline struct block *carve_end(const struct heap *h)
     return block_at(h->carve, h->carve_units);
 }
 
-/* One tile for walks, the carving block among them; false at the end or at damage. */
+/* Units of free memory at `b` that has no header: carve, wild or both; 0: there is a header. */
+static inline size_t bare_units(const struct heap *h, const struct block *b)
+{
+    size_t carve = b == h->carve ? h->carve_units : 0;
+    return carve + (block_at(b, carve) == h->wild ? units_between(h->wild, heap_last(h)) : 0);
+}
+
+/* One tile for walks, bare memory among them; false at the end or at damage. */
 static inline bool tile_at(const struct heap *h, const struct block *b, struct view *out)
 {
     if (b >= heap_last(h))
         return false;
-    if (b == h->carve && h->carve_units)
-        *out = (struct view){.state = HEAP_FREE, .units = h->carve_units};
-    else
-        *out = block_view(h, b);
+    size_t bare = bare_units(h, b);
+    *out = bare ? (struct view){.state = HEAP_FREE, .units = bare} : block_view(h, b);
     return out->state != HEAP_DAMAGED && out->units &&
            out->units <= units_between(b, heap_last(h));
 }
@@ -216,8 +221,7 @@ static inline bool heap_end_is_intact(const struct heap *h, const struct block *
     if (fields & LONG || (size + HEADER) % UNIT)
         return block_payload(b)[size] == CANARY;
     const struct block *next = block_at(b, (size + HEADER) >> UNIT_SHIFT);
-    return (next == h->carve && h->carve_units) ||
-           block_open(h, next, HEAP_DAMAGED) >> CHECK_SHIFT < HEAP_STATES;
+    return block_open(h, next, HEAP_DAMAGED) >> CHECK_SHIFT < HEAP_STATES || bare_units(h, next);
 }
 
 /* Level 3: fills [from, to), tells whether it still is. */

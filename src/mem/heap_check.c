@@ -8,40 +8,38 @@ struct totals {
 
 /* A tile, its forerunner, and what they must agree on. */
 static bool tile_holds(const struct heap *h, const struct block *b, const struct view *v,
-                       const struct view *last, const char **broken)
+                       const struct view *last, bool last_bare, const char **broken)
 {
-    bool is_carve = b == h->carve, after_carve = h->carve_units && b == carve_end(h);
-    bool free = v->state == HEAP_FREE, last_free = last->state == HEAP_FREE;
+    bool bare = bare_units(h, b), free = v->state == HEAP_FREE, after_free = last->state == HEAP_FREE;
     *broken = "S1: no free block has a free neighbour";
-    if (free && last_free)
+    if (free && after_free)
         return false;
     *broken = "S2: no indexed block below carve has more than `below` units";
-    if (free && !is_carve && h->carve_units && b < h->carve && v->units > h->below)
+    if (free && !bare && h->carve_units && b < h->carve && v->units > h->below)
         return false;
     *broken = "S3: PREV says that the block before is in the index";
-    if (!(is_carve && h->carve_units) && v->prev != (last_free && !after_carve))
+    if (!bare && v->prev != (after_free && !last_bare))
         return false;
     *broken = "I4: a free block ends with its units";
-    return !free || is_carve || units_before(block_at(b, v->units)) == v->units;
+    return !free || bare || units_before(block_at(b, v->units)) == v->units;
 }
 
 static bool tiles_hold(const struct heap *h, struct totals *t, const char **broken)
 {
     struct view v, last = {.state = HEAP_LIVE};
+    bool bare = false;
     const struct block *b = heap_first(h);
     for (; tile_at(h, b, &v); b = block_at(b, v.units), last = v) {
-        if (!tile_holds(h, b, &v, &last, broken))
+        if (!tile_holds(h, b, &v, &last, bare, broken))
             return false;
-        t->indexed += v.state == HEAP_FREE && !(b == h->carve);
+        bare = bare_units(h, b);
+        t->indexed += v.state == HEAP_FREE && !bare;
         t->binned += v.state == HEAP_BINNED;
     }
     *broken = "H1: intact blocks tile the heap";
-    if (b != heap_last(h))
-        return false;
-    v = block_view(h, b);
-    bool behind_carve = h->carve_units && b == carve_end(h);
-    return v.state == HEAP_LIVE && !live_size(v.fields) &&
-           v.prev == (last.state == HEAP_FREE && !behind_carve);
+    v = block_view(h, heap_last(h));
+    return b == heap_last(h) && v.state == HEAP_LIVE && !live_size(v.fields) &&
+           (bare || last.state != HEAP_FREE) && !v.prev;
 }
 
 static bool in_heap(const struct heap *h, const struct block *b)

@@ -72,12 +72,17 @@ static inline unsigned first_byte(uint64_t highs)
     return (unsigned)__builtin_ctzll(highs) >> 3;
 }
 
-static inline uint8_t largest_byte(uint64_t word)
+static inline unsigned larger(unsigned a, unsigned b)
 {
-    unsigned max = 0;
-    for (unsigned i = 0; i < 8; i++, word >>= 8)
-        max = (word & 0xff) > max ? (unsigned)(word & 0xff) : max;
-    return (uint8_t)max;
+    return a > b ? a : b;
+}
+
+static inline unsigned largest_byte(uint64_t word)
+{
+    const uint32_t low = (uint32_t)word, high = (uint32_t)(word >> 32);
+    unsigned a = larger(low & 0xff, low >> 8 & 0xff), b = larger(low >> 16 & 0xff, low >> 24);
+    unsigned c = larger(high & 0xff, high >> 8 & 0xff), d = larger(high >> 16 & 0xff, high >> 24);
+    return larger(larger(a, b), larger(c, d));
 }
 
 static inline uint8_t *byte_of(uint64_t *words, size_t i)
@@ -151,7 +156,7 @@ static inline bool lower(uint64_t *words, size_t j, uint64_t word, unsigned clas
         uint8_t *up = byte_of(words, j - 1);
         if (*up != class || at_least(word, low, class > 127))
             return false;
-        *up = largest_byte(word);
+        *up = (uint8_t)largest_byte(word);
     }
     return true;
 }

@@ -21,6 +21,7 @@ enum {
     STEP_MAX = 64 << PAGE_SHIFT,
     KEEP = 16 << PAGE_SHIFT, /* of a free tail of twice that, so much stays          */
     ALIGNED_TRIES = 4,
+    PIECE = 256, /* units that carve takes of wild, if there are so many */
     SPREAD = 4,              /* carve moves to a block of so many times the request  */
 };
 
@@ -41,26 +42,44 @@ static inline size_t linked_units(const struct block *b)
     return (size_t)(*(const word_t *)block_payload(b) >> 8);
 }
 
-/* ---- carve ---------------------------------------------------------------------------------- */
+/* ---- bare memory: carve and wild ------------------------------------------------------------ */
 
-/* Puts carve into the index, as an ordinary free block. */
+static inline size_t wild_units(const struct heap *h)
+{
+    return units_between(h->wild, heap_last(h));
+}
+
+static inline void set_wild(struct heap *h, struct block *b)
+{
+    h->wild = b;
+    fill(b, b + 1);
+}
+
+/* Puts carve away: back to wild, if that is where it came from, or into the index. */
 static void retire_carve(struct heap *h)
 {
-    struct block *old = h->carve;
-    if (h->carve_units) {
+    if (carve_end(h) == h->wild) {
+        set_wild(h, h->carve);
+    } else if (h->carve_units) {
         set_prev(h, carve_end(h));
-        index_insert(h, old, h->carve_units);
+        index_insert(h, h->carve, h->carve_units);
     }
     h->carve_units = 0;
 }
 
-/* `units` at `b`, out of the index and without free neighbours, are carved from now on. */
-static void carve_here(struct heap *h, struct block *b, size_t units, size_t below)
+/* Gives carve a piece of wild, that is at least `units` with what it has there. */
+static void carve_wild(struct heap *h, size_t units)
 {
-    retire_carve(h);
-    h->carve = b;
-    h->carve_units = units;
-    h->below = below;
+    if (carve_end(h) != h->wild) {
+        retire_carve(h);
+        h->carve = h->wild;
+        h->below = h->span; /* not known */
+    }
+    size_t piece = units - h->carve_units, room = wild_units(h);
+    if (piece < PIECE)
+        piece = PIECE < room ? PIECE : room;
+    h->carve_units += piece;
+    set_wild(h, block_at(h->wild, piece));
 }
 
 static struct block *cut_carve(struct heap *h, size_t units)
@@ -69,14 +88,6 @@ static struct block *cut_carve(struct heap *h, size_t units)
     h->carve = block_at(b, units);
     h->carve_units -= units;
     return b;
-}
-
-/* Puts a free block into the index; the block behind it learns of it. */
-static void add_free(struct heap *h, struct block *b, size_t units)
-{
-    index_insert(h, b, units);
-    if (b < h->carve && units > h->below)
-        h->below = units;
 }
 
 /* ---- growing and shrinking ------------------------------------------------------------------ */
@@ -142,55 +153,29 @@ static bool hold_for(struct heap *h, size_t need, size_t *got)
     return false;
 }
 
-/* The free memory at the end, carve or not: where it starts. */
-static struct block *tail(const struct heap *h)
+bool space_grow(struct heap *h, size_t units)
 {
-    struct block *last = heap_last(h);
-    if (h->carve_units && carve_end(h) == last)
-        return h->carve;
-    if (!block_view(h, last).prev)
-        return last;
-    size_t units = units_before(last);
-    struct block *b = block_back(last, units);
-    return units <= h->span && is_free_block(h, b, units) ? b : last;
-}
-
-/* Makes carve a block of at least `units` at the end. */
-static bool grow(struct heap *h, size_t units)
-{
-    struct block *end = heap_last(h), *b = tail(h);
-    size_t had = units_between(b, end), got;
+    struct block *end = heap_last(h);
+    size_t had = wild_units(h) + (carve_end(h) == h->wild ? h->carve_units : 0), got;
     if (units - had > (size_t)(h->limit - h->top) >> UNIT_SHIFT ||
         !hold_for(h, whole_pages((units - had) << UNIT_SHIFT), &got))
         return false;
     block_seal(h, heap_last(h), 0, HEAP_LIVE);
-    if (had && b != h->carve)
-        index_remove(h, b, had);
-    if (b == h->carve && had)
-        h->carve_units = had + (got >> UNIT_SHIFT);
-    else
-        carve_here(h, b, had + (got >> UNIT_SHIFT), 0);
-    h->below = units - 1;
     h->stats.grown++;
-    fill(had ? (void *)end : (void *)block_payload(b), heap_last(h));
+    fill(end, heap_last(h));
     return true;
 }
 
-/* A long free tail is cut; what it may keep stops a loop from growing and shrinking in turns. */
+/* Much wild memory is cut; what it may keep stops a loop from growing and shrinking in turns. */
 static void trim(struct heap *h)
 {
-    struct block *b = tail(h);
-    size_t units = units_between(b, heap_last(h));
-    if (units << UNIT_SHIFT < 2 * KEEP)
+    size_t bare = wild_units(h) + (carve_end(h) == h->wild ? h->carve_units : 0);
+    if (bare << UNIT_SHIFT < 2 * KEEP)
         return;
-    uint8_t *top = h->start + whole_pages((size_t)((uint8_t *)b - h->start) + KEEP);
-    struct block *last = (struct block *)(top - HEADER);
-    bool indexed = b != h->carve;
-    if (indexed)
-        index_replace(h, b, units, b, units_between(b, last));
-    else
-        h->carve_units = units_between(b, last);
-    block_seal(h, last, indexed ? PREV : 0, HEAP_LIVE);
+    if (carve_end(h) == h->wild)
+        retire_carve(h);
+    uint8_t *top = h->start + whole_pages((size_t)((uint8_t *)h->wild - h->start) + KEEP);
+    block_seal(h, (struct block *)(top - HEADER), 0, HEAP_LIVE);
     let_go(h, (size_t)(h->top - top));
 }
 
@@ -201,10 +186,9 @@ bool space_start(struct heap *h, size_t bytes)
         return false;
     h->base = h->start + UNIT;
     h->span = (bytes >> UNIT_SHIFT) - 1;
-    h->carve = heap_first(h);
-    h->carve_units = h->span;
+    h->carve = h->wild = heap_first(h);
     block_seal(h, heap_last(h), 0, HEAP_LIVE);
-    fill(block_payload(h->carve), heap_last(h));
+    fill(h->wild, heap_last(h));
     return true;
 }
 
@@ -219,13 +203,16 @@ static struct block *cut_indexed(struct heap *h, struct block *b, size_t units)
     if (!rest) {
         index_remove(h, b, all);
         clear_prev(h, end);
-    } else if (rest < SPREAD * units && b < h->carve) {
+    } else if (rest < SPREAD * units && b < h->carve && carve_end(h) != h->wild) {
         index_replace(h, b, all, behind, rest);
     } else {
         index_remove(h, b, all);
         clear_prev(h, end);
         fill(end - 1, end);
-        carve_here(h, behind, rest, units - 1);
+        retire_carve(h);
+        h->carve = behind;
+        h->carve_units = rest;
+        h->below = units - 1;
     }
     return b;
 }
@@ -267,15 +254,14 @@ struct block *space_take(struct heap *h, size_t units, const void *caller, enum 
     struct block *b = index_first_fit(h, units);
     if (b && (!carve_fits || b < h->carve))
         return take_indexed(h, b, units, caller, fault);
-    if (!carve_fits)
-        return NULL;
+    if (!carve_fits) {
+        size_t more = carve_end(h) == h->wild ? h->carve_units : 0;
+        if (units > more + wild_units(h))
+            return NULL;
+        carve_wild(h, units);
+    }
     h->below = units - 1;
     return take_carve(h, units, caller, fault);
-}
-
-bool space_grow(struct heap *h, size_t units)
-{
-    return grow(h, units);
 }
 
 /* ---- taking at an alignment ----------------------------------------------------------------- */
@@ -308,7 +294,9 @@ static struct block *skip_front(struct heap *h, struct block *b, size_t front, b
     if (!front)
         return b;
     fill(block_payload(b), block_at(b, front));
-    add_free(h, b, front);
+    index_insert(h, b, front);
+    if (b < h->carve && front > h->below)
+        h->below = front;
     return block_at(b, front);
 }
 
@@ -321,9 +309,17 @@ struct block *space_take_aligned(struct heap *h, size_t align, size_t units, con
     if (b && (!carve_fits || b < h->carve)) {
         front = skip_for(b, align);
         b = take_indexed(h, b, front + units, caller, fault);
-    } else {
-        b = carve_fits ? take_carve(h, front + units, caller, fault) : NULL;
+        h->below = h->span; /* large enough blocks were passed over */
+        return b ? skip_front(h, b, front, prev) : NULL;
     }
+    if (!carve_fits) {
+        struct block *from = carve_end(h) == h->wild ? h->carve : h->wild;
+        front = skip_for(from, align);
+        if (front + units > units_between(from, heap_last(h)))
+            return NULL;
+        carve_wild(h, front + units);
+    }
+    b = take_carve(h, front + units, caller, fault);
     return b ? skip_front(h, b, front, prev) : NULL;
 }
 
@@ -334,7 +330,7 @@ enum heap_fault space_look(struct heap *h, const struct block *b, size_t units, 
 {
     struct block *next = block_at(b, units);
     *out = (struct around){0};
-    if (next != h->carve || !h->carve_units) {
+    if (!bare_units(h, next)) {
         struct view v = block_view(h, next);
         if (v.state == HEAP_DAMAGED)
             return HEAP_OVERRUN;
@@ -353,12 +349,13 @@ enum heap_fault space_look(struct heap *h, const struct block *b, size_t units, 
     return HEAP_OK;
 }
 
-/* What is free joins carve, if it touches it. */
-static bool join_carve(struct heap *h, struct block *b, size_t units, const struct around *a)
+/* What is free joins carve or wild, if it touches them. */
+static bool join_bare(struct heap *h, struct block *b, size_t units, const struct around *a)
 {
     struct block *from = block_back(b, a->prev_units), *end = block_at(b, units + a->next_units);
-    bool front = end == h->carve, back = from == carve_end(h);
-    if (!h->carve_units || (!front && !back))
+    bool wild = end == h->wild, front = h->carve_units && end == h->carve;
+    bool back = h->carve_units && from == carve_end(h);
+    if (!wild && !front && !back)
         return false;
     if (a->prev_units)
         index_remove(h, from, a->prev_units);
@@ -366,14 +363,17 @@ static bool join_carve(struct heap *h, struct block *b, size_t units, const stru
         index_remove(h, block_at(b, units), a->next_units);
         clear_prev(h, end);
     }
-    fill(block_payload(from), a->prev_units ? from + 2 : from);
-    fill(a->prev_units || back ? b - 1 : b + 1, block_at(b, units));
-    fill(end - 1, front ? end + 1 : end);
+    fill(from, a->prev_units ? from + 2 : from + 1);
+    fill(a->prev_units ? b - 1 : b, block_at(b, units));
+    fill(a->next_units ? end - 1 : end, front || wild ? end + 1 : end);
     if (a->next_units)
         fill(block_at(b, units), block_at(b, units) + 2);
-    h->carve_units += a->prev_units + units + a->next_units;
-    if (front)
+    if (wild)
+        h->wild = from;
+    else if (front)
         h->carve = from;
+    if (!wild)
+        h->carve_units += a->prev_units + units + a->next_units;
     return true;
 }
 
@@ -399,19 +399,23 @@ static void join_index(struct heap *h, struct block *b, size_t units, const stru
 
 void space_free(struct heap *h, struct block *b, size_t units, const struct around *a)
 {
-    bool at_end = block_at(b, units + a->next_units) == heap_last(h);
-    if (!join_carve(h, b, units, a))
+    if (!join_bare(h, b, units, a))
         join_index(h, b, units, a);
     else
-        at_end = carve_end(h) == heap_last(h);
-    if (at_end)
         trim(h);
 }
 
 bool space_extend(struct heap *h, struct block *end, size_t more, const struct around *a)
 {
-    if (end == h->carve && more <= h->carve_units) {
-        cut_carve(h, more);
+    if (end == h->carve && h->carve_units) {
+        if (more > h->carve_units && more <= bare_units(h, end))
+            carve_wild(h, more);
+        return more <= h->carve_units && cut_carve(h, more);
+    }
+    if (end == h->wild) {
+        if (more > wild_units(h))
+            return false;
+        set_wild(h, block_at(end, more));
         return true;
     }
     if (a->next_units < more)
