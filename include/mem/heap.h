@@ -123,17 +123,23 @@ bool heap_check(const struct heap *heap, const char **broken);
 enum heap_state { HEAP_DAMAGED, HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_STATES };
 
 enum {
-    HEAP_BIN_UNITS = 129, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
-    HEAP_BIN_BYTES = 1024, /* a bin holds so many bytes, but 8 to 64 blocks                    */
-    HEAP_SLOTS = 2300,
+    HEAP_BIN_UNITS = 65, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
+    HEAP_SLOTS = 1200,
+    HEAP_BIG_BINS = 32, /* larger ones: a bin is for one size at a time                        */
+    HEAP_BIG_ROOM = 4,
     HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
-    HEAP_CHUNKS = sizeof(void *) == 8 ? 4096 : 128, /* the most: 16 GiB, 512 MiB               */
+    HEAP_CHUNKS = sizeof(void *) == 8 ? 1024 : 128, /* the most: 4 GiB, 512 MiB                */
     HEAP_UPPER = 73,       /* words above the lowest level of a tree of 512 words, 8-fold      */
 };
 
 /* Blocks of one size that were freed, not yet merged: a stack that ends below at NULL. */
 struct heap_bin {
     struct block **top, **end; /* next free slot; behind the last one */
+};
+
+struct heap_big_bin {
+    size_t units, count;
+    struct block *slot[HEAP_BIG_ROOM];
 };
 
 struct heap {
@@ -148,6 +154,8 @@ struct heap {
     struct block *wild; /* from here to the top nothing was given out, or all came back  */
     size_t below; /* no indexed block at a lower address than carve has more units        */
     struct heap_bin bin[HEAP_BIN_UNITS + 1];
+    struct heap_big_bin big[HEAP_BIG_BINS];
+    uint32_t big_filled; /* a bit for every big bin that is not empty                      */
     uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be             */
     uint8_t *index;               /* nodes, one for each chunk, growing up from here       */
     size_t index_held;            /* bytes of it                                           */

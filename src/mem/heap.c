@@ -3,9 +3,10 @@
 #include "heap_index.h"
 
 enum {
-    BIN_SIZE_MAX = 2047, /* bytes asked for: more never waits in a bin    */
+    BIN_SIZE_MAX = 1023, /* bytes asked for: more never waits in a bin    */
     MOST = 64,
-    LEAST = 1,
+    LEAST = 4,
+    BIN_BYTES = 4096,
     FLUSH = 4,           /* binned blocks that one call merges, at most   */
     START = 16 << PAGE_SHIFT,
 };
@@ -49,7 +50,7 @@ static void make_bins(struct heap *h)
 {
     struct block **slot = h->slot;
     for (size_t units = 0; units <= HEAP_BIN_UNITS; units++) {
-        size_t room = units ? HEAP_BIN_BYTES / (units << UNIT_SHIFT) : 0;
+        size_t room = units ? BIN_BYTES / (units << UNIT_SHIFT) : 0;
         room = room > MOST ? MOST : room < LEAST ? LEAST : room;
         *slot++ = NULL;
         h->bin[units] = (struct heap_bin){slot, slot + room};
@@ -68,24 +69,70 @@ static bool merge(struct heap *h, struct block *b, uint64_t fields)
     return true;
 }
 
-/* Empties up to `count` slots of the bins, in turns. */
+/* Merges the block on top of a bin; false: it is damaged, or there is none. */
+static bool merge_top(struct heap *h, struct heap_bin *bin)
+{
+    struct block *b = bin->top[-1];
+    uint64_t fields = b ? block_open(h, b, HEAP_BINNED) : ~(uint64_t)0;
+    if (!is_sound(fields) || !merge(h, b, fields))
+        return false;
+    bin->top--;
+    return true;
+}
+
+static bool merge_big(struct heap *h, unsigned i)
+{
+    struct heap_big_bin *bin = &h->big[i];
+    struct block *b = bin->slot[bin->count - 1];
+    uint64_t fields = block_open(h, b, HEAP_BINNED);
+    if (!is_sound(fields) || !merge(h, b, fields))
+        return false;
+    if (!--bin->count)
+        h->big_filled &= ~((uint32_t)1 << i);
+    return true;
+}
+
+/* Empties up to `count` slots of the bins, large blocks first. */
 static bool flush(struct heap *h, unsigned count)
 {
     unsigned done = 0;
+    while (done < count && h->big_filled && merge_big(h, (unsigned)__builtin_ctz(h->big_filled)))
+        done++;
     for (unsigned i = 0; i <= HEAP_BIN_UNITS && done < count; i++) {
-        struct heap_bin *bin = &h->bin[h->flush_next];
-        struct block *b;
-        while (done < count && (b = bin->top[-1]) != NULL) {
-            uint64_t fields = block_open(h, b, HEAP_BINNED);
-            if (!is_sound(fields) || !merge(h, b, fields))
-                break;
-            bin->top--;
+        while (done < count && merge_top(h, &h->bin[h->flush_next]))
             done++;
-        }
         if (done < count)
             h->flush_next = h->flush_next ? h->flush_next - 1 : HEAP_BIN_UNITS;
     }
     return done;
+}
+
+/* ---- bins of big blocks --------------------------------------------------------------------- */
+
+static struct block *take_big(struct heap *h, size_t units)
+{
+    struct heap_big_bin *bin = &h->big[units % HEAP_BIG_BINS];
+    if (bin->units != units || !bin->count)
+        return NULL;
+    if (!--bin->count)
+        h->big_filled &= ~((uint32_t)1 << units % HEAP_BIG_BINS);
+    return bin->slot[bin->count];
+}
+
+/* False: there is no room. Then a block of another size leaves, so that the bin changes in time. */
+static bool put_big(struct heap *h, struct block *b, size_t units)
+{
+    struct heap_big_bin *bin = &h->big[units % HEAP_BIG_BINS];
+    if (bin->count && bin->units != units) {
+        merge_big(h, units % HEAP_BIG_BINS);
+        return false;
+    }
+    if (bin->count == HEAP_BIG_ROOM)
+        return false;
+    bin->units = units;
+    bin->slot[bin->count++] = b;
+    h->big_filled |= (uint32_t)1 << units % HEAP_BIG_BINS;
+    return true;
 }
 
 /* ---- allocating ----------------------------------------------------------------------------- */
@@ -122,17 +169,27 @@ static struct block *find(struct heap *h, size_t units, const void *caller)
     }
 }
 
-[[gnu::noinline]] static void *alloc_slowly(struct heap *h, size_t size, const void *caller)
-{
-    struct block *b = can_fit(h, size) ? find(h, units_for(size), caller) : NULL;
-    return b ? make_long(h, b, size, caller, 0) : refuse(h);
-}
-
 [[gnu::noinline]] static void *bad_bin(struct heap *h, struct block *b, enum heap_fault fault,
                                        const void *caller)
 {
     heap_report_damage(h, fault, b, caller);
     return refuse(h);
+}
+
+[[gnu::noinline]] static void *alloc_slowly(struct heap *h, size_t size, const void *caller)
+{
+    if (!can_fit(h, size))
+        return refuse(h);
+    size_t units = units_for(size);
+    struct block *b = size - 1 >= BIN_SIZE_MAX && size <= SIZE_LOW ? take_big(h, units) : NULL;
+    if (b) {
+        uint64_t fields = block_open(h, b, HEAP_BINNED);
+        if (!is_sound(fields))
+            return bad_bin(h, b, HEAP_BAD_HEADER, caller);
+        return make_live(h, b, size, caller, fields & PREV);
+    }
+    b = find(h, units, caller);
+    return b ? make_long(h, b, size, caller, 0) : refuse(h);
 }
 
 void *heap_alloc(struct heap *h, size_t size, const void *caller)
@@ -192,13 +249,26 @@ static inline size_t place_of(const struct heap *h, const void *p)
     return offset >> UNIT_SHIFT | offset << (8 * sizeof offset - UNIT_SHIFT);
 }
 
+static inline bool size_is_big(uint64_t fields)
+{
+    return !(fields & LONG) && (fields & (SIZE_LOW - BIN_SIZE_MAX));
+}
+
 [[gnu::noinline]] static enum heap_fault free_slowly(struct heap *h, struct block *b,
                                                      uint64_t fields, const void *caller)
 {
     struct around around;
     size_t units = units_for(live_size(fields));
-    enum heap_fault fault = HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, fields) ? HEAP_OVERRUN
-                            : space_look(h, b, units, fields & PREV, &around);
+    if (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, fields))
+        return heap_report_live(h, HEAP_OVERRUN, b, caller);
+    if (size_is_big(fields)) {
+        if (put_big(h, b, units)) {
+            b->word += h->to_binned;
+            return HEAP_OK;
+        }
+        fields = block_open(h, b, HEAP_LIVE); /* PREV may be new */
+    }
+    enum heap_fault fault = space_look(h, b, units, fields & PREV, &around);
     if (fault)
         return heap_report_live(h, fault, b, caller);
     b->word += h->to_binned; /* nobody may take it for a live one any more */

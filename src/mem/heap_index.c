@@ -136,7 +136,7 @@ static inline size_t linked_units(const struct block *b)
 
 /* ---- up the tree ---------------------------------------------------------------------------- */
 
-/* Word `j` of `words` has a byte that rose to `class`. True if the tree's top may have to rise. */
+/* Word `j` of `words` has a byte that rose to `class`. True: so did the top word's maximum. */
 static inline bool raise(uint64_t *words, size_t j, unsigned class)
 {
     for (; j; j = (j - 1) >> 3) {
@@ -148,7 +148,7 @@ static inline bool raise(uint64_t *words, size_t j, unsigned class)
     return true;
 }
 
-/* A byte of word `j`, now `word`, fell from `class`. True if the top word's maximum may have. */
+/* A byte of word `j`, now `word`, fell from `class`. True: the top word's maximum may have, too. */
 static inline bool lower(uint64_t *words, size_t j, uint64_t word, unsigned class)
 {
     uint64_t low = (class & 127) * EVERY;
@@ -161,29 +161,31 @@ static inline bool lower(uint64_t *words, size_t j, uint64_t word, unsigned clas
     return true;
 }
 
-static void set_chunk_class(struct heap *h, size_t chunk, unsigned old, unsigned class)
+/* The chunk's maximum is to be what its top word says. */
+[[gnu::noinline]] static void set_chunk_class(struct heap *h, const struct region *r)
 {
-    uint64_t *root = h->root;
-    size_t word = HEAP_UPPER + (chunk >> 3);
-    *byte_of(root, 8 * HEAP_UPPER + chunk) = (uint8_t)class;
+    size_t word = HEAP_UPPER + (r->chunk >> 3);
+    uint8_t *byte = byte_of(h->root, 8 * HEAP_UPPER + r->chunk);
+    unsigned old = *byte, class = largest_byte(r->node->upper[0]);
+    *byte = (uint8_t)class;
     if (class > old)
-        raise(root, word, class);
-    else
-        lower(root, word, root[word], old);
+        raise(h->root, word, class);
+    else if (class < old)
+        lower(h->root, word, h->root[word], old);
 }
 
-static void set_class(struct heap *h, const struct region *r, unsigned old, unsigned class)
+static inline void raise_class(struct heap *h, const struct region *r, unsigned class)
 {
-    size_t word = HEAP_UPPER + (r->number >> 3);
-    uint64_t *upper = r->node->upper;
     *byte_of(&r->group->classes, r->number & 7) = (uint8_t)class;
-    bool to_top = class > old ? raise(upper, word, class)
-                              : lower(upper, word, r->group->classes, old);
-    if (!to_top)
-        return;
-    unsigned was = *byte_of(h->root, 8 * HEAP_UPPER + r->chunk), now = largest_byte(upper[0]);
-    if (was != now)
-        set_chunk_class(h, r->chunk, was, now);
+    if (raise(r->node->upper, HEAP_UPPER + (r->number >> 3), class))
+        set_chunk_class(h, r);
+}
+
+static inline void lower_class(struct heap *h, const struct region *r, unsigned old, unsigned class)
+{
+    *byte_of(&r->group->classes, r->number & 7) = (uint8_t)class;
+    if (lower(r->node->upper, HEAP_UPPER + (r->number >> 3), r->group->classes, old))
+        set_chunk_class(h, r);
 }
 
 /* ---- a region's list ------------------------------------------------------------------------ */
@@ -238,10 +240,10 @@ static inline unsigned before(const struct heap *h, const struct region *r, unsi
     return last;
 }
 
-static inline size_t largest_in(const struct heap *h, const struct region *r, unsigned first)
+static inline size_t largest_in(const struct heap *h, const struct region *r)
 {
     size_t most = 0;
-    unsigned at = first;
+    unsigned at = r->group->first[r->number & 7] + 1u;
     for (unsigned i = 0; i < REGION_UNITS && at; i++) {
         uint64_t link = *link_of(block_in(h, r, at - 1));
         if (link >> LINK_BITS > most)
@@ -262,30 +264,54 @@ void index_insert(struct heap *h, struct block *b, size_t units)
     write_free(h, b, units, next);
     set_next(h, &r, last, unit + 1);
     if (class > old)
-        set_class(h, &r, old, class);
+        raise_class(h, &r, class);
 }
 
 void index_remove(struct heap *h, struct block *b, size_t units)
 {
     struct region r = region_of(h, b);
-    unsigned unit = unit_in_region(h, b), next, old = class_in(&r);
-    unsigned last = before(h, &r, unit, &next);
+    unsigned next, old = class_in(&r), class = 0;
+    unsigned last = before(h, &r, unit_in_region(h, b), &next);
     next = (unsigned)(*link_of(b) & LINK_MASK);
-    bool only = !last && !next;
-    if (!only)
+    if (last || next) {
         set_next(h, &r, last, next);
-    if (class_of(units) != old)
-        return;
-    unsigned class = only ? 0 : class_of(largest_in(h, &r, r.group->first[r.number & 7] + 1u));
-    if (class != old)
-        set_class(h, &r, old, class);
+        if (class_of(units) != old)
+            return;
+        class = class_of(largest_in(h, &r));
+        if (class == old)
+            return;
+    }
+    lower_class(h, &r, old, class);
+}
+
+/* The block stays in its region, and so the region's list keeps its order. */
+static inline void replace_in(struct heap *h, const struct region *r, struct block *old,
+                              size_t old_units, struct block *now, size_t units)
+{
+    unsigned next, from = class_of(old_units), to = class_of(units), class = class_in(r);
+    uint64_t link = *link_of(old) & LINK_MASK;
+    if (old != now)
+        set_next(h, r, before(h, r, unit_in_region(h, old), &next), unit_in_region(h, now) + 1);
+    write_free(h, now, units, link);
+    if (to > class) {
+        raise_class(h, r, to);
+    } else if (from == class && to < class) {
+        to = class_of(largest_in(h, r));
+        if (to < class)
+            lower_class(h, r, class, to);
+    }
 }
 
 void index_replace(struct heap *h, struct block *old, size_t old_units, struct block *now,
                    size_t units)
 {
-    index_remove(h, old, old_units);
-    index_insert(h, now, units);
+    struct region r = region_of(h, old);
+    if (offset_of(h, old) >> REGION_SHIFT == offset_of(h, now) >> REGION_SHIFT) {
+        replace_in(h, &r, old, old_units, now, units);
+    } else {
+        index_remove(h, old, old_units);
+        index_insert(h, now, units);
+    }
 }
 
 /* ---- first fit ------------------------------------------------------------------------------ */
