@@ -138,7 +138,8 @@ struct heap_bin {
 };
 
 struct heap_big_bin {
-    size_t units, count;
+    size_t units;
+    unsigned count, misses; /* misses: of other sizes, since it was of use */
     struct block *slot[HEAP_BIG_ROOM];
 };
 

@@ -6,8 +6,9 @@ enum {
     BIN_SIZE_MAX = 1023, /* bytes asked for: more never waits in a bin    */
     MOST = 64,
     LEAST = 4,
+    BIG_PATIENCE = 8,
     BIN_BYTES = 4096,
-    FLUSH = 4,           /* binned blocks that one call merges, at most   */
+    FLUSH = 8,           /* binned blocks that one call merges, at most   */
     START = 16 << PAGE_SHIFT,
 };
 #define ALIGN_MAX ((size_t)1 << 30)
@@ -107,6 +108,19 @@ static bool flush(struct heap *h, unsigned count)
     return done;
 }
 
+/* A piece that is left over waits in a bin, too, if there is room; its header says how large. */
+bool bins_put(struct heap *h, struct block *b, size_t units, uint64_t prev)
+{
+    if (units > HEAP_BIN_UNITS)
+        return false;
+    struct heap_bin *bin = &h->bin[units];
+    if (bin->top == bin->end)
+        return false;
+    block_seal(h, b, ((units << UNIT_SHIFT) - HEADER) | prev, HEAP_BINNED);
+    *bin->top++ = b;
+    return true;
+}
+
 /* ---- bins of big blocks --------------------------------------------------------------------- */
 
 static struct block *take_big(struct heap *h, size_t units)
@@ -124,12 +138,16 @@ static bool put_big(struct heap *h, struct block *b, size_t units)
 {
     struct heap_big_bin *bin = &h->big[units % HEAP_BIG_BINS];
     if (bin->count && bin->units != units) {
-        merge_big(h, units % HEAP_BIG_BINS);
+        if (++bin->misses == BIG_PATIENCE) {
+            merge_big(h, units % HEAP_BIG_BINS);
+            bin->misses = 0;
+        }
         return false;
     }
     if (bin->count == HEAP_BIG_ROOM)
         return false;
     bin->units = units;
+    bin->misses = 0;
     bin->slot[bin->count++] = b;
     h->big_filled |= (uint32_t)1 << units % HEAP_BIG_BINS;
     return true;

@@ -245,6 +245,9 @@ struct block *space_take_aligned(struct heap *h, size_t align, size_t units, con
 /* Asks the owner for memory, so that `units` can be taken. */
 bool space_grow(struct heap *h, size_t units);
 
+/* Puts a piece into a bin (heap.c); false: it is too large or there is no room. */
+bool bins_put(struct heap *h, struct block *b, size_t units, uint64_t prev);
+
 /* The free blocks before and behind a block, 0: there is none. */
 struct around {
     size_t prev_units, next_units;

@@ -60,7 +60,7 @@ static void retire_carve(struct heap *h)
 {
     if (carve_end(h) == h->wild) {
         set_wild(h, h->carve);
-    } else if (h->carve_units) {
+    } else if (h->carve_units && !bins_put(h, h->carve, h->carve_units, 0)) {
         set_prev(h, carve_end(h));
         index_insert(h, h->carve, h->carve_units);
     }
@@ -203,6 +203,10 @@ static struct block *cut_indexed(struct heap *h, struct block *b, size_t units)
     if (!rest) {
         index_remove(h, b, all);
         clear_prev(h, end);
+    } else if (rest < SPREAD * units && b < h->carve && bins_put(h, behind, rest, 0)) {
+        index_remove(h, b, all);
+        clear_prev(h, end);
+        fill(behind + 1, end);
     } else if (rest < SPREAD * units && b < h->carve && carve_end(h) != h->wild) {
         index_replace(h, b, all, behind, rest);
     } else {
@@ -294,6 +298,9 @@ static struct block *skip_front(struct heap *h, struct block *b, size_t front, b
     if (!front)
         return b;
     fill(block_payload(b), block_at(b, front));
+    *prev = !bins_put(h, b, front, 0);
+    if (!*prev)
+        return block_at(b, front);
     index_insert(h, b, front);
     if (b < h->carve && front > h->below)
         h->below = front;
