@@ -126,7 +126,7 @@ enum {
     HEAP_BIN_UNITS = 65, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
     HEAP_SLOTS = 1200,
     HEAP_BIG_BINS = 32, /* larger ones: a bin is for one size at a time                        */
-    HEAP_BIG_ROOM = 4,
+    HEAP_BIG_ROOM = 1,
     HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
     HEAP_CHUNKS = sizeof(void *) == 8 ? 1024 : 128, /* the most: 4 GiB, 512 MiB                */
     HEAP_UPPER = 73,       /* words above the lowest level of a tree of 512 words, 8-fold      */
@@ -150,10 +150,9 @@ struct heap {
     uint64_t to_binned; /* added to a header: live becomes binned                         */
     uint8_t *base;      /* the first payload                                              */
     size_t span;        /* units from there to the top                                    */
-    struct block *carve; /* free memory that requests are cut from, in no index           */
-    size_t carve_units;
-    struct block *wild; /* from here to the top nothing was given out, or all came back  */
-    size_t below; /* no indexed block at a lower address than carve has more units        */
+    struct block *wild; /* from here to the top nothing is in use                          */
+    size_t wild_units;
+    size_t below; /* no block in the index has more units                                 */
     struct heap_bin bin[HEAP_BIN_UNITS + 1];
     struct heap_big_bin big[HEAP_BIG_BINS];
     uint32_t big_filled; /* a bit for every big bin that is not empty                      */

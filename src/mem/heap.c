@@ -108,19 +108,6 @@ static bool flush(struct heap *h, unsigned count)
     return done;
 }
 
-/* A piece that is left over waits in a bin, too, if there is room; its header says how large. */
-bool bins_put(struct heap *h, struct block *b, size_t units, uint64_t prev)
-{
-    if (units > HEAP_BIN_UNITS)
-        return false;
-    struct heap_bin *bin = &h->bin[units];
-    if (bin->top == bin->end)
-        return false;
-    block_seal(h, b, ((units << UNIT_SHIFT) - HEADER) | prev, HEAP_BINNED);
-    *bin->top++ = b;
-    return true;
-}
-
 /* ---- bins of big blocks --------------------------------------------------------------------- */
 
 static struct block *take_big(struct heap *h, size_t units)
@@ -177,12 +164,12 @@ static bool make_room(struct heap *h, size_t units, unsigned attempt)
     return attempt == 2 && flush(h, HEAP_SLOTS);
 }
 
-static struct block *find(struct heap *h, size_t units, const void *caller)
+static struct piece find(struct heap *h, size_t units, const void *caller)
 {
     enum heap_fault fault = HEAP_OK;
     for (unsigned attempt = 0;; attempt++) {
-        struct block *b = space_take(h, units, caller, &fault);
-        if (b || fault || !make_room(h, units, attempt))
+        struct piece b = space_take(h, units, caller, &fault);
+        if (b.b || fault || !make_room(h, units, attempt))
             return b;
     }
 }
@@ -206,8 +193,8 @@ static struct block *find(struct heap *h, size_t units, const void *caller)
             return bad_bin(h, b, HEAP_BAD_HEADER, caller);
         return make_live(h, b, size, caller, fields & PREV);
     }
-    b = find(h, units, caller);
-    return b ? make_long(h, b, size, caller, 0) : refuse(h);
+    struct piece p = find(h, units, caller);
+    return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
 
 void *heap_alloc(struct heap *h, size_t size, const void *caller)
@@ -226,21 +213,20 @@ void *heap_alloc(struct heap *h, size_t size, const void *caller)
         bin->top--;
         return make_live(h, b, size, caller, fields & PREV);
     }
-    if (HEAP_HARDEN >= 3 || units <= h->below || units > h->carve_units)
+    if (HEAP_HARDEN >= 3 || units <= h->below || units > h->wild_units)
         return alloc_slowly(h, size, caller);
-    b = h->carve;
-    h->carve = block_at(b, units);
-    h->carve_units -= units;
+    b = h->wild;
+    h->wild = block_at(b, units);
+    h->wild_units -= units;
     return make_live(h, b, size, caller, 0);
 }
 
-static struct block *find_aligned(struct heap *h, size_t align, size_t units, const void *caller,
-                                  bool *prev)
+static struct piece find_aligned(struct heap *h, size_t align, size_t units, const void *caller)
 {
     enum heap_fault fault = HEAP_OK;
     for (unsigned attempt = 0;; attempt++) {
-        struct block *b = space_take_aligned(h, align, units, caller, prev, &fault);
-        if (b || fault || !make_room(h, units + (align >> UNIT_SHIFT), attempt))
+        struct piece b = space_take_aligned(h, align, units, caller, &fault);
+        if (b.b || fault || !make_room(h, units + (align >> UNIT_SHIFT), attempt))
             return b;
     }
 }
@@ -253,9 +239,8 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
         return heap_alloc(h, size, caller);
     if (!can_fit(h, size) || align > h->stats.window)
         return refuse(h);
-    bool prev;
-    struct block *b = find_aligned(h, align, units_for(size), caller, &prev);
-    return b ? make_long(h, b, size, caller, prev ? PREV : 0) : refuse(h);
+    struct piece p = find_aligned(h, align, units_for(size), caller);
+    return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
 
 /* ---- freeing -------------------------------------------------------------------------------- */

@@ -40,6 +40,7 @@ enum {
     FREED = 0xdf,   /* in free memory, at level 3                           */
 };
 #define MULTIPLIER  0x9e3779b97f4a7c15u
+#define FIELDS      (((uint64_t)1 << CHECK_SHIFT) - 1)
 #define CALLER_MASK (((uint64_t)1 << CALLER_BITS) - 1)
 
 /* The same bytes are header, link, footer and payload by turns: accesses may alias anything. */
@@ -132,10 +133,10 @@ static inline struct view block_view(const struct heap *h, const struct block *b
 {
     uint64_t f = block_open(h, b, HEAP_DAMAGED);
     struct view v = {.state = (enum heap_state)(f >> CHECK_SHIFT)};
-    v.fields = f & (((uint64_t)1 << CHECK_SHIFT) - 1);
+    v.fields = f & FIELDS;
     v.prev = v.fields & PREV;
     if (v.state == HEAP_FREE)
-        v.units = (size_t)long_size(v.fields);
+        v = (struct view){.state = HEAP_FREE, .units = (size_t)v.fields};
     else if (v.state == HEAP_LIVE || v.state == HEAP_BINNED)
         v.units = units_for(live_size(v.fields));
     else
@@ -173,27 +174,14 @@ static inline struct block *heap_last(const struct heap *h)
     return (struct block *)(h->top - HEADER);
 }
 
-static inline struct block *carve_end(const struct heap *h)
-{
-    return block_at(h->carve, h->carve_units);
-}
-
-/* Units of free memory at `b` that has no header: carve, wild or both; 0: there is a header. */
-static inline size_t bare_units(const struct heap *h, const struct block *b)
-{
-    size_t carve = b == h->carve ? h->carve_units : 0;
-    return carve + (block_at(b, carve) == h->wild ? units_between(h->wild, heap_last(h)) : 0);
-}
-
-/* One tile for walks, bare memory among them; false at the end or at damage. */
+/* One tile for walks, wild memory among them; false at the end or at damage. */
 static inline bool tile_at(const struct heap *h, const struct block *b, struct view *out)
 {
     if (b >= heap_last(h))
         return false;
-    size_t bare = bare_units(h, b);
-    *out = bare ? (struct view){.state = HEAP_FREE, .units = bare} : block_view(h, b);
-    return out->state != HEAP_DAMAGED && out->units &&
-           out->units <= units_between(b, heap_last(h));
+    *out = b == h->wild ? (struct view){.state = HEAP_FREE, .units = h->wild_units}
+                        : block_view(h, b);
+    return out->state != HEAP_DAMAGED && out->units && out->units <= units_between(b, heap_last(h));
 }
 
 /* ---- guarding (heap_guard.c) ---------------------------------------------------------------- */
@@ -221,7 +209,7 @@ static inline bool heap_end_is_intact(const struct heap *h, const struct block *
     if (fields & LONG || (size + HEADER) % UNIT)
         return block_payload(b)[size] == CANARY;
     const struct block *next = block_at(b, (size + HEADER) >> UNIT_SHIFT);
-    return block_open(h, next, HEAP_DAMAGED) >> CHECK_SHIFT < HEAP_STATES || bare_units(h, next);
+    return block_open(h, next, HEAP_DAMAGED) >> CHECK_SHIFT < HEAP_STATES || next == h->wild;
 }
 
 /* Level 3: fills [from, to), tells whether it still is. */
@@ -234,19 +222,19 @@ bool heap_is_filled(const void *from, const void *to);
 
 /* ---- free blocks and space (heap_space.c) --------------------------------------------------- */
 
-/* A block of free memory that is large enough, its header unwritten. NULL: nothing fits, or a fault
- * was found and reported. */
-struct block *space_take(struct heap *h, size_t units, const void *caller, enum heap_fault *fault);
+/* Free memory for a block, which has PREV or not. */
+struct piece {
+    struct block *b; /* NULL: nothing fits, or a fault was found and reported */
+    uint64_t prev;
+};
+struct piece space_take(struct heap *h, size_t units, const void *caller, enum heap_fault *fault);
 
-/* The same with an aligned payload; *prev: the block before is now free. */
-struct block *space_take_aligned(struct heap *h, size_t align, size_t units, const void *caller,
-                                 bool *prev, enum heap_fault *fault);
+/* The same with an aligned payload. */
+struct piece space_take_aligned(struct heap *h, size_t align, size_t units, const void *caller,
+                                enum heap_fault *fault);
 
 /* Asks the owner for memory, so that `units` can be taken. */
 bool space_grow(struct heap *h, size_t units);
-
-/* Puts a piece into a bin (heap.c); false: it is too large or there is no room. */
-bool bins_put(struct heap *h, struct block *b, size_t units, uint64_t prev);
 
 /* The free blocks before and behind a block, 0: there is none. */
 struct around {

@@ -8,38 +8,38 @@ struct totals {
 
 /* A tile, its forerunner, and what they must agree on. */
 static bool tile_holds(const struct heap *h, const struct block *b, const struct view *v,
-                       const struct view *last, bool last_bare, const char **broken)
+                       const struct view *last, const char **broken)
 {
-    bool bare = bare_units(h, b), free = v->state == HEAP_FREE, after_free = last->state == HEAP_FREE;
+    bool free = v->state == HEAP_FREE, after_free = last->state == HEAP_FREE;
     *broken = "S1: no free block has a free neighbour";
     if (free && after_free)
         return false;
-    *broken = "S2: no indexed block below carve has more than `below` units";
-    if (free && !bare && h->carve_units && b < h->carve && v->units > h->below)
+    if (b == h->wild)
+        return true;
+    *broken = "S2: no block in the index has more than `below` units";
+    if (free && v->units > h->below)
         return false;
     *broken = "S3: PREV says that the block before is in the index";
-    if (!bare && v->prev != (after_free && !last_bare))
+    if (v->prev != after_free)
         return false;
     *broken = "I4: a free block ends with its units";
-    return !free || bare || units_before(block_at(b, v->units)) == v->units;
+    return !free || units_before(block_at(b, v->units)) == v->units;
 }
 
 static bool tiles_hold(const struct heap *h, struct totals *t, const char **broken)
 {
     struct view v, last = {.state = HEAP_LIVE};
-    bool bare = false;
-    const struct block *b = heap_first(h);
+    const struct block *b = heap_first(h), *end = heap_last(h);
     for (; tile_at(h, b, &v); b = block_at(b, v.units), last = v) {
-        if (!tile_holds(h, b, &v, &last, bare, broken))
+        if (!tile_holds(h, b, &v, &last, broken))
             return false;
-        bare = bare_units(h, b);
-        t->indexed += v.state == HEAP_FREE && !bare;
+        t->indexed += v.state == HEAP_FREE && b != h->wild;
         t->binned += v.state == HEAP_BINNED;
     }
-    *broken = "H1: intact blocks tile the heap";
-    v = block_view(h, heap_last(h));
-    return b == heap_last(h) && v.state == HEAP_LIVE && !live_size(v.fields) &&
-           (bare || last.state != HEAP_FREE) && !v.prev;
+    *broken = "H1: intact blocks tile the heap, up to the wild memory";
+    v = block_view(h, end);
+    return b == end && v.state == HEAP_LIVE && !live_size(v.fields) && !v.prev &&
+           h->wild <= end && units_between(h->wild, end) == h->wild_units;
 }
 
 static bool in_heap(const struct heap *h, const struct block *b)
