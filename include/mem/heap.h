@@ -124,7 +124,7 @@ enum heap_state { HEAP_DAMAGED, HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_STATES }
 
 enum {
     HEAP_BIN_UNITS = 65, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
-    HEAP_SLOTS = 1200,
+    HEAP_SLOTS = 3400,
     HEAP_BIG_BINS = 32, /* larger ones: a bin is for one size at a time                        */
     HEAP_BIG_ROOM = 1,
     HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
@@ -134,7 +134,7 @@ enum {
 
 /* Blocks of one size that were freed, not yet merged: a stack that ends below at NULL. */
 struct heap_bin {
-    struct block **top, **end; /* next free slot; behind the last one */
+    void **top, **end; /* the last payload, and where there is no more room */
 };
 
 struct heap_big_bin {
@@ -163,7 +163,7 @@ struct heap {
     unsigned flush_next;          /* the bin to be emptied next                            */
     uintptr_t caller_base;        /* upper bits that recorded callers share                */
     struct heap_stats stats;
-    struct block *slot[HEAP_SLOTS];
+    void *slot[HEAP_SLOTS];
     uint64_t root[HEAP_UPPER + HEAP_CHUNKS / 8];
 };
 

@@ -4,11 +4,13 @@
 
 enum {
     BIN_SIZE_MAX = 1023, /* bytes asked for: more never waits in a bin    */
-    MOST = 64,
-    LEAST = 4,
+    MOST = 128,
+    LEAST = 1,
     BIG_PATIENCE = 8,
-    BIN_BYTES = 4096,
-    FLUSH = 8,           /* binned blocks that one call merges, at most   */
+    BIN_BYTES = 16384,
+    LITTLE = 1,
+    FLUSH_BINS = 8,
+    FLUSH = 4,           /* binned blocks that one call merges, at most   */
     START = 16 << PAGE_SHIFT,
 };
 #define ALIGN_MAX ((size_t)1 << 30)
@@ -19,7 +21,8 @@ _Static_assert((uint64_t)MULTIPLIER * INVERSE == 1, "a header must open to what 
 
 static inline uint64_t short_fields(size_t size, const void *caller)
 {
-    return size | ((uintptr_t)caller & CALLER_MASK) << CALLER_SHIFT;
+    uint64_t top = (uint64_t)(uintptr_t)caller << (64 - CALLER_BITS);
+    return size | top >> (64 - CALLER_BITS - CALLER_SHIFT);
 }
 
 /* A block in hand becomes live. */
@@ -49,14 +52,20 @@ static void *make_long(struct heap *h, struct block *b, size_t size, const void 
 
 static void make_bins(struct heap *h)
 {
-    struct block **slot = h->slot;
+    void **slot = h->slot;
     for (size_t units = 0; units <= HEAP_BIN_UNITS; units++) {
-        size_t room = units ? BIN_BYTES / (units << UNIT_SHIFT) : 0;
+        size_t room = units ? BIN_BYTES / (units * units) : 0;
         room = room > MOST ? MOST : room < LEAST ? LEAST : room;
-        *slot++ = NULL;
+        *slot = NULL;
         h->bin[units] = (struct heap_bin){slot, slot + room};
-        slot += room;
+        slot += room + 1;
     }
+}
+
+/* The bin for blocks of that size in bytes. */
+static inline struct heap_bin *bin_for(struct heap *h, size_t size)
+{
+    return &h->bin[(size + HEADER + UNIT - 1) / UNIT];
 }
 
 /* Merges a binned block for good; false: damage was found around it, it stays. */
@@ -73,8 +82,10 @@ static bool merge(struct heap *h, struct block *b, uint64_t fields)
 /* Merges the block on top of a bin; false: it is damaged, or there is none. */
 static bool merge_top(struct heap *h, struct heap_bin *bin)
 {
-    struct block *b = bin->top[-1];
-    uint64_t fields = b ? block_open(h, b, HEAP_BINNED) : ~(uint64_t)0;
+    if (!*bin->top)
+        return false;
+    struct block *b = block_of(*bin->top);
+    uint64_t fields = block_open(h, b, HEAP_BINNED);
     if (!is_sound(fields) || !merge(h, b, fields))
         return false;
     bin->top--;
@@ -94,12 +105,12 @@ static bool merge_big(struct heap *h, unsigned i)
 }
 
 /* Empties up to `count` slots of the bins, large blocks first. */
-static bool flush(struct heap *h, unsigned count)
+static bool flush(struct heap *h, unsigned count, unsigned bins)
 {
     unsigned done = 0;
     while (done < count && h->big_filled && merge_big(h, (unsigned)__builtin_ctz(h->big_filled)))
         done++;
-    for (unsigned i = 0; i <= HEAP_BIN_UNITS && done < count; i++) {
+    for (unsigned i = 0; i < bins && done < count; i++) {
         while (done < count && merge_top(h, &h->bin[h->flush_next]))
             done++;
         if (done < count)
@@ -158,10 +169,10 @@ static inline bool can_fit(const struct heap *h, size_t size)
 static bool make_room(struct heap *h, size_t units, unsigned attempt)
 {
     if (attempt == 0)
-        return flush(h, FLUSH) || space_grow(h, units);
+        return flush(h, FLUSH, FLUSH_BINS) || space_grow(h, units, false);
     if (attempt == 1)
-        return space_grow(h, units) || flush(h, HEAP_SLOTS);
-    return attempt == 2 && flush(h, HEAP_SLOTS);
+        return space_grow(h, units, LITTLE) || flush(h, HEAP_SLOTS, HEAP_BIN_UNITS + 1);
+    return attempt == 2 && flush(h, HEAP_SLOTS, HEAP_BIN_UNITS + 1);
 }
 
 static struct piece find(struct heap *h, size_t units, const void *caller)
@@ -197,28 +208,34 @@ static struct piece find(struct heap *h, size_t units, const void *caller)
     return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
 
+/* The bin of its size is empty: from wild memory, if nothing else can be large enough. */
+[[gnu::noinline]] static void *alloc_wild(struct heap *h, size_t size, const void *caller)
+{
+    size_t units = units_for(size);
+    if (HEAP_HARDEN >= 3 || units <= h->below || units > h->wild_units)
+        return alloc_slowly(h, size, caller);
+    struct block *b = h->wild;
+    h->wild = block_at(b, units);
+    h->wild_units -= units;
+    return make_live(h, b, size, caller, 0);
+}
+
 void *heap_alloc(struct heap *h, size_t size, const void *caller)
 {
     if (size - 1 >= BIN_SIZE_MAX)
         return alloc_slowly(h, size, caller);
-    size_t units = (size + HEADER + UNIT - 1) >> UNIT_SHIFT;
-    struct heap_bin *bin = &h->bin[units];
-    struct block *b = bin->top[-1];
-    if (b) {
-        uint64_t fields = block_open(h, b, HEAP_BINNED);
-        if (!is_sound(fields))
-            return bad_bin(h, b, HEAP_BAD_HEADER, caller);
-        if (HEAP_HARDEN >= 3 && !heap_is_filled(block_payload(b), block_at(b, units)))
-            return bad_bin(h, b, HEAP_WRITE_AFTER_FREE, caller);
-        bin->top--;
-        return make_live(h, b, size, caller, fields & PREV);
-    }
-    if (HEAP_HARDEN >= 3 || units <= h->below || units > h->wild_units)
-        return alloc_slowly(h, size, caller);
-    b = h->wild;
-    h->wild = block_at(b, units);
-    h->wild_units -= units;
-    return make_live(h, b, size, caller, 0);
+    struct heap_bin *bin = bin_for(h, size);
+    void *p = *bin->top;
+    if (!p)
+        return alloc_wild(h, size, caller);
+    struct block *b = block_of(p);
+    uint64_t fields = block_open(h, b, HEAP_BINNED);
+    if (!is_sound(fields))
+        return bad_bin(h, b, HEAP_BAD_HEADER, caller);
+    if (HEAP_HARDEN >= 3 && !heap_is_filled(p, block_at(b, units_for(size))))
+        return bad_bin(h, b, HEAP_WRITE_AFTER_FREE, caller);
+    bin->top--;
+    return make_live(h, b, size, caller, fields & PREV);
 }
 
 static struct piece find_aligned(struct heap *h, size_t align, size_t units, const void *caller)
@@ -293,13 +310,14 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
     size_t size = fields & BIN_SIZE_MAX;
     if (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, size))
         return heap_report_live(h, HEAP_OVERRUN, b, caller);
-    size_t units = (size + HEADER + UNIT - 1) >> UNIT_SHIFT;
-    struct heap_bin *bin = &h->bin[units];
-    if (bin->top == bin->end)
+    struct heap_bin *bin = bin_for(h, size);
+    void **top = bin->top;
+    if (top == bin->end)
         return free_slowly(h, b, fields, caller);
     b->word += h->to_binned;
-    *bin->top++ = b;
-    fill(p, block_at(b, units));
+    *++top = p;
+    bin->top = top;
+    fill(p, block_at(b, units_for(size)));
     return HEAP_OK;
 }
 

@@ -5,7 +5,7 @@
  * Eight bytes on both targets. Payloads lie at multiples of 16, headers half-way between. Blocks
  * are counted in units of 16 bytes, header included; one unit is the least.
  *
- *   header = fields * MULTIPLIER + its own address + key of the state      (modulo 2^64)
+ *   header = fields * MULTIPLIER + address of the payload + key of the state      (modulo 2^64)
  *   fields   [40..63] 0   [16..39] caller, or size high   15 PREV   14 LONG   [0..13] size low
  *
  * The size is what was asked for, in bytes, when the block is live or in a bin, and the number of
@@ -84,14 +84,16 @@ static inline size_t payload_bytes(size_t units)
 static inline void block_seal(const struct heap *h, struct block *b, uint64_t fields,
                               enum heap_state state)
 {
-    b->word = fields * h->multiplier + (uintptr_t)b + h->key[state];
+    uint64_t sum = fields * h->multiplier;
+    sum += h->key[state];
+    b->word = sum + (uintptr_t)block_payload(b);
 }
 
 /* The fields, if the header is intact and of that state: else something of 2^40 or more. */
 static inline uint64_t block_open(const struct heap *h, const struct block *b,
                                   enum heap_state state)
 {
-    return (b->word - (uintptr_t)b - h->key[state]) * h->inverse;
+    return (b->word - h->key[state] - (uintptr_t)block_payload(b)) * h->inverse;
 }
 
 static inline bool is_sound(uint64_t fields)
@@ -233,8 +235,8 @@ struct piece space_take(struct heap *h, size_t units, const void *caller, enum h
 struct piece space_take_aligned(struct heap *h, size_t align, size_t units, const void *caller,
                                 enum heap_fault *fault);
 
-/* Asks the owner for memory, so that `units` can be taken. */
-bool space_grow(struct heap *h, size_t units);
+/* Asks the owner for memory, so that `units` can be taken; `little`: and no more. */
+bool space_grow(struct heap *h, size_t units, bool little);
 
 /* The free blocks before and behind a block, 0: there is none. */
 struct around {

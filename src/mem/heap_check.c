@@ -53,10 +53,10 @@ static bool bins_hold(const struct heap *h, size_t *count)
         const struct heap_bin *bin = &h->bin[units];
         if (bin->top > bin->end)
             return false;
-        for (struct block **slot = bin->top; *--slot; ++*count) {
-            if (!in_heap(h, *slot))
+        for (void **slot = bin->top; *slot; slot--, ++*count) {
+            if (!in_heap(h, block_of(*slot)))
                 return false;
-            struct view v = block_view(h, *slot);
+            struct view v = block_view(h, block_of(*slot));
             if (v.state != HEAP_BINNED || v.units != units)
                 return false;
         }

@@ -27,10 +27,10 @@
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
-/* Word `j` of `words` has a byte that rose to `class`. True: so did the top word's maximum. */
-static inline bool raise(uint64_t *words, size_t j, unsigned class)
+/* Word `j` of `words` has a byte that rose to `class`. True: so did the maximum of word `top`. */
+static inline bool raise(uint64_t *words, size_t j, size_t top, unsigned class)
 {
-    for (; j; j = (j - 1) >> 3) {
+    for (; j != top; j = (j - 1) >> 3) {
         uint8_t *up = byte_of(words, j - 1);
         if (*up >= class)
             return false;
@@ -39,42 +39,44 @@ static inline bool raise(uint64_t *words, size_t j, unsigned class)
     return true;
 }
 
-/* A byte of word `j`, now `word`, fell from `class`. True: the top word's maximum may have, too. */
-static inline bool lower(uint64_t *words, size_t j, uint64_t word, unsigned class)
+/* A byte of word `j`, which is at `word`, fell from `class`. True: so may have word `top`'s. */
+static inline bool lower(uint64_t *words, size_t j, size_t top, const uint64_t *word,
+                         unsigned class)
 {
-    uint64_t low = (class & 127) * EVERY;
-    bool high = class > 127;
-    for (; j; j = (j - 1) >> 3, word = words[j]) {
+    for (; j != top; j = (j - 1) >> 3, word = &words[j]) {
         uint8_t *up = byte_of(words, j - 1);
-        if (*up != class || at_least(word, low, high))
+        if (*up != class)
             return false;
-        *up = (uint8_t)largest_byte(word);
+        unsigned now = largest_byte(word);
+        if (now == class)
+            return false;
+        *up = (uint8_t)now;
     }
     return true;
 }
 
 void index_raise(struct heap *h, const struct region *r, unsigned class)
 {
-    if (!raise(r->node->upper, HEAP_UPPER + (r->number >> 3), class))
+    if (!raise(r->node->upper, HEAP_UPPER + (r->number >> 3), 0, class))
         return;
     uint8_t *byte = byte_of(h->root, 8 * HEAP_UPPER + r->chunk);
     if (*byte >= class)
         return;
     *byte = (uint8_t)class;
-    raise(h->root, HEAP_UPPER + (r->chunk >> 3), class);
+    raise(h->root, HEAP_UPPER + (r->chunk >> 3), h->root_from, class);
 }
 
 void index_lower(struct heap *h, const struct region *r, unsigned class)
 {
-    if (!lower(r->node->upper, HEAP_UPPER + (r->number >> 3), r->group->classes, class))
+    if (!lower(r->node->upper, HEAP_UPPER + (r->number >> 3), 0, &r->group->classes, class))
         return;
     uint8_t *byte = byte_of(h->root, 8 * HEAP_UPPER + r->chunk);
-    unsigned now = largest_byte(r->node->upper[0]);
+    unsigned now = largest_byte(&r->node->upper[0]);
     if (*byte != class || now == class)
         return;
     *byte = (uint8_t)now;
     size_t word = HEAP_UPPER + (r->chunk >> 3);
-    lower(h->root, word, h->root[word], class);
+    lower(h->root, word, h->root_from, &h->root[word], class);
 }
 
 /* ---- first fit ------------------------------------------------------------------------------ */
@@ -249,9 +251,16 @@ static size_t chunks_of(size_t bytes)
     return (bytes + ((size_t)1 << HEAP_CHUNK_SHIFT) - 1) >> HEAP_CHUNK_SHIFT;
 }
 
+/* Searches and changes use the root from the lowest word that spans all chunks. When that moves up,
+ * the words above become true; what is there now may be old. */
 static void set_root_from(struct heap *h, size_t chunks)
 {
-    h->root_from = chunks <= 8 ? HEAP_UPPER : chunks <= 64 ? 9 : chunks <= 512 ? 1 : 0;
+    unsigned from = chunks <= 8 ? HEAP_UPPER : chunks <= 64 ? 9 : chunks <= 512 ? 1 : 0;
+    for (size_t j = h->root_from; j > from; j = (j - 1) >> 3) {
+        h->root[(j - 1) >> 3] = 0;
+        *byte_of(h->root, j - 1) = (uint8_t)largest_byte(&h->root[j]);
+    }
+    h->root_from = from;
 }
 
 void index_extend(struct heap *h, size_t from, size_t to)
@@ -305,7 +314,7 @@ static bool group_holds(const struct heap *h, size_t chunk, size_t group, unsign
         if (class > byte || (class && r.number >= regions) || !region_holds(h, r, class, count))
             return false;
     }
-    return !byte || byte == largest_byte(r.group->classes);
+    return !byte || byte == largest_byte(&r.group->classes);
 }
 
 /* I3 for the words above the lowest; words under a zero byte are not looked at. */
@@ -313,7 +322,7 @@ static bool upper_holds(const uint64_t *words)
 {
     for (size_t i = 0; i < HEAP_UPPER - 1; i++) {
         unsigned byte = (unsigned)(words[i >> 3] >> 8 * (i & 7) & 0xff);
-        if (i + 1 < HEAP_UPPER && byte && byte != largest_byte(words[i + 1]))
+        if (i + 1 < HEAP_UPPER && byte && byte != largest_byte(&words[i + 1]))
             return false;
     }
     return true;
@@ -338,7 +347,7 @@ bool index_holds(const struct heap *h, size_t *count)
     size_t chunks = chunks_of((size_t)(h->top - h->start));
     for (size_t chunk = 0; chunk < HEAP_CHUNKS; chunk++) {
         unsigned byte = (unsigned)(h->root[HEAP_UPPER + (chunk >> 3)] >> 8 * (chunk & 7) & 0xff);
-        if (chunk >= chunks ? byte : byte != largest_byte(node_at(h, chunk)->upper[0]))
+        if (chunk >= chunks ? byte : byte != largest_byte(&node_at(h, chunk)->upper[0]))
             return false;
         if (chunk < chunks && !node_holds(h, chunk, regions - chunk * CHUNK_REGIONS, count))
             return false;

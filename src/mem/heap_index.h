@@ -60,11 +60,11 @@ static inline unsigned larger(unsigned a, unsigned b)
     return a > b ? a : b;
 }
 
-static inline unsigned largest_byte(uint64_t word)
+static inline unsigned largest_byte(const uint64_t *word)
 {
-    const uint32_t low = (uint32_t)word, high = (uint32_t)(word >> 32);
-    unsigned a = larger(low & 0xff, low >> 8 & 0xff), b = larger(low >> 16 & 0xff, low >> 24);
-    unsigned c = larger(high & 0xff, high >> 8 & 0xff), d = larger(high >> 16 & 0xff, high >> 24);
+    const uint8_t *at = (const uint8_t *)word;
+    unsigned a = larger(at[0], at[1]), b = larger(at[2], at[3]);
+    unsigned c = larger(at[4], at[5]), d = larger(at[6], at[7]);
     return larger(larger(a, b), larger(c, d));
 }
 

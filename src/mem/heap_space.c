@@ -98,9 +98,9 @@ static size_t step(const struct heap *h)
 }
 
 /* Whole steps first; when the owner refuses, just what is needed. */
-static bool hold_for(struct heap *h, size_t need, size_t *got)
+static bool hold_for(struct heap *h, size_t need, bool little, size_t *got)
 {
-    size_t room = (size_t)(h->limit - h->top), extra = step(h);
+    size_t room = (size_t)(h->limit - h->top), extra = little ? PAGE_SIZE : step(h);
     size_t tries[] = {need + extra - PAGE_SIZE, need};
     for (unsigned i = 0; i < 2; i++) {
         *got = tries[i];
@@ -110,12 +110,12 @@ static bool hold_for(struct heap *h, size_t need, size_t *got)
     return false;
 }
 
-bool space_grow(struct heap *h, size_t units)
+bool space_grow(struct heap *h, size_t units, bool little)
 {
     struct block *end = heap_last(h);
     size_t had = h->wild_units, got;
     if (units - had > (size_t)(h->limit - h->top) >> UNIT_SHIFT ||
-        !hold_for(h, whole_pages((units - had) << UNIT_SHIFT), &got))
+        !hold_for(h, whole_pages((units - had) << UNIT_SHIFT), little, &got))
         return false;
     block_seal(h, heap_last(h), 0, HEAP_LIVE);
     set_wild(h, h->wild);
