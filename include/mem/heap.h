@@ -124,9 +124,7 @@ enum heap_state { HEAP_DAMAGED, HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_STATES }
 
 enum {
     HEAP_BIN_UNITS = 65, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
-    HEAP_SLOTS = 3400,
-    HEAP_BIG_BINS = 32, /* larger ones: a bin is for one size at a time                        */
-    HEAP_BIG_ROOM = 1,
+    HEAP_SLOTS = 2310,
     HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
     HEAP_CHUNKS = sizeof(void *) == 8 ? 1024 : 128, /* the most: 4 GiB, 512 MiB                */
     HEAP_UPPER = 73,       /* words above the lowest level of a tree of 512 words, 8-fold      */
@@ -135,12 +133,6 @@ enum {
 /* Blocks of one size that were freed, not yet merged: a stack that ends below at NULL. */
 struct heap_bin {
     void **top, **end; /* the last payload, and where there is no more room */
-};
-
-struct heap_big_bin {
-    size_t units;
-    unsigned count, misses; /* misses: of other sizes, since it was of use */
-    struct block *slot[HEAP_BIG_ROOM];
 };
 
 struct heap {
@@ -154,8 +146,6 @@ struct heap {
     size_t wild_units;
     size_t below; /* no block in the index has more units                                 */
     struct heap_bin bin[HEAP_BIN_UNITS + 1];
-    struct heap_big_bin big[HEAP_BIG_BINS];
-    uint32_t big_filled; /* a bit for every big bin that is not empty                      */
     uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be             */
     uint8_t *index;               /* nodes, one for each chunk, growing up from here       */
     size_t index_held;            /* bytes of it                                           */

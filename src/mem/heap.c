@@ -4,12 +4,11 @@
 
 enum {
     BIN_SIZE_MAX = 1023, /* bytes asked for: more never waits in a bin    */
-    MOST = 128,
+    MOST = 112,
     LEAST = 1,
-    BIG_PATIENCE = 8,
-    BIN_BYTES = 16384,
+    BIN_BYTES = 14336,
     LITTLE = 1,
-    FLUSH_BINS = 8,
+    FLUSH_BINS = 24,
     FLUSH = 4,           /* binned blocks that one call merges, at most   */
     START = 16 << PAGE_SHIFT,
 };
@@ -68,17 +67,6 @@ static inline struct heap_bin *bin_for(struct heap *h, size_t size)
     return &h->bin[(size + HEADER + UNIT - 1) / UNIT];
 }
 
-/* Merges a binned block for good; false: damage was found around it, it stays. */
-static bool merge(struct heap *h, struct block *b, uint64_t fields)
-{
-    struct around around;
-    size_t units = units_for(live_size(fields));
-    if (space_look(h, b, units, fields & PREV, &around))
-        return false;
-    space_free(h, b, units, &around);
-    return true;
-}
-
 /* Merges the block on top of a bin; false: it is damaged, or there is none. */
 static bool merge_top(struct heap *h, struct heap_bin *bin)
 {
@@ -86,21 +74,9 @@ static bool merge_top(struct heap *h, struct heap_bin *bin)
         return false;
     struct block *b = block_of(*bin->top);
     uint64_t fields = block_open(h, b, HEAP_BINNED);
-    if (!is_sound(fields) || !merge(h, b, fields))
-        return false;
+    if (!is_sound(fields) || space_release(h, b, units_for(live_size(fields)), fields & PREV))
+        return false; /* there is damage around it */
     bin->top--;
-    return true;
-}
-
-static bool merge_big(struct heap *h, unsigned i)
-{
-    struct heap_big_bin *bin = &h->big[i];
-    struct block *b = bin->slot[bin->count - 1];
-    uint64_t fields = block_open(h, b, HEAP_BINNED);
-    if (!is_sound(fields) || !merge(h, b, fields))
-        return false;
-    if (!--bin->count)
-        h->big_filled &= ~((uint32_t)1 << i);
     return true;
 }
 
@@ -108,8 +84,6 @@ static bool merge_big(struct heap *h, unsigned i)
 static bool flush(struct heap *h, unsigned count, unsigned bins)
 {
     unsigned done = 0;
-    while (done < count && h->big_filled && merge_big(h, (unsigned)__builtin_ctz(h->big_filled)))
-        done++;
     for (unsigned i = 0; i < bins && done < count; i++) {
         while (done < count && merge_top(h, &h->bin[h->flush_next]))
             done++;
@@ -117,38 +91,6 @@ static bool flush(struct heap *h, unsigned count, unsigned bins)
             h->flush_next = h->flush_next ? h->flush_next - 1 : HEAP_BIN_UNITS;
     }
     return done;
-}
-
-/* ---- bins of big blocks --------------------------------------------------------------------- */
-
-static struct block *take_big(struct heap *h, size_t units)
-{
-    struct heap_big_bin *bin = &h->big[units % HEAP_BIG_BINS];
-    if (bin->units != units || !bin->count)
-        return NULL;
-    if (!--bin->count)
-        h->big_filled &= ~((uint32_t)1 << units % HEAP_BIG_BINS);
-    return bin->slot[bin->count];
-}
-
-/* False: there is no room. Then a block of another size leaves, so that the bin changes in time. */
-static bool put_big(struct heap *h, struct block *b, size_t units)
-{
-    struct heap_big_bin *bin = &h->big[units % HEAP_BIG_BINS];
-    if (bin->count && bin->units != units) {
-        if (++bin->misses == BIG_PATIENCE) {
-            merge_big(h, units % HEAP_BIG_BINS);
-            bin->misses = 0;
-        }
-        return false;
-    }
-    if (bin->count == HEAP_BIG_ROOM)
-        return false;
-    bin->units = units;
-    bin->misses = 0;
-    bin->slot[bin->count++] = b;
-    h->big_filled |= (uint32_t)1 << units % HEAP_BIG_BINS;
-    return true;
 }
 
 /* ---- allocating ----------------------------------------------------------------------------- */
@@ -194,30 +136,25 @@ static struct piece find(struct heap *h, size_t units, const void *caller)
 
 [[gnu::noinline]] static void *alloc_slowly(struct heap *h, size_t size, const void *caller)
 {
-    if (!can_fit(h, size))
-        return refuse(h);
-    size_t units = units_for(size);
-    struct block *b = size - 1 >= BIN_SIZE_MAX && size <= SIZE_LOW ? take_big(h, units) : NULL;
-    if (b) {
-        uint64_t fields = block_open(h, b, HEAP_BINNED);
-        if (!is_sound(fields))
-            return bad_bin(h, b, HEAP_BAD_HEADER, caller);
-        return make_live(h, b, size, caller, fields & PREV);
-    }
-    struct piece p = find(h, units, caller);
+    struct piece p = can_fit(h, size) ? find(h, units_for(size), caller) : (struct piece){0};
     return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
 
-/* The bin of its size is empty: from wild memory, if nothing else can be large enough. */
-[[gnu::noinline]] static void *alloc_wild(struct heap *h, size_t size, const void *caller)
+/* The bin of its size is empty: from wild memory, or from where the index says. */
+[[gnu::noinline]] static void *alloc_unbinned(struct heap *h, size_t size, const void *caller)
 {
-    size_t units = units_for(size);
-    if (HEAP_HARDEN >= 3 || units <= h->below || units > h->wild_units)
-        return alloc_slowly(h, size, caller);
-    struct block *b = h->wild;
-    h->wild = block_at(b, units);
-    h->wild_units -= units;
-    return make_live(h, b, size, caller, 0);
+    enum heap_fault fault = HEAP_OK;
+    size_t units = (size + HEADER + UNIT - 1) >> UNIT_SHIFT;
+    if (HEAP_HARDEN < 3 && units > h->below && units <= h->wild_units) {
+        struct block *b = h->wild;
+        h->wild = block_at(b, units);
+        h->wild_units -= units;
+        return make_live(h, b, size, caller, 0);
+    }
+    struct piece p = space_take(h, units, caller, &fault);
+    if (p.b)
+        return make_live(h, p.b, size, caller, p.prev);
+    return fault ? refuse(h) : alloc_slowly(h, size, caller);
 }
 
 void *heap_alloc(struct heap *h, size_t size, const void *caller)
@@ -227,7 +164,7 @@ void *heap_alloc(struct heap *h, size_t size, const void *caller)
     struct heap_bin *bin = bin_for(h, size);
     void *p = *bin->top;
     if (!p)
-        return alloc_wild(h, size, caller);
+        return alloc_unbinned(h, size, caller);
     struct block *b = block_of(p);
     uint64_t fields = block_open(h, b, HEAP_BINNED);
     if (!is_sound(fields))
@@ -269,31 +206,39 @@ static inline size_t place_of(const struct heap *h, const void *p)
     return offset >> UNIT_SHIFT | offset << (8 * sizeof offset - UNIT_SHIFT);
 }
 
-static inline bool size_is_big(uint64_t fields)
-{
-    return !(fields & LONG) && (fields & (SIZE_LOW - BIN_SIZE_MAX));
-}
-
+/* Merges a live block at once: it is large, or its bin is full. */
 [[gnu::noinline]] static enum heap_fault free_slowly(struct heap *h, struct block *b,
                                                      uint64_t fields, const void *caller)
 {
-    struct around around;
-    size_t units = units_for(live_size(fields));
     if (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, fields))
         return heap_report_live(h, HEAP_OVERRUN, b, caller);
-    if (size_is_big(fields)) {
-        if (put_big(h, b, units)) {
-            b->word += h->to_binned;
-            return HEAP_OK;
-        }
-        fields = block_open(h, b, HEAP_LIVE); /* PREV may be new */
-    }
-    enum heap_fault fault = space_look(h, b, units, fields & PREV, &around);
-    if (fault)
-        return heap_report_live(h, fault, b, caller);
-    b->word += h->to_binned; /* nobody may take it for a live one any more */
-    space_free(h, b, units, &around);
+    enum heap_fault fault = space_release(h, b, units_for(live_size(fields)), fields & PREV);
+    return fault ? heap_report_live(h, fault, b, caller) : HEAP_OK;
+}
+
+/* Puts a live block of at most BIN_SIZE_MAX bytes into its bin. */
+static inline enum heap_fault free_to_bin(struct heap *h, struct block *b, uint64_t fields,
+                                          const void *caller)
+{
+    size_t size = fields & BIN_SIZE_MAX;
+    struct heap_bin *bin = bin_for(h, size);
+    void **top = bin->top;
+    if (top == bin->end)
+        return free_slowly(h, b, fields, caller);
+    b->word += h->to_binned;
+    *++top = block_payload(b);
+    bin->top = top;
+    fill(block_payload(b), block_at(b, units_for(size)));
     return HEAP_OK;
+}
+
+/* The same when there is no canary, for the payload fills the block. */
+[[gnu::noinline]] static enum heap_fault free_filled(struct heap *h, struct block *b,
+                                                     uint64_t fields, const void *caller)
+{
+    if (!heap_end_is_intact(h, b, fields))
+        return heap_report_live(h, HEAP_OVERRUN, b, caller);
+    return free_to_bin(h, b, fields, caller);
 }
 
 enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
@@ -306,37 +251,26 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
         return heap_name_fault(h, p, caller);
     if (fields & (LONG | (SIZE_LOW - BIN_SIZE_MAX)))
         return free_slowly(h, b, fields, caller);
-
     size_t size = fields & BIN_SIZE_MAX;
-    if (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, size))
-        return heap_report_live(h, HEAP_OVERRUN, b, caller);
-    struct heap_bin *bin = bin_for(h, size);
-    void **top = bin->top;
-    if (top == bin->end)
-        return free_slowly(h, b, fields, caller);
-    b->word += h->to_binned;
-    *++top = p;
-    bin->top = top;
-    fill(p, block_at(b, units_for(size)));
-    return HEAP_OK;
+    if (HEAP_HARDEN >= 2 && ((uint8_t *)p)[size] != CANARY)
+        return free_filled(h, b, fields, caller);
+    if (HEAP_HARDEN >= 2 && (size + HEADER) % UNIT == 0)
+        return free_filled(h, b, fields, caller);
+    return free_to_bin(h, b, fields, caller);
 }
 
 /* ---- resizing ------------------------------------------------------------------------------- */
 
-/* Resizes where it stands; false: there is too little room behind it. */
+/* Resizes where it stands; false: there is too little room behind it, or damage. */
 static bool resize_in_place(struct heap *h, struct block *b, uint64_t fields, size_t size,
                             const void *caller)
 {
-    struct around around = {0};
     size_t now = units_for(live_size(fields)), units = units_for(size);
-    uint64_t prev = fields & PREV;
-    if (units != now && space_look(h, b, now, false, &around))
+    if (units > now && !space_extend(h, b, now, units - now))
         return false;
-    if (units > now && !space_extend(h, block_at(b, now), units - now, &around))
+    if (units < now && space_release(h, block_at(b, units), now - units, false))
         return false;
-    make_long(h, b, size, caller, prev);
-    if (units < now)
-        space_free(h, block_at(b, units), now - units, &around);
+    make_long(h, b, size, caller, fields & PREV);
     return true;
 }
 

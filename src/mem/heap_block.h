@@ -238,20 +238,14 @@ struct piece space_take_aligned(struct heap *h, size_t align, size_t units, cons
 /* Asks the owner for memory, so that `units` can be taken; `little`: and no more. */
 bool space_grow(struct heap *h, size_t units, bool little);
 
-/* The free blocks before and behind a block, 0: there is none. */
-struct around {
-    size_t prev_units, next_units;
-};
+/*
+ * Makes these units free memory and joins them with what is free around them. PREV or not is for
+ * the caller to know. Looks first: what is wrong there, if anything, and then nothing has changed.
+ */
+enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev);
 
-/* What is around these units, which have PREV or not? HEAP_OK, or what is wrong there. */
-enum heap_fault space_look(struct heap *h, const struct block *b, size_t units, bool prev,
-                           struct around *out);
-
-/* Makes them free memory, after space_look. */
-void space_free(struct heap *h, struct block *b, size_t units, const struct around *around);
-
-/* Takes `more` units at `end`, where a block ends, from the free memory there; false: too little. */
-bool space_extend(struct heap *h, struct block *end, size_t more, const struct around *around);
+/* Takes `more` units behind the block, from the free memory there; false: there is too little. */
+bool space_extend(struct heap *h, struct block *b, size_t units, size_t more);
 
 /* The first memory of a new heap. */
 bool space_start(struct heap *h, size_t bytes);

@@ -273,9 +273,14 @@ struct piece space_take_aligned(struct heap *h, size_t align, size_t units, cons
     return cut_middle(h, b, skip_for(b, align), units);
 }
 
+/* The free blocks before and behind a block, 0: there is none. */
+struct around {
+    size_t prev_units, next_units;
+};
+
 /* ---- giving back ---------------------------------------------------------------------------- */
 
-enum heap_fault space_look(struct heap *h, const struct block *b, size_t units, bool prev,
+static inline enum heap_fault look_around(struct heap *h, const struct block *b, size_t units, bool prev,
                            struct around *out)
 {
     struct block *next = block_at(b, units);
@@ -300,7 +305,7 @@ enum heap_fault space_look(struct heap *h, const struct block *b, size_t units, 
 }
 
 /* The freed units and what is free before them become wild. */
-static void join_wild(struct heap *h, struct block *b, size_t units, const struct around *a)
+static inline void join_wild(struct heap *h, struct block *b, size_t units, const struct around *a)
 {
     struct block *end = block_at(b, units);
     fill(a->prev_units ? b - 1 : b, end + 1);
@@ -314,7 +319,7 @@ static void join_wild(struct heap *h, struct block *b, size_t units, const struc
     trim(h);
 }
 
-static void join_index(struct heap *h, struct block *b, size_t units, const struct around *a)
+static inline void join_index(struct heap *h, struct block *b, size_t units, const struct around *a)
 {
     struct block *from = block_back(b, a->prev_units), *next = block_at(b, units);
     size_t all = a->prev_units + units + a->next_units;
@@ -334,16 +339,26 @@ static void join_index(struct heap *h, struct block *b, size_t units, const stru
         h->below = all;
 }
 
-void space_free(struct heap *h, struct block *b, size_t units, const struct around *a)
+enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev)
 {
+    struct around around;
+    enum heap_fault fault = look_around(h, b, units, prev, &around);
+    if (fault)
+        return fault;
+    block_seal(h, b, 0, HEAP_FREE); /* never again taken for a live one */
     if (block_at(b, units) == h->wild)
-        join_wild(h, b, units, a);
+        join_wild(h, b, units, &around);
     else
-        join_index(h, b, units, a);
+        join_index(h, b, units, &around);
+    return HEAP_OK;
 }
 
-bool space_extend(struct heap *h, struct block *end, size_t more, const struct around *a)
+bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
 {
+    struct block *end = block_at(b, units);
+    struct around around, *a = &around;
+    if (look_around(h, b, units, false, a))
+        return false; /* the copy will find what is wrong */
     if (end == h->wild) {
         if (more > h->wild_units)
             return false;
