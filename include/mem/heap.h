@@ -109,6 +109,13 @@ enum heap_fault heap_free(struct heap *heap, void *block, const void *caller);
 /* Payload bytes of a live block, at least what was asked for; 0 and a report if it is none. */
 size_t heap_usable_size(struct heap *heap, const void *block);
 
+/*
+ * Merges all that waits in bins and gives whole free pages at the end back: an empty heap is as
+ * large as it was at first. Takes as long as there are blocks in bins (2300 at most).
+ */
+void heap_trim(struct heap *heap);
+
+/* Walks all blocks to count them: for reports. */
 void heap_stats(const struct heap *heap, struct heap_stats *out);
 
 /* Visits every block, live and free, in address order; visit returns false to stop. */

@@ -10,7 +10,6 @@ enum {
     LITTLE = 1,
     FLUSH_BINS = 24,
     FLUSH = 4,           /* binned blocks that one call merges, at most   */
-    START = 16 << PAGE_SHIFT,
 };
 #define ALIGN_MAX ((size_t)1 << 30)
 #define INVERSE   0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
@@ -254,7 +253,7 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
     size_t size = fields & BIN_SIZE_MAX;
     if (HEAP_HARDEN >= 2 && ((uint8_t *)p)[size] != CANARY)
         return free_filled(h, b, fields, caller);
-    if (HEAP_HARDEN >= 2 && (size + HEADER) % UNIT == 0)
+    if (HEAP_HARDEN >= 3 || (HEAP_HARDEN == 2 && (size + HEADER) % UNIT == 0))
         return free_filled(h, b, fields, caller);
     return free_to_bin(h, b, fields, caller);
 }
@@ -302,6 +301,12 @@ size_t heap_usable_size(struct heap *h, const void *block)
     return block && heap_check_live(h, block, caller, &fields, &fault) ? live_size(fields) : 0;
 }
 
+void heap_trim(struct heap *h)
+{
+    flush(h, HEAP_SLOTS, HEAP_BIN_UNITS + 1);
+    space_trim(h, 0);
+}
+
 /* ---- the instance --------------------------------------------------------------------------- */
 
 /* Splits the window: memory from its start, index nodes at its end. */
@@ -329,10 +334,12 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
 {
     if (heap->start)
         return MEM_ALREADY_INIT;
-    if (!ops || !ops->grow || !ops->shrink || bytes < 2 * PAGE_SIZE)
+    if (!ops || !ops->grow || !ops->shrink)
         return MEM_BAD_ARG;
     if (((uintptr_t)window | bytes) & (PAGE_SIZE - 1))
         return MEM_MISALIGNED;
+    if (bytes < 2 * PAGE_SIZE)
+        return MEM_BAD_ARG;
     uintptr_t caller = (uintptr_t)__builtin_return_address(0);
     __builtin_memset(heap, 0, sizeof *heap);
     heap->ops = *ops;
@@ -342,7 +349,7 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
     make_keys(heap);
     make_bins(heap);
     size_t room = (size_t)(heap->limit - heap->start);
-    if (!space_start(heap, room < START ? PAGE_SIZE : START)) {
+    if (!space_start(heap, room < HEAP_START ? PAGE_SIZE : HEAP_START)) {
         heap->start = NULL;
         return MEM_NO_FRAME;
     }

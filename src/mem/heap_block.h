@@ -38,6 +38,7 @@ enum {
     LONG_EXTRA = 9, /* a canary and the caller's word behind a long payload */
     CANARY = 0xc5,  /* in the byte behind the payload, from level 2 on      */
     FREED = 0xdf,   /* in free memory, at level 3                           */
+    HEAP_START = 16 << PAGE_SHIFT, /* a heap's first bytes, never given back */
 };
 #define MULTIPLIER  0x9e3779b97f4a7c15u
 #define FIELDS      (((uint64_t)1 << CHECK_SHIFT) - 1)
@@ -208,9 +209,10 @@ struct block *heap_check_live(struct heap *h, const void *p, const void *caller,
 static inline bool heap_end_is_intact(const struct heap *h, const struct block *b, uint64_t fields)
 {
     size_t size = live_size(fields);
-    if (fields & LONG || (size + HEADER) % UNIT)
+    if ((fields & LONG || (size + HEADER) % UNIT) &&
+        (HEAP_HARDEN < 3 || block_payload(b)[size] != CANARY))
         return block_payload(b)[size] == CANARY;
-    const struct block *next = block_at(b, (size + HEADER) >> UNIT_SHIFT);
+    const struct block *next = block_at(b, units_for(size));
     return block_open(h, next, HEAP_DAMAGED) >> CHECK_SHIFT < HEAP_STATES || next == h->wild;
 }
 
@@ -243,6 +245,9 @@ bool space_grow(struct heap *h, size_t units, bool little);
  * the caller to know. Looks first: what is wrong there, if anything, and then nothing has changed.
  */
 enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev);
+
+/* Gives wild memory back, but for `keep` bytes and what the heap started with. */
+void space_trim(struct heap *h, size_t keep);
 
 /* Takes `more` units behind the block, from the free memory there; false: there is too little. */
 bool space_extend(struct heap *h, struct block *b, size_t units, size_t more);

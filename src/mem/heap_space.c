@@ -124,14 +124,16 @@ bool space_grow(struct heap *h, size_t units, bool little)
     return true;
 }
 
-/* Much wild memory is cut; what it may keep stops a loop from growing and shrinking in turns. */
-static void trim(struct heap *h)
+void space_trim(struct heap *h, size_t keep)
 {
-    if (h->wild_units << UNIT_SHIFT < 2 * KEEP)
+    size_t used = (size_t)((uint8_t *)h->wild + HEADER - h->start);
+    size_t bytes = whole_pages(used + keep), held = (size_t)(h->top - h->start);
+    if (bytes < HEAP_START)
+        bytes = HEAP_START;
+    if (bytes >= held)
         return;
-    uint8_t *top = h->start + whole_pages((size_t)((uint8_t *)h->wild - h->start) + KEEP);
-    block_seal(h, (struct block *)(top - HEADER), 0, HEAP_LIVE);
-    let_go(h, (size_t)(h->top - top));
+    block_seal(h, (struct block *)(h->start + bytes - HEADER), 0, HEAP_LIVE);
+    let_go(h, held - bytes);
     h->wild_units = units_between(h->wild, heap_last(h));
 }
 
@@ -316,7 +318,8 @@ static inline void join_wild(struct heap *h, struct block *b, size_t units, cons
     }
     h->wild_units += units_between(b, h->wild);
     h->wild = b;
-    trim(h);
+    if (h->wild_units << UNIT_SHIFT >= 2 * KEEP) /* the distance stops a loop from thrashing */
+        space_trim(h, KEEP);
 }
 
 static inline void join_index(struct heap *h, struct block *b, size_t units, const struct around *a)

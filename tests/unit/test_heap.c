@@ -141,18 +141,38 @@ static void alignment_at_every_power_of_two(void **state)
     }
 }
 
-/* first fit:  [a][b][c][d]  ->  free b and d  ->  what fits b goes to b */
+static bool lies_in(const void *p, const void *block, size_t bytes)
+{
+    return p >= block && (const uint8_t *)p < (const uint8_t *)block + bytes;
+}
+
+/* first fit:  [a][b][c][d]  ->  free b and d  ->  what fits b goes to b; too large for bins */
 static void the_lowest_address_that_fits(void **state)
 {
     (void)state;
-    void *a = heap_alloc(&heap, 100, NULL), *b = heap_alloc(&heap, 200, NULL);
-    void *c = heap_alloc(&heap, 100, NULL), *d = heap_alloc(&heap, 400, NULL);
-    void *e = heap_alloc(&heap, 100, NULL);
+    void *a = heap_alloc(&heap, 1100, NULL), *b = heap_alloc(&heap, 2000, NULL);
+    void *c = heap_alloc(&heap, 1100, NULL), *d = heap_alloc(&heap, 4000, NULL);
+    void *e = heap_alloc(&heap, 1100, NULL);
     assert_true(a < b && b < c && c < d && d < e);
     (void)heap_free(&heap, d, NULL);
     (void)heap_free(&heap, b, NULL);
-    assert_ptr_equal(heap_alloc(&heap, 300, NULL), d);
-    assert_ptr_equal(heap_alloc(&heap, 50, NULL), b);
+    assert_true(lies_in(heap_alloc(&heap, 3000, NULL), d, 4000));
+    assert_true(lies_in(heap_alloc(&heap, 50, NULL), b, 2000));
+    assert_true(lies_in(heap_alloc(&heap, 500, NULL), b, 2000));
+    assert_true(heap_alloc(&heap, 2000, NULL) > e);
+    holds();
+}
+
+/* The block that was freed last comes first, when it is asked for again. */
+static void small_blocks_are_used_again(void **state)
+{
+    (void)state;
+    for (size_t size = 1; size <= 1023; size++) {
+        void *p = heap_alloc(&heap, size, NULL);
+        assert_int_equal(heap_free(&heap, p, NULL), HEAP_OK);
+        assert_ptr_equal(heap_alloc(&heap, size, NULL), p);
+        assert_int_equal(heap_free(&heap, p, NULL), HEAP_OK);
+    }
     holds();
 }
 
@@ -194,6 +214,27 @@ static void it_comes_back_to_its_start(void **state)
     heap_stats(&heap, &s);
     assert_int_equal(s.blocks, 0);
     assert_int_equal(s.free_blocks, 1);
+    heap_trim(&heap);
+    assert_int_equal(owner.held, held);
+}
+
+/* Small ones wait in bins all over the heap; heap_trim finds them. */
+static void small_blocks_come_back_too(void **state)
+{
+    (void)state;
+    size_t held = owner.held;
+    static void *p[20000];
+    for (unsigned i = 0; i < 20000; i++)
+        p[i] = heap_alloc(&heap, 1 + i * 7 % 150, NULL);
+    for (unsigned i = 0; i < 20000; i++)
+        assert_int_equal(heap_free(&heap, p[i * 7919 % 20000], NULL), HEAP_OK);
+    holds();
+    heap_trim(&heap);
+    holds();
+    assert_int_equal(owner.held, held);
+    struct heap_stats s;
+    heap_stats(&heap, &s);
+    assert_int_equal(s.free_blocks, 1);
 }
 
 static void refused_growth_changes_nothing(void **state)
@@ -209,6 +250,37 @@ static void refused_growth_changes_nothing(void **state)
     now.refused = before.refused;
     assert_memory_equal(&before, &now, sizeof now);
     holds();
+}
+
+/* The owner refuses the k-th request, for every k, until all goes well: then and before, nothing
+ * is lost, and what was there is as it was. */
+static void growth_refused_at_every_step(void **state)
+{
+    for (unsigned k = 2;; k++) {
+        assert_int_equal(set_up(state), 0);
+        owner.fail_from = k;
+        static uint8_t *p[64];
+        unsigned n = 0;
+        for (size_t size = 20000; n < 64; n++, size += 1000) {
+            size_t held = owner.held;
+            p[n] = heap_alloc(&heap, size, NULL);
+            if (!p[n]) {
+                assert_int_equal(owner.held, held);
+                break;
+            }
+            memset(p[n], (int)n, size);
+        }
+        holds();
+        for (unsigned i = 0; i < n; i++) {
+            assert_true(p[i][0] == i && p[i][19999 + i * 1000] == i);
+            assert_int_equal(heap_free(&heap, p[i], NULL), HEAP_OK);
+        }
+        holds();
+        heap_trim(&heap);
+        assert_int_equal(owner.held, 65536 + 4096);
+        if (n == 64)
+            return;
+    }
 }
 
 /* ---- misuse --------------------------------------------------------------------------------- */
@@ -299,7 +371,7 @@ static void damaged_headers_are_found(void **state)
 static void an_underrun_is_found(void **state)
 {
     (void)state;
-    uint8_t *a = heap_alloc(&heap, 96, NULL), *p = heap_alloc(&heap, 96, NULL);
+    uint8_t *a = heap_alloc(&heap, 1100, NULL), *p = heap_alloc(&heap, 96, NULL);
     p[-1] ^= 0x80;
     assert_int_not_equal(heap_free(&heap, p, NULL), HEAP_OK);
     assert_int_not_equal(heap_free(&heap, a, NULL), HEAP_OK); /* its neighbour is damaged */
@@ -426,9 +498,12 @@ int main(void)
         TEST(sizes_that_cannot_be),
         TEST(alignment_at_every_power_of_two),
         TEST(the_lowest_address_that_fits),
+        TEST(small_blocks_are_used_again),
         TEST(realloc_keeps_contents),
         TEST(it_comes_back_to_its_start),
+        TEST(small_blocks_come_back_too),
         TEST(refused_growth_changes_nothing),
+        TEST(growth_refused_at_every_step),
         TEST(invalid_frees_are_named),
         TEST(overruns_are_found_when_freed),
         TEST(damaged_headers_are_found),
