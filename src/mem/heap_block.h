@@ -48,7 +48,7 @@ enum {
 struct [[gnu::may_alias]] block {
     uint64_t word;
 };
-typedef uint64_t [[gnu::may_alias]] word_t;
+typedef uint64_t word_t __attribute__((may_alias));
 
 static inline uint8_t *block_payload(const struct block *b)
 {

@@ -52,7 +52,9 @@ static inline uint64_t at_least(uint64_t word, uint64_t low, bool high)
 
 static inline unsigned first_byte(uint64_t highs)
 {
-    return (unsigned)__builtin_ctzll(highs) >> 3;
+    if (WIDE || (uint32_t)highs)
+        return (unsigned)__builtin_ctzl((unsigned long)highs) >> 3;
+    return 4 + ((unsigned)__builtin_ctzl((unsigned long)(highs >> 32)) >> 3);
 }
 
 static inline unsigned larger(unsigned a, unsigned b)

@@ -337,7 +337,9 @@ static inline void join_index(struct heap *h, struct block *b, size_t units, con
     } else {
         index_insert(h, b, units);
     }
-    fill(a->prev_units ? b - 1 : b + 2, a->next_units ? next + 2 : next - 1);
+    struct block *link = from + 1, *footer = block_at(from, all) - 1;
+    fill(a->prev_units && b - 1 > link ? b - 1 : (b == from ? b + 2 : b),
+         a->next_units && next + 2 < footer ? next + 2 : footer);
     if (all > h->below)
         h->below = all;
 }
