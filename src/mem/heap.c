@@ -7,9 +7,8 @@ enum {
     MOST = 112,
     LEAST = 1,
     BIN_BYTES = 14336,
-    LITTLE = 1,
-    FLUSH_BINS = 24,
-    FLUSH = 4,           /* binned blocks that one call merges, at most   */
+    FLUSH_BINS = 16,
+    FLUSH = 3,           /* binned blocks that one call merges, at most   */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
 #define INVERSE   0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
@@ -106,24 +105,22 @@ static inline bool can_fit(const struct heap *h, size_t size)
     return size && size <= h->stats.window - 2 * UNIT;
 }
 
-/* Nothing fits: a few binned blocks are merged, then the owner is asked, then the rest is merged. */
-static bool make_room(struct heap *h, size_t units, unsigned attempt)
-{
-    if (attempt == 0)
-        return flush(h, FLUSH, FLUSH_BINS) || space_grow(h, units, false);
-    if (attempt == 1)
-        return space_grow(h, units, LITTLE) || flush(h, HEAP_SLOTS, HEAP_BIN_UNITS + 1);
-    return attempt == 2 && flush(h, HEAP_SLOTS, HEAP_BIN_UNITS + 1);
-}
-
-static struct piece find(struct heap *h, size_t units, const void *caller)
+/*
+ * Nothing fits: the owner is asked, for little as long as bins have something to merge; a few
+ * blocks of them are merged now, so that the next request may find a place. Only when the owner
+ * refuses, all are.
+ */
+static struct piece find(struct heap *h, size_t align, size_t units, const void *caller)
 {
     enum heap_fault fault = HEAP_OK;
-    for (unsigned attempt = 0;; attempt++) {
-        struct piece b = space_take(h, units, caller, &fault);
-        if (b.b || fault || !make_room(h, units, attempt))
-            return b;
-    }
+    struct piece p = space_take(h, align, units, caller, &fault);
+    if (p.b || fault)
+        return p;
+    bool merged = flush(h, FLUSH, FLUSH_BINS);
+    if (space_grow(h, units + (align >> UNIT_SHIFT), merged))
+        return space_take_wild(h, align, units, caller, &fault);
+    flush(h, HEAP_SLOTS, HEAP_BIN_UNITS + 1);
+    return space_take(h, align, units, caller, &fault);
 }
 
 [[gnu::noinline]] static void *bad_bin(struct heap *h, struct block *b, enum heap_fault fault,
@@ -135,7 +132,7 @@ static struct piece find(struct heap *h, size_t units, const void *caller)
 
 [[gnu::noinline]] static void *alloc_slowly(struct heap *h, size_t size, const void *caller)
 {
-    struct piece p = can_fit(h, size) ? find(h, units_for(size), caller) : (struct piece){0};
+    struct piece p = can_fit(h, size) ? find(h, HEAP_ALIGN, units_for(size), caller) : (struct piece){0};
     return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
 
@@ -150,7 +147,7 @@ static struct piece find(struct heap *h, size_t units, const void *caller)
         h->wild_units -= units;
         return make_live(h, b, size, caller, 0);
     }
-    struct piece p = space_take(h, units, caller, &fault);
+    struct piece p = space_take(h, HEAP_ALIGN, units, caller, &fault);
     if (p.b)
         return make_live(h, p.b, size, caller, p.prev);
     return fault ? refuse(h) : alloc_slowly(h, size, caller);
@@ -174,16 +171,6 @@ void *heap_alloc(struct heap *h, size_t size, const void *caller)
     return make_live(h, b, size, caller, fields & PREV);
 }
 
-static struct piece find_aligned(struct heap *h, size_t align, size_t units, const void *caller)
-{
-    enum heap_fault fault = HEAP_OK;
-    for (unsigned attempt = 0;; attempt++) {
-        struct piece b = space_take_aligned(h, align, units, caller, &fault);
-        if (b.b || fault || !make_room(h, units + (align >> UNIT_SHIFT), attempt))
-            return b;
-    }
-}
-
 void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *caller)
 {
     if (!align || align & (align - 1) || align > ALIGN_MAX)
@@ -192,7 +179,7 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
         return heap_alloc(h, size, caller);
     if (!can_fit(h, size) || align > h->stats.window)
         return refuse(h);
-    struct piece p = find_aligned(h, align, units_for(size), caller);
+    struct piece p = find(h, align, units_for(size), caller);
     return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
 

@@ -231,11 +231,12 @@ struct piece {
     struct block *b; /* NULL: nothing fits, or a fault was found and reported */
     uint64_t prev;
 };
-struct piece space_take(struct heap *h, size_t units, const void *caller, enum heap_fault *fault);
+struct piece space_take(struct heap *h, size_t align, size_t units, const void *caller,
+                        enum heap_fault *fault);
 
-/* The same with an aligned payload. */
-struct piece space_take_aligned(struct heap *h, size_t align, size_t units, const void *caller,
-                                enum heap_fault *fault);
+/* The same, from the memory at the end. */
+struct piece space_take_wild(struct heap *h, size_t align, size_t units, const void *caller,
+                             enum heap_fault *fault);
 
 /* Asks the owner for memory, so that `units` can be taken; `little`: and no more. */
 bool space_grow(struct heap *h, size_t units, bool little);

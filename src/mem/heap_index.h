@@ -16,7 +16,7 @@ enum {
     EXACT = 128, /* classes below are numbers of units */
     CLASS_MAX = 255,
     LINK_BITS = 8, /* of a link word: the next block's unit in the region plus one, 0 at the end */
-    FURTHER = 3, /* large blocks that turned out too small before a class more is asked for */
+    FURTHER = 2, /* large blocks that turned out too small before a class more is asked for */
 };
 #define LINK_MASK (((uint64_t)1 << LINK_BITS) - 1)
 #define EVERY     0x0101010101010101u

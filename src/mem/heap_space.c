@@ -20,7 +20,7 @@ enum {
     STEP_MIN = 4 << PAGE_SHIFT, /* growth: a 64th of what is held, between these    */
     STEP_MAX = 64 << PAGE_SHIFT,
     KEEP = 16 << PAGE_SHIFT, /* of a free tail of twice that, so much stays          */
-    ALIGNED_TRIES = 4,
+    ALIGNED_TRIES = 3,
 };
 
 static size_t whole_pages(size_t bytes)
@@ -114,6 +114,8 @@ bool space_grow(struct heap *h, size_t units, bool little)
 {
     struct block *end = heap_last(h);
     size_t had = h->wild_units, got;
+    if (had >= units)
+        return true;
     if (units - had > (size_t)(h->limit - h->top) >> UNIT_SHIFT ||
         !hold_for(h, whole_pages((units - had) << UNIT_SHIFT), little, &got))
         return false;
@@ -193,7 +195,8 @@ static struct piece take_wild(struct heap *h, size_t units, const void *caller,
     return (struct piece){0};
 }
 
-struct piece space_take(struct heap *h, size_t units, const void *caller, enum heap_fault *fault)
+static inline struct piece take_plain(struct heap *h, size_t units, const void *caller,
+                                      enum heap_fault *fault)
 {
     if (units <= h->below) {
         struct block *b = index_first_fit(h, units);
@@ -251,8 +254,8 @@ static struct piece cut_middle(struct heap *h, struct block *b, size_t front, si
     return (struct piece){block_at(b, front), front ? PREV : 0};
 }
 
-static struct piece take_wild_aligned(struct heap *h, size_t align, size_t units,
-                                      const void *caller, enum heap_fault *fault)
+struct piece space_take_wild(struct heap *h, size_t align, size_t units, const void *caller,
+                             enum heap_fault *fault)
 {
     size_t front = skip_for(h->wild, align);
     if (front + units > h->wild_units)
@@ -264,15 +267,22 @@ static struct piece take_wild_aligned(struct heap *h, size_t align, size_t units
     return (struct piece){block_at(p.b, front), PREV};
 }
 
-struct piece space_take_aligned(struct heap *h, size_t align, size_t units, const void *caller,
-                                enum heap_fault *fault)
+[[gnu::noinline]] static struct piece take_aligned(struct heap *h, size_t align, size_t units,
+                                                   const void *caller, enum heap_fault *fault)
 {
     struct block *b = units <= h->below ? aligned_fit(h, align, units) : NULL;
     if (!b)
-        return take_wild_aligned(h, align, units, caller, fault);
+        return space_take_wild(h, align, units, caller, fault);
     if (!is_sound_block(h, b, caller, fault))
         return (struct piece){0};
     return cut_middle(h, b, skip_for(b, align), units);
+}
+
+struct piece space_take(struct heap *h, size_t align, size_t units, const void *caller,
+                        enum heap_fault *fault)
+{
+    return align > HEAP_ALIGN ? take_aligned(h, align, units, caller, fault)
+                              : take_plain(h, units, caller, fault);
 }
 
 /* The free blocks before and behind a block, 0: there is none. */
