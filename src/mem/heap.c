@@ -1,14 +1,43 @@
 /* SPDX-License-Identifier: MIT */
-/* heap.c - the calls. */
+/*
+ * heap.c - address-ordered first fit with split and merge, behind bins of blocks freed lately.
+ *
+ * The held part of the window is tiled by blocks of whole units of 16 bytes, each with a header of
+ * eight (heap_block.h). A small block that is freed goes into the bin of its exact size, unmerged,
+ * and the next request of that size takes it: neither touches a neighbour or the index. When a bin
+ * is full, and for large blocks, freeing merges at once (heap_space.c), and what is free is found
+ * again through an index by address (heap_index.c). When nothing fits, the heap grows, and a few
+ * binned blocks are merged each time, so that bins are not kept at the price of growth for long;
+ * when the owner refuses, all of them are merged before the call gives up.
+ *
+ *   H1  blocks and wild memory tile the heap, and every header is intact.
+ *   H2  the bins hold exactly the blocks in the state BINNED, each in the bin of its size.
+ *   S1 to S4 in heap_space.c, I1 to I4 in heap_index.c; heap_check looks at all of them.
+ *
+ * What is caught, by HEAP_HARDEN:
+ *
+ *   0   pointers that are misaligned or outside the heap
+ *   1   + every free of what is no live block, and every header that was overwritten, when its block
+ *         is freed, resized, given out or merged with; a word of other origin passes for a header
+ *         once in 2^24, one of another state or with one bit flipped never
+ *   2   + overruns by one byte on, when the block is freed or resized: a canary behind the payload,
+ *         or, when the payload fills the block, the header behind it. About seven instructions
+ *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
+ *         checked when it is given out again: writes after free. Costs as much as the memory is long
+ *
+ * Bounds. A call on a bin has no loop. Any other is at most one search, one growth and FLUSH merges,
+ * and none of these depends on how many blocks there are beyond the eight levels of the index; the
+ * exceptions are heap_trim, a call that the owner refuses memory for (all bins are merged, HEAP_SLOTS
+ * blocks at most), copying by heap_realloc, and reports, which walk the tiles to say what is wrong.
+ */
 #include "heap_index.h"
 
 enum {
-    BIN_SIZE_MAX = 1023, /* bytes asked for: more never waits in a bin    */
-    MOST = 112,
-    LEAST = 1,
-    BIN_BYTES = 14336,
-    FLUSH_BINS = 16,
-    FLUSH = 3,           /* binned blocks that one call merges, at most   */
+    BIN_SIZE_MAX = 1023, /* bytes asked for: more never waits in a bin            */
+    BIN_ROOM = 14336,    /* a bin of n units holds that / n^2 blocks, but         */
+    BIN_ROOM_MAX = 112,  /* no more than these and at least one                   */
+    FLUSH_BINS = 16,     /* bins that one call looks into for blocks to merge     */
+    FLUSH = 2,           /* blocks that it merges                                 */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
 #define INVERSE   0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
@@ -51,8 +80,8 @@ static void make_bins(struct heap *h)
 {
     void **slot = h->slot;
     for (size_t units = 0; units <= HEAP_BIN_UNITS; units++) {
-        size_t room = units ? BIN_BYTES / (units * units) : 0;
-        room = room > MOST ? MOST : room < LEAST ? LEAST : room;
+        size_t room = units ? BIN_ROOM / (units * units) : 0;
+        room = room > BIN_ROOM_MAX ? BIN_ROOM_MAX : room ? room : 1;
         *slot = NULL;
         h->bin[units] = (struct heap_bin){slot, slot + room};
         slot += room + 1;
@@ -305,6 +334,7 @@ static void lay_out(struct heap *h, uint8_t *window, size_t bytes)
     h->start = window;
     h->index = window + used - index;
     h->limit = h->index;
+    h->stats.window = used;
 }
 
 static void make_keys(struct heap *h)
@@ -331,7 +361,6 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
     __builtin_memset(heap, 0, sizeof *heap);
     heap->ops = *ops;
     heap->caller_base = WIDE ? caller & ~(uintptr_t)CALLER_MASK : 0;
-    heap->stats.window = bytes;
     lay_out(heap, window, bytes);
     make_keys(heap);
     make_bins(heap);
