@@ -114,7 +114,7 @@ size_t heap_usable_size(struct heap *heap, const void *block);
 
 /*
  * Merges all that waits in bins and gives whole free pages at the end back: an empty heap is as
- * large as it was at first. Takes as long as there are blocks in bins (2300 at most).
+ * large as it was at first. Takes as long as there are blocks in bins (HEAP_SLOTS at most).
  */
 void heap_trim(struct heap *heap);
 
@@ -134,7 +134,7 @@ enum heap_state { HEAP_DAMAGED, HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_STATES }
 
 enum {
     HEAP_BIN_UNITS = 65, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
-    HEAP_SLOTS = 2310,
+    HEAP_SLOTS = 2140, /* in all bins, each with one for its bottom; see make_bins                */
     HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
     HEAP_CHUNKS = sizeof(void *) == 8 ? 1024 : 128, /* the most: 4 GiB, 512 MiB                */
     HEAP_UPPER = 73,       /* words above the lowest level of a tree of 512 words, 8-fold      */

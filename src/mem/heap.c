@@ -34,8 +34,8 @@
 
 enum {
     BIN_SIZE_MAX = 1023, /* bytes asked for: more never waits in a bin            */
-    BIN_ROOM = 14336,    /* a bin of n units holds that / n^2 blocks, but         */
-    BIN_ROOM_MAX = 112,  /* no more than these and at least one                   */
+    BIN_ROOM = 13300,    /* a bin of n units holds that / n^2 blocks, but         */
+    BIN_ROOM_MAX = 104,  /* no more than these and at least one                   */
     FLUSH_BINS = 16,     /* bins that one call looks into for blocks to merge     */
     FLUSH = 2,           /* blocks that it merges                                 */
 };
