@@ -45,7 +45,8 @@ static void print_figure(const struct figure *figure, const struct figure *ours)
 {
     char text[32], ratio[32] = "";
     if (figure->kind != ABSENT && ours->kind != ABSENT && ours->value > 0)
-        snprintf(ratio, sizeof ratio, "%.2fx", figure->value / ours->value);
+        snprintf(ratio, sizeof ratio, "%s%.2fx", figure->kind == AT_LEAST ? ">" : "",
+                 figure->value / ours->value);
     printf("%11s%*s", figure_text(text, sizeof text, figure), 10, ratio);
 }
 
