@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_replay.c - replays one made-up trace against one heap.
+ * heap_replay.c - replays one trace against one heap.
  *
- *   heap_replay traces              their names
+ *   heap_replay traces              names of those it makes up
  *   heap_replay check HEAP TRACE    verifies, and prints "calls live-peak footprint"
  *   heap_replay run HEAP TRACE      only the calls, for an instruction counter; prints "calls"
  *
- * HEAP is as heap_library.h says. jemalloc wants more room for thread data than a library that is
- * opened late may have: GLIBC_TUNABLES=glibc.rtld.optional_static_tls=65536 makes some.
- * Exit status: 1 the heap erred, 2 usage, 3 there is no such heap.
+ * HEAP is as heap_library.h says, TRACE one of the names or the path of a recorded one. jemalloc
+ * wants more room for thread data than a library that is opened late may have:
+ * GLIBC_TUNABLES=glibc.rtld.optional_static_tls=65536 makes some. Exit status: 1 the heap erred, 2
+ * usage, 3 there is no such heap.
  *
  * "check" fills each block with its number and looks again before it is resized or given back and
  * at the end, so blocks that overlap are found; sizes and alignment are checked by that too. The
  * footprint of a heap that does not tell is what this process holds more than before, in whole
- * pages, looked at every so many calls.
+ * pages, looked at every so many calls and after each large one.
  *
  * "run" makes every call of the heap from a function named measured_...: counting goes on at its
  * entry and off at its end. The same replay with "nothing" says what to subtract.
@@ -31,7 +32,7 @@
 #include "heap_library.h"
 #include "heap_trace.h"
 
-enum { LOOK_EVERY = 256, ALIGN = 16, NO_HEAP = 3 };
+enum { LOOK_EVERY = 64, LARGE = 32768, ALIGN = 16, NO_HEAP = 3 };
 
 struct block {
     unsigned char *at;
@@ -159,7 +160,7 @@ static void check(void)
     size_t before = heap.footprint ? 0 : footprint(), most = 0;
     for (uint32_t i = 0; i < trace.count; i++) {
         call_checked(i);
-        if (!heap.footprint && i % LOOK_EVERY)
+        if (!heap.footprint && i % LOOK_EVERY && trace.ops[i].size < LARGE)
             continue;
         size_t now = footprint() - before;
         most = now > most ? now : most;
@@ -176,7 +177,7 @@ static void prepare(const char *name, const char *trace_name)
     static char out[256];
     setvbuf(stdout, out, _IOLBF, sizeof out); /* so that printing takes nothing from the heap */
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);    /* pages are counted as they are written         */
-    if (!heap_trace_make(trace_name, &trace)) {
+    if (!heap_trace_open(trace_name, &trace)) {
         fprintf(stderr, "heap_replay: no trace %s\n", trace_name);
         exit(2);
     }

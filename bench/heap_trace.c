@@ -15,7 +15,6 @@
 #define _GNU_SOURCE
 #include "heap_trace.h"
 
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -301,11 +300,24 @@ const char *heap_trace_name(unsigned i)
     return i < PROGRAMS ? programs[i].name : NULL;
 }
 
-static void *pages(size_t bytes)
+void *heap_trace_pages(size_t bytes)
 {
     void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     return room == MAP_FAILED ? NULL : room;
+}
+
+static bool make(const char *name, struct heap_trace *out)
+{
+    struct maker m = {.ops = heap_trace_pages(OPS * sizeof(struct heap_op)), .random = 20};
+    unsigned i = 0;
+    while (i < PROGRAMS && strcmp(programs[i].name, name))
+        i++;
+    if (i == PROGRAMS || !m.ops)
+        return false;
+    programs[i].make(&m);
+    *out = (struct heap_trace){programs[i].name, m.ops, m.count, m.blocks, 0};
+    return true;
 }
 
 static uint64_t peak_of(const struct heap_trace *trace, uint32_t *sizes)
@@ -321,17 +333,13 @@ static uint64_t peak_of(const struct heap_trace *trace, uint32_t *sizes)
     return peak;
 }
 
-bool heap_trace_make(const char *name, struct heap_trace *out)
+bool heap_trace_open(const char *name, struct heap_trace *out)
 {
-    struct maker m = {.ops = pages(OPS * sizeof(struct heap_op)), .random = 20};
-    uint32_t *sizes = pages(OPS * sizeof *sizes);
-    unsigned i = 0;
-    while (i < PROGRAMS && strcmp(programs[i].name, name))
-        i++;
-    if (i == PROGRAMS || !m.ops || !sizes)
+    if (!(strchr(name, '/') ? heap_trace_read : make)(name, out))
         return false;
-    programs[i].make(&m);
-    *out = (struct heap_trace){programs[i].name, m.ops, m.count, m.blocks, 0};
+    uint32_t *sizes = heap_trace_pages(out->blocks * sizeof *sizes);
+    if (!sizes)
+        return false;
     out->peak = peak_of(out, sizes);
-    return munmap(sizes, OPS * sizeof *sizes) == 0;
+    return munmap(sizes, out->blocks * sizeof *sizes) == 0;
 }
