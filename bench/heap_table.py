@@ -24,6 +24,7 @@ from pathlib import Path
 TRACES = Path(__file__).parent / "traces"
 OTHERS = ("glibc", "mimalloc", "jemalloc")
 ABSENT = 3  # exit code: there is no such heap here
+reasons = {}  # heap -> why it is absent
 
 # All symbols bound before counting; room for the thread data of libraries opened late.
 ENVIRONMENT = dict(os.environ, LD_BIND_NOW="1",
@@ -35,6 +36,7 @@ def replay(words):
     done = subprocess.run(words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True)
     if done.returncode == ABSENT:
+        reasons[words[-2]] = done.stderr.strip()
         return None
     if done.returncode:
         sys.exit(f"{' '.join(map(str, words))}: exit code {done.returncode}\n{done.stderr}")
@@ -92,9 +94,8 @@ def print_part(title, part, cells, heaps, groups, digits):
 
 def print_tables(cells, heaps, groups):
     print("Heaps: instructions a call, and the part of its memory that was asked for; times ours.")
-    for name in OTHERS:
-        if name not in heaps:
-            print(f"{name} is absent: it is not on this machine (make deps bench)")
+    for name, why in sorted(reasons.items()):
+        print(f"{name} is absent (make deps bench): {why}")
     if shutil.which("valgrind"):
         print_part("instructions a call", 0, cells, heaps, groups, 1)
     else:
