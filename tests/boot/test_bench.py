@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="steps x8
 
 @pytest.fixture(scope="module")
 def frames():
-    """(source, MiB, cell) -> figure. That it ends well says that no frame was lost or given twice."""
+    """(source, MiB, cell) -> figure. Ending well, it says that no frame was lost or given twice."""
     done = subprocess.run([HOST / "pmm_table", "-t", "-o", *map(str, MIB)], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
