@@ -38,7 +38,8 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap screens museum deps doctor help clean \
+.PHONY: kernel iso run bochs debug test unit matrix bench bench-host bench-so bootmap screens museum \
+        deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -315,8 +316,45 @@ $(eval $(call bench_rule,pmm,$(PMM_BENCH),_cached,-DCACHED))
 
 bench-so: $(HOST)/heap_bench.so $(HOST)/pmm_bench.so $(HOST)/pmm_bench_cached.so
 
-# Instruction counts on both targets.
-bench: images
+# ---- tables: ours beside others, on this machine (x86_64 Linux) -------------------------------
+TABLE_CFLAGS = -std=gnu2x -O2 -g -m64 $(WARNINGS) -Iinclude -Isrc -Isrc/arch/x86_64 $(CFLAGS)
+PMM_TABLE    := bench/pmm_table.c bench/pmm_measure.c bench/step.c bench/pmm_ours.c \
+    bench/yardsticks/linear_bitmap.c bench/yardsticks/free_list.c bench/yardsticks/buddy.c \
+    $(PMM_BENCH) src/mem/mem_err.c
+HEAP_REPLAY  := bench/heap_replay.c bench/heap_trace.c bench/heap_trace_file.c bench/heap_library.c
+TABLES       := $(HOST)/pmm_table $(HOST)/heap_replay $(HOST)/heap_bench.so
+
+table_objects = $(patsubst %.c,$(HOST)/table/%.o,$(1))
+
+$(HOST)/flags_table: FORCE
+	$(call need,$(HOSTCC) include\ stdio.h)
+	$(call keep,$@,$(HOSTCC) $(TABLE_CFLAGS))
+
+$(HOST)/table/%.o: %.c $(HOST)/flags_table
+	$(say) HOSTCC '$< (table)'
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(TABLE_CFLAGS) -MMD -MP -c $< -o $@
+
+$(HOST)/pmm_table: $(call table_objects,$(PMM_TABLE))
+$(HOST)/heap_replay: $(call table_objects,$(HEAP_REPLAY))
+$(HOST)/pmm_table $(HOST)/heap_replay:
+	$(say) HOSTLD $@
+	$(Q)$(HOSTCC) -m64 -o $@ $^ -ldl
+-include $(patsubst %.o,%.d,$(call table_objects,$(PMM_TABLE) $(HEAP_REPLAY)))
+
+define show_tables
+	@$(HOST)/pmm_table
+	@echo
+	@$(PYTHON) bench/heap_table.py $(HOST)/heap_replay $(HOST)/heap_bench.so
+endef
+
+bench-host: $(TABLES)
+	$(show_tables)
+
+# The same, then instruction counts inside the kernel on both targets.
+bench: $(TABLES) images
+	$(show_tables)
+	@echo
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/bench.py
 
 # ---- tests ------------------------------------------------------------------------------------
@@ -329,7 +367,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap
+test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(TABLES)
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
 	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)
@@ -371,7 +409,9 @@ help:
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
-	@echo '  bench     instruction counts of the allocators and of paging, on both targets'
+	@echo '  bench     instruction counts: the allocators beside others, on this machine; then the'
+	@echo '            allocators and paging inside the kernel, on both targets'
+	@echo '  bench-host the first half of it'
 	@echo '  bench-so  heap and frame allocator as shared objects for trace replay (BITS=32|64)'
 	@echo '  screens   docs/screen-*.png, from a real boot'
 	@echo '  museum    docs/museum.md, from boots of every broken bring-up (BREAK=n run: one)'

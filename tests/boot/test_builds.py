@@ -78,7 +78,7 @@ def test_wrong_words_get_one_clear_error(words, said):
 
 def test_help_names_every_goal():
     text = make("help")
-    for goal in ("iso", "run", "bochs", "debug", "test", "bench", "deps", "doctor",
+    for goal in ("iso", "run", "bochs", "debug", "test", "bench", "bench-host", "deps", "doctor",
                  "compile_commands.json", "clean", "matrix", "museum"):
         assert goal in text
 
