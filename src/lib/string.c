@@ -7,6 +7,8 @@
  */
 #include "lib/string.h"
 
+#include <stdint.h>
+
 void *memcpy(void *to, const void *from, size_t bytes)
 {
     void *at = to;
@@ -14,10 +16,14 @@ void *memcpy(void *to, const void *from, size_t bytes)
     return to;
 }
 
+/* Whole words first: a quarter or an eighth of the steps. */
 void *memset(void *to, int byte, size_t bytes)
 {
     void *at = to;
-    __asm__ volatile("rep stosb" : "+D"(at), "+c"(bytes) : "a"(byte) : "memory");
+    uintptr_t pattern = ~(uintptr_t)0 / 0xff * (unsigned char)byte;
+    size_t words = bytes / sizeof pattern, rest = bytes % sizeof pattern;
+    __asm__ volatile("rep stos %2, (%0)" : "+D"(at), "+c"(words) : "a"(pattern) : "memory");
+    __asm__ volatile("rep stosb" : "+D"(at), "+c"(rest) : "a"(pattern) : "memory");
     return to;
 }
 
