@@ -56,12 +56,13 @@ struct frame_source {
  * the next single page in it needs no walk. Private to paging*.c; paging_table.h says the rules.
  */
 struct paging_leaf {
-    vword_t start;    /* the address that slots[0] serves                            */
-    vword_t *slots;   /* its entries but the first few; NULL: no table is in hand    */
+    vword_t *table;   /* kmapped; NULL: no table is in hand                          */
+    vword_t start;    /* the address that its first entry serves                     */
+    vword_t entries;  /* 0 while no table is in hand                                 */
     vword_t live;     /* its present entries; written to the table when it is let go */
     vword_t bits;     /* what an entry says for `flags`, without the address         */
-    unsigned flags;   /* of the last mapping made in it                              */
-    uint64_t refused; /* bits that no physical address of a page may have            */
+    vword_t refused;  /* bits of a word that no physical address of a page may have  */
+    unsigned flags;   /* of the last mapping made                                    */
     pfn_t frame;
 };
 

@@ -125,39 +125,63 @@ static enum mem_err map_pass(struct aspace *as, vword_t va, paddr_t pa, size_t b
 }
 
 /* Everything but the entries: they can be written now without fail. */
-static enum mem_err prepare_map(struct aspace *as, vword_t va, paddr_t pa, size_t bytes,
+static enum mem_err prepare_map(struct aspace *as, vword_t va, size_t bytes, paddr_t pa,
                                 unsigned flags)
 {
-    enum mem_err err = check_map(as, va, pa, bytes, flags);
-    if (!err)
-        err = check_unmapped(as, va, bytes);
+    enum mem_err err = check_unmapped(as, va, bytes);
     if (err)
         return err;
+    leaf_set_flags(as, flags);
     err = map_pass(as, va, pa, bytes, flags, RESERVE);
     if (err)
         table_prune(as, va, bytes);
     return err;
 }
 
-enum mem_err map_range(struct aspace *as, vaddr_t va, paddr_t pa, size_t bytes, unsigned flags)
+/* All of it in one table that is there: nothing to reserve. */
+static enum mem_err map_in_hand(struct aspace *as, vword_t va, paddr_t pa, size_t bytes,
+                                unsigned flags)
 {
-    enum mem_err err = prepare_map(as, va.v, pa, bytes, flags);
-    if (err)
-        return err;
+    struct paging_leaf *leaf = &as->leaf;
+    unsigned index = (unsigned)leaf_index(leaf, va), run = (unsigned)(bytes >> PAGE_SHIFT);
+    if (same_run(leaf->table + index, run, ENTRY_PRESENT, 0) < run)
+        return MEM_MAPPED;
     leaf_set_flags(as, flags);
-    return map_pass(as, va.v, pa, bytes, flags, COMMIT);
+    write_entries(leaf->table, index, run, (entry_t)pa.v | leaf->bits, PAGE_SIZE);
+    leaf->live += run;
+    return MEM_OK;
 }
 
-/* In the table in hand, with flags that were checked before, little is left to ask. */
+enum mem_err map_range(struct aspace *as, vaddr_t va, paddr_t pa, size_t bytes, unsigned flags)
+{
+    enum mem_err err = check_map(as, va.v, pa, bytes, flags);
+    if (err)
+        return err;
+    if (leaf_find(as, va.v, bytes))
+        return map_in_hand(as, va.v, pa, bytes, flags);
+    err = prepare_map(as, va.v, bytes, pa, flags);
+    return err ? err : map_pass(as, va.v, pa, bytes, flags, COMMIT);
+}
+
+[[gnu::noinline]] static enum mem_err map_elsewhere(struct aspace *as, vaddr_t va, paddr_t pa,
+                                                    unsigned flags)
+{
+    return map_range(as, va, pa, PAGE_SIZE, flags);
+}
+
+/* In the table in hand, with the flags of the last mapping in it, little is left to check. */
 enum mem_err map_page(struct aspace *as, vaddr_t va, paddr_t pa, unsigned flags)
 {
     struct paging_leaf *leaf = &as->leaf;
-    vword_t slot = leaf_slot(leaf, va.v);
-    if (slot >= LEAF_SLOTS || !leaf->slots || flags != leaf->flags || pa.v & leaf->refused)
-        return map_range(as, va, pa, PAGE_SIZE, flags);
-    if (leaf->slots[slot] & ENTRY_PRESENT)
+    vword_t index = leaf_index(leaf, va.v);
+    bool simple = index < leaf->entries && flags == leaf->flags && pa.v == (vword_t)pa.v &&
+                  !((vword_t)pa.v & leaf->refused);
+    if (!simple)
+        return map_elsewhere(as, va, pa, flags);
+    entry_t *entry = &leaf->table[index];
+    if (*entry & ENTRY_PRESENT)
         return MEM_MAPPED;
-    leaf->slots[slot] = (entry_t)pa.v | leaf->bits;
+    *entry = (entry_t)pa.v | leaf->bits;
     leaf->live++;
     return MEM_OK;
 }
@@ -168,7 +192,9 @@ enum mem_err map_frames(struct aspace *as, vaddr_t va, size_t pages, unsigned fl
     if (pages > SIZE_MAX >> PAGE_SHIFT)
         return MEM_OUT_OF_RANGE;
     size_t bytes = pages << PAGE_SHIFT;
-    enum mem_err err = prepare_map(as, va.v, PA(0), bytes, flags | MAP_NO_LARGE);
+    enum mem_err err = check_map(as, va.v, PA(0), bytes, flags);
+    if (!err)
+        err = prepare_map(as, va.v, bytes, PA(0), flags | MAP_NO_LARGE);
     if (err)
         return err;
     for (vword_t at = va.v; bytes;) {

@@ -133,9 +133,7 @@ static void change_leaves(struct aspace *as, vword_t va, size_t bytes, change_ru
 static enum mem_err prepare_change(struct aspace *as, vword_t va, size_t bytes)
 {
     bool large;
-    enum mem_err err = paging_check_virtual(as, va, bytes);
-    if (!err)
-        err = check_mapped(as, va, bytes, &large);
+    enum mem_err err = check_mapped(as, va, bytes, &large);
     return err || !large ? err : split_ends(as, va, bytes);
 }
 
@@ -146,19 +144,43 @@ static void clear_run(struct aspace *as, const struct spot *s, unsigned run, voi
     spot_set_live(as, s, spot_live(as, s) - run);
 }
 
+/* All of it in one table: no large page to split, no second descent. */
+static enum mem_err clear_in_hand(struct aspace *as, vword_t va, size_t bytes, pfn_t *gone)
+{
+    struct paging_leaf *leaf = &as->leaf;
+    unsigned index = (unsigned)leaf_index(leaf, va), run = (unsigned)(bytes >> PAGE_SHIFT);
+    if (same_run(leaf->table + index, run, ENTRY_PRESENT, ENTRY_PRESENT) < run)
+        return MEM_NOT_MAPPED;
+    write_entries(leaf->table, index, run, 0, 0);
+    leaf->live -= run;
+    if (!leaf->live)
+        table_unlink_empty(as, va, gone);
+    return MEM_OK;
+}
+
+static enum mem_err clear(struct aspace *as, vword_t va, size_t bytes, pfn_t *gone)
+{
+    enum mem_err err = prepare_change(as, va, bytes);
+    if (!err)
+        change_leaves(as, va, bytes, clear_run, NULL, gone);
+    return err;
+}
+
 enum mem_err unmap_range(struct aspace *as, vaddr_t va, size_t bytes)
 {
-    enum mem_err err = prepare_change(as, va.v, bytes);
+    pfn_t gone = PFN_NONE;
+    enum mem_err err = paging_check_virtual(as, va.v, bytes);
+    if (!err)
+        err = leaf_find(as, va.v, bytes) ? clear_in_hand(as, va.v, bytes, &gone)
+                                         : clear(as, va.v, bytes, &gone);
     if (err)
         return err;
-    pfn_t gone = PFN_NONE;
-    change_leaves(as, va.v, bytes, clear_run, NULL, &gone);
     paging_flush(as, va.v, bytes);
     table_give_chain(as, gone);
     return MEM_OK;
 }
 
-static enum mem_err unmap_elsewhere(struct aspace *as, vaddr_t va, paddr_t *pa)
+[[gnu::noinline]] static enum mem_err unmap_elsewhere(struct aspace *as, vaddr_t va, paddr_t *pa)
 {
     paddr_t was;
     enum mem_err err = paging_check_virtual(as, va.v, PAGE_SIZE);
@@ -175,13 +197,13 @@ static enum mem_err unmap_elsewhere(struct aspace *as, vaddr_t va, paddr_t *pa)
 enum mem_err unmap_page(struct aspace *as, vaddr_t va, paddr_t *pa)
 {
     struct paging_leaf *leaf = &as->leaf;
-    vword_t slot = leaf_slot(leaf, va.v);
-    if (slot >= LEAF_SLOTS || !leaf->slots || leaf->live <= 1)
+    vword_t index = leaf_index(leaf, va.v);
+    if (index >= leaf->entries || leaf->live <= 1)
         return unmap_elsewhere(as, va, pa);
-    entry_t e = leaf->slots[slot];
+    entry_t e = leaf->table[index];
     if (!(e & ENTRY_PRESENT))
         return MEM_NOT_MAPPED;
-    leaf->slots[slot] = 0;
+    leaf->table[index] = 0;
     leaf->live--;
     if (pa)
         *pa = format_leaf_pa(1, e);
@@ -218,7 +240,9 @@ enum mem_err unmap_frames(struct aspace *as, vaddr_t va, size_t pages,
     if (pages > SIZE_MAX >> PAGE_SHIFT)
         return MEM_OUT_OF_RANGE;
     size_t bytes = pages << PAGE_SHIFT;
-    enum mem_err err = prepare_change(as, va.v, bytes);
+    enum mem_err err = paging_check_virtual(as, va.v, bytes);
+    if (!err)
+        err = prepare_change(as, va.v, bytes);
     if (err)
         return err;
     struct giver giver = {give, ctx};

@@ -28,7 +28,7 @@ static void check_table(const struct aspace *as, pfn_t frame, bool may_be_empty,
                         struct census *census)
 {
     entry_t *table = kmap(frame);
-    bool in_hand = as->leaf.slots && as->leaf.frame.v == frame.v;
+    bool in_hand = as->leaf.table && as->leaf.frame.v == frame.v;
     unsigned present = present_entries(table);
     if (present != (in_hand ? as->leaf.live : live_count(table)))
         census->broken = "T1: the live count of a table is the number of its present entries";

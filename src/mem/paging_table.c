@@ -32,42 +32,57 @@ struct spot paging_descend(const struct aspace *as, vword_t va, unsigned stop)
 
 void leaf_drop(struct aspace *as)
 {
-    entry_t *table = leaf_table(&as->leaf);
-    if (!table)
+    struct paging_leaf *leaf = &as->leaf;
+    if (!leaf->table)
         return;
-    set_live_count(table, (unsigned)as->leaf.live);
-    kunmap(table);
-    as->leaf.slots = NULL;
+    set_live_count(leaf->table, (unsigned)leaf->live);
+    kunmap(leaf->table);
+    leaf->table = NULL;
+    leaf->entries = 0;
 }
 
 void leaf_set_flags(struct aspace *as, unsigned flags)
 {
+    if (as->leaf.table && flags == as->leaf.flags)
+        return;
     as->leaf.flags = flags;
     as->leaf.bits = format_leaf(as->features, 1, PA(0), flags);
 }
 
+/* The table of the null page is never in hand: map_page could not tell that page from others. */
 void leaf_take(struct aspace *as, vword_t va, const struct spot *s)
 {
-    leaf_drop(as);
     struct paging_leaf *leaf = &as->leaf;
-    leaf->start = (va & ~(level_bytes(2) - 1)) + ((vword_t)COUNT_ENTRIES << PAGE_SHIFT);
-    leaf->slots = s->table + COUNT_ENTRIES;
+    if (va < level_bytes(2))
+        return;
+    leaf_drop(as);
+    leaf_set_flags(as, leaf->flags); /* the features may be others than when they were set */
+    leaf->table = s->table;
+    leaf->start = va & ~(level_bytes(2) - 1);
+    leaf->entries = ENTRIES;
     leaf->live = live_count(s->table);
     leaf->frame = s->frame;
-    leaf->refused = ~((1ull << as->features->phys_bits) - 1) | (PAGE_SIZE - 1);
-    leaf_set_flags(as, leaf->flags);
+    leaf->refused = ~(vword_t)((1ull << as->features->phys_bits) - 1) | (PAGE_SIZE - 1);
+}
+
+bool leaf_find(struct aspace *as, vword_t va, size_t bytes)
+{
+    if (va - as->leaf.start >= level_bytes(2) || !as->leaf.table) {
+        struct spot s = spot_at(as, va);
+        spot_done(as, &s);
+    }
+    return leaf_covers(&as->leaf, va, bytes);
 }
 
 static bool leaf_serves(const struct paging_leaf *leaf, vword_t va)
 {
-    vword_t first = leaf->start - ((vword_t)COUNT_ENTRIES << PAGE_SHIFT);
-    return leaf->slots && va - first < level_bytes(2);
+    return leaf->table && va - leaf->start < level_bytes(2);
 }
 
 struct spot spot_at(struct aspace *as, vword_t va)
 {
     if (leaf_serves(&as->leaf, va))
-        return (struct spot){leaf_table(&as->leaf), 1, level_index(va, 1), as->leaf.frame};
+        return (struct spot){as->leaf.table, 1, level_index(va, 1), as->leaf.frame};
     struct spot s = paging_descend(as, va, 1);
     if (s.level == 1)
         leaf_take(as, va, &s);

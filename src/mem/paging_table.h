@@ -22,7 +22,7 @@ struct spot {
  * elsewhere, no scan, and it moves with the table. While a level-1 table is in hand (as->leaf), its
  * count is there instead: one instruction to change, and written to the table once.
  */
-enum { COUNT_ENTRIES = 4, LEAF_SLOTS = ENTRIES - COUNT_ENTRIES };
+enum { COUNT_ENTRIES = 4 };
 
 static inline unsigned live_count(const entry_t *t)
 {
@@ -42,18 +42,22 @@ static inline void set_entry(entry_t *t, unsigned index, entry_t e)
     t[index] = (t[index] & ENTRY_OURS) | (e & ~ENTRY_OURS);
 }
 
-/* `count` entries from e on, each `step` above the one before; step 0 and e 0 clear them. */
+/* `count` entries from e on, each `step` above the one before; 0 and 0 clear them. */
 static inline void write_entries(entry_t *t, unsigned index, unsigned count, entry_t e,
                                  entry_t step)
 {
     for (; count && index < COUNT_ENTRIES; index++, count--, e += step)
         set_entry(t, index, e);
     entry_t *at = t + index;
-    for (; count >= 4; count -= 4, at += 4, e += 4 * step) {
-        at[0] = e;
-        at[1] = e + step;
-        at[2] = e + 2 * step;
-        at[3] = e + 3 * step;
+    for (; count >= 8; count -= 8, at += 8) {
+        at[0] = e, e += step;
+        at[1] = e, e += step;
+        at[2] = e, e += step;
+        at[3] = e, e += step;
+        at[4] = e, e += step;
+        at[5] = e, e += step;
+        at[6] = e, e += step;
+        at[7] = e, e += step;
     }
     for (; count; count--, e += step)
         *at++ = e;
@@ -72,17 +76,27 @@ struct spot paging_descend(const struct aspace *as, vword_t va, unsigned stop);
 
 /* ---- the level-1 table in hand --------------------------------------------------------------- */
 
-/* Which slot of it serves va: below LEAF_SLOTS only if va is page-aligned and one does. */
-static inline vword_t leaf_slot(const struct paging_leaf *leaf, vword_t va)
+/* Pages of so many bytes; what is no multiple of a page becomes a huge number. */
+static inline vword_t in_pages(vword_t bytes)
 {
-    vword_t offset = va - leaf->start;
-    return offset >> PAGE_SHIFT | offset << (8 * sizeof offset - PAGE_SHIFT);
+    return bytes >> PAGE_SHIFT | bytes << (8 * sizeof bytes - PAGE_SHIFT);
 }
 
-static inline entry_t *leaf_table(const struct paging_leaf *leaf)
+/* Which entry of it serves va: below leaf->entries only if va is page-aligned and one does. */
+static inline vword_t leaf_index(const struct paging_leaf *leaf, vword_t va)
 {
-    return leaf->slots ? leaf->slots - COUNT_ENTRIES : NULL;
+    return in_pages(va - leaf->start);
 }
+
+static inline bool leaf_covers(const struct paging_leaf *leaf, vword_t va, size_t bytes)
+{
+    vword_t index = leaf_index(leaf, va);
+    return index < leaf->entries && in_pages(bytes) - 1 < leaf->entries - index;
+}
+
+/* Takes the level-1 table that serves va in hand, if there is one: whether all of the range is in
+ * it. */
+bool leaf_find(struct aspace *as, vword_t va, size_t bytes);
 
 /* Lets it go: the count into the table, the pointer back. Before any table goes away. */
 void leaf_drop(struct aspace *as);
@@ -101,7 +115,7 @@ struct spot spot_at(struct aspace *as, vword_t va);
 
 static inline bool spot_in_hand(const struct aspace *as, const struct spot *s)
 {
-    return s->level == 1 && leaf_table(&as->leaf) == s->table;
+    return s->level == 1 && as->leaf.table == s->table;
 }
 
 static inline void spot_done(const struct aspace *as, const struct spot *s)
@@ -198,19 +212,20 @@ static inline size_t run_bytes(const struct spot *s, vword_t va, unsigned run, s
     return run < 2 ? first : least(first + ((size_t)(run - 1) << level_shift(s->level)), left);
 }
 
-/* How many of `count` entries come before the first whose bits in `mask` are not `wanted`. */
+/* How many of `count` entries come before the first whose bits in `mask` are not `wanted`: all of
+ * them or none. */
 static inline unsigned same_run(const entry_t *t, unsigned count, entry_t mask, entry_t wanted)
 {
-    unsigned i = 0;
-    for (; i + 4 <= count; i += 4) {
-        const entry_t *at = t + i;
-        entry_t differs = (at[0] ^ wanted) | (at[1] ^ wanted) | (at[2] ^ wanted) | (at[3] ^ wanted);
-        if (differs & mask)
+    const entry_t *at = t, *end = t + count;
+    for (; end - at >= 8; at += 8) {
+        entry_t any = at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7];
+        entry_t all = at[0] & at[1] & at[2] & at[3] & at[4] & at[5] & at[6] & at[7];
+        if (((wanted ? all : any) & mask) != wanted)
             break;
     }
-    while (i < count && !((t[i] ^ wanted) & mask))
-        i++;
-    return i;
+    while (at < end && (*at & mask) == wanted)
+        at++;
+    return (unsigned)(at - t);
 }
 
 #endif

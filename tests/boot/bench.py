@@ -29,10 +29,10 @@ def figures(arch):
 def main():
     tables = {arch: figures(arch) for arch in harness.ARCHES}
     names = sorted(set().union(*tables.values()))
-    print(f"{'instructions per call':<32}" + "".join(f"{arch:>12}" for arch in harness.ARCHES))
+    print(f"{'instructions per call':<38}" + "".join(f"{arch:>12}" for arch in harness.ARCHES))
     for name in names:
         row = (tables[arch].get(name) for arch in harness.ARCHES)
-        print(f"{name:<32}" + "".join(f"{n:>12.1f}" if n is not None else f"{'-':>12}" for n in row))
+        print(f"{name:<38}" + "".join(f"{n:>12.1f}" if n is not None else f"{'-':>12}" for n in row))
 
 
 if __name__ == "__main__":
