@@ -105,7 +105,7 @@ LD := ld.lld
 endif
 NM    ?= llvm-nm
 STRIP ?= llvm-strip
-CFLAGS_TOOL := --target=$(CLANG_TARGET_$(ARCH))
+CFLAGS_TOOL := --target=$(CLANG_TARGET_$(ARCH)) $(CLANG_FLAGS_$(ARCH))
 else
 ifeq ($(origin CC),default)
 CC := $(CROSS_COMPILE)gcc
@@ -115,7 +115,7 @@ LD := $(CROSS_COMPILE)ld
 endif
 NM    ?= $(CROSS_COMPILE)nm
 STRIP ?= $(CROSS_COMPILE)strip
-CFLAGS_TOOL :=
+CFLAGS_TOOL := $(GCC_FLAGS_$(ARCH))
 endif
 NASM ?= nasm
 

@@ -37,7 +37,9 @@ static enum mem_err check_map(const struct aspace *as, vword_t va, paddr_t pa, s
         return MEM_BAD_ARG;
     if (pa.v & (PAGE_SIZE - 1))
         return MEM_MISALIGNED;
-    enum mem_err err = paging_check_virtual(as, va, bytes);
+    enum mem_err err = MEM_OK;
+    if (!leaf_covers(&as->leaf, va, bytes)) /* what a table serves was an address before */
+        err = paging_check_virtual(as, va, bytes);
     if (!err)
         err = check_physical(as, pa, bytes);
     return err ? err : paging_check_flags(flags);
@@ -157,14 +159,15 @@ enum mem_err map_range(struct aspace *as, vaddr_t va, paddr_t pa, size_t bytes, 
     enum mem_err err = check_map(as, va.v, pa, bytes, flags);
     if (err)
         return err;
-    if (leaf_find(as, va.v, bytes))
+    if (!leaf_covers(&as->leaf, va.v, bytes))
+        leaf_find(as, va.v);
+    if (leaf_covers(&as->leaf, va.v, bytes))
         return map_in_hand(as, va.v, pa, bytes, flags);
     err = prepare_map(as, va.v, bytes, pa, flags);
     return err ? err : map_pass(as, va.v, pa, bytes, flags, COMMIT);
 }
 
-[[gnu::noinline]] static enum mem_err map_elsewhere(struct aspace *as, vaddr_t va, paddr_t pa,
-                                                    unsigned flags)
+enum mem_err map_page_elsewhere(struct aspace *as, vaddr_t va, paddr_t pa, unsigned flags)
 {
     return map_range(as, va, pa, PAGE_SIZE, flags);
 }
@@ -177,7 +180,7 @@ enum mem_err map_page(struct aspace *as, vaddr_t va, paddr_t pa, unsigned flags)
     bool simple = index < leaf->entries && flags == leaf->flags && pa.v == (vword_t)pa.v &&
                   !((vword_t)pa.v & leaf->refused);
     if (!simple)
-        return map_elsewhere(as, va, pa, flags);
+        return map_page_elsewhere(as, va, pa, flags);
     entry_t *entry = &leaf->table[index];
     if (*entry & ENTRY_PRESENT)
         return MEM_MAPPED;

@@ -160,7 +160,9 @@ static enum mem_err clear_in_hand(struct aspace *as, vword_t va, size_t bytes, p
 
 static enum mem_err clear(struct aspace *as, vword_t va, size_t bytes, pfn_t *gone)
 {
-    enum mem_err err = prepare_change(as, va, bytes);
+    enum mem_err err = paging_check_virtual(as, va, bytes);
+    if (!err)
+        err = prepare_change(as, va, bytes);
     if (!err)
         change_leaves(as, va, bytes, clear_run, NULL, gone);
     return err;
@@ -169,10 +171,9 @@ static enum mem_err clear(struct aspace *as, vword_t va, size_t bytes, pfn_t *go
 enum mem_err unmap_range(struct aspace *as, vaddr_t va, size_t bytes)
 {
     pfn_t gone = PFN_NONE;
-    enum mem_err err = paging_check_virtual(as, va.v, bytes);
-    if (!err)
-        err = leaf_find(as, va.v, bytes) ? clear_in_hand(as, va.v, bytes, &gone)
-                                         : clear(as, va.v, bytes, &gone);
+    enum mem_err err = leaf_covers(&as->leaf, va.v, bytes)
+                           ? clear_in_hand(as, va.v, bytes, &gone)
+                           : clear(as, va.v, bytes, &gone);
     if (err)
         return err;
     paging_flush(as, va.v, bytes);
@@ -180,7 +181,7 @@ enum mem_err unmap_range(struct aspace *as, vaddr_t va, size_t bytes)
     return MEM_OK;
 }
 
-[[gnu::noinline]] static enum mem_err unmap_elsewhere(struct aspace *as, vaddr_t va, paddr_t *pa)
+enum mem_err unmap_page_elsewhere(struct aspace *as, vaddr_t va, paddr_t *pa)
 {
     paddr_t was;
     enum mem_err err = paging_check_virtual(as, va.v, PAGE_SIZE);
@@ -199,7 +200,7 @@ enum mem_err unmap_page(struct aspace *as, vaddr_t va, paddr_t *pa)
     struct paging_leaf *leaf = &as->leaf;
     vword_t index = leaf_index(leaf, va.v);
     if (index >= leaf->entries || leaf->live <= 1)
-        return unmap_elsewhere(as, va, pa);
+        return unmap_page_elsewhere(as, va, pa);
     entry_t e = leaf->table[index];
     if (!(e & ENTRY_PRESENT))
         return MEM_NOT_MAPPED;

@@ -65,13 +65,10 @@ void leaf_take(struct aspace *as, vword_t va, const struct spot *s)
     leaf->refused = ~(vword_t)((1ull << as->features->phys_bits) - 1) | (PAGE_SIZE - 1);
 }
 
-bool leaf_find(struct aspace *as, vword_t va, size_t bytes)
+void leaf_find(struct aspace *as, vword_t va)
 {
-    if (va - as->leaf.start >= level_bytes(2) || !as->leaf.table) {
-        struct spot s = spot_at(as, va);
-        spot_done(as, &s);
-    }
-    return leaf_covers(&as->leaf, va, bytes);
+    struct spot s = spot_at(as, va);
+    spot_done(as, &s);
 }
 
 static bool leaf_serves(const struct paging_leaf *leaf, vword_t va)

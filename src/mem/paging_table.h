@@ -94,9 +94,8 @@ static inline bool leaf_covers(const struct paging_leaf *leaf, vword_t va, size_
     return index < leaf->entries && in_pages(bytes) - 1 < leaf->entries - index;
 }
 
-/* Takes the level-1 table that serves va in hand, if there is one: whether all of the range is in
- * it. */
-bool leaf_find(struct aspace *as, vword_t va, size_t bytes);
+/* Takes the level-1 table that serves va in hand, if there is one. */
+void leaf_find(struct aspace *as, vword_t va);
 
 /* Lets it go: the count into the table, the pointer back. Before any table goes away. */
 void leaf_drop(struct aspace *as);
@@ -175,6 +174,10 @@ entry_t *table_reach(struct aspace *as, vword_t va, unsigned level);
  */
 void table_unlink_empty(struct aspace *as, vword_t va, pfn_t *gone);
 void table_give_chain(struct aspace *as, pfn_t gone);
+
+/* map_page and unmap_page when the table in hand, or what it knows, does not do. */
+enum mem_err map_page_elsewhere(struct aspace *as, vaddr_t va, paddr_t pa, unsigned flags);
+enum mem_err unmap_page_elsewhere(struct aspace *as, vaddr_t va, paddr_t *pa);
 
 /* Takes back every empty table in the range: after a reservation that failed. */
 void table_prune(struct aspace *as, vword_t va, size_t bytes);
