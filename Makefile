@@ -162,6 +162,9 @@ $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_KERNEL) -MMD -MP -c $< -o $@
 
+# Wrappers around one instruction that cannot fault: a frame would be most of their cost.
+$(O)/obj/src/arch/platform.o: CFLAGS_KERNEL += -momit-leaf-frame-pointer
+
 $(O)/obj/%.asm.o: %.asm $(O)/flags
 	$(say) NASM $<
 	@mkdir -p $(@D)

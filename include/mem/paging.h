@@ -75,7 +75,7 @@ struct aspace {
     bool kernel;      /* the kernel's own: top-level entries are pinned  */
     vword_t last;     /* the highest address that is its own: the kernel's, shared, lie above */
     struct paging_leaf leaf;
-    uint64_t flushes; /* single-page and whole flushes asked of the platform, for tests and stats */
+    size_t flushes;   /* single-page and whole flushes asked of the platform, for tests and stats */
 };
 
 /*

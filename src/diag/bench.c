@@ -15,8 +15,9 @@
 #include "diag/report.h"
 #include "kernel.h"
 #include "layout.h"
+#include "physmap.h"
 
-enum { OPS = 256, RANGE_PAGES = 512, SHORT_PAGES = 64, SHORT_RANGES = 4 };
+enum { OPS = 256, RANGE_PAGES = 512, SHORT_PAGES = 64, SHORT_RANGES = 4, GIBS = 1024 };
 
 /* As in the self-tests: a table boundary far from what boot maps. */
 #define BENCH_VA ((vword_t)(MMIO_START + MMIO_BYTES - (16u << 20)))
@@ -116,6 +117,40 @@ static void short_unmap(unsigned i)
     trouble |= unmap_range(&kernel.aspace, page(i * SHORT_PAGES), SHORT_PAGES * PAGE_SIZE);
 }
 
+/* The direct map of 1 TiB, in an address space that is never loaded: only its tables are made. */
+static struct aspace space;
+static struct paging_features features;
+
+static void build_hhdm(bool gib_pages)
+{
+    features = kernel.features;
+    features.gib_pages = gib_pages;
+    features.phys_bits = 46;
+    trouble |= paging_create(&space, true, kernel.aspace.source, &features);
+    if (!trouble)
+        trouble |= map_range(&space, VA(physmap.start), PA(0), (size_t)((uint64_t)GIBS << 30),
+                             MAP_WRITE | MAP_GLOBAL);
+}
+
+static void hhdm_large(unsigned i)
+{
+    (void)i;
+    build_hhdm(true);
+}
+
+static void hhdm_medium(unsigned i)
+{
+    (void)i;
+    build_hhdm(false);
+}
+
+static void hhdm_drop(unsigned i)
+{
+    (void)i;
+    if (!trouble)
+        paging_destroy(&space);
+}
+
 static void block_alloc(unsigned i)
 {
     blocks[i] = kmalloc(16 + i);
@@ -132,21 +167,26 @@ static const struct {
     void (*call)(unsigned i);
     unsigned calls, ops; /* ops: what one call counts for, e.g. pages of a range */
     void (*around)(unsigned i); /* what is taken off; NULL: this row only prepares the next */
+    enum { ANYWHERE, HHDM, HHDM_TABLES } only; /* where there is an HHDM; and count its tables */
 } rows[] = {
-    {"pmm_alloc", frame_alloc, OPS, 1, nothing},
-    {"pmm_free", frame_free, OPS, 1, nothing},
-    {"map_page + unmap_page, a table each", page_first_and_last, OPS, 1, no_page},
-    {NULL, keep_table, 1, 1, NULL},
-    {"map_page", page_map, OPS, 1, no_page},
-    {"translate", page_translate, OPS, 1, no_page},
-    {"unmap_page", page_unmap, OPS, 1, no_page},
-    {"map_range of 64, a page", short_map, SHORT_RANGES, SHORT_PAGES, no_page},
-    {"unmap_range of 64, a page", short_unmap, SHORT_RANGES, SHORT_PAGES, no_page},
-    {NULL, drop_table, 1, 1, NULL},
-    {"map_range of 512, a page", range_map, 1, RANGE_PAGES, no_page},
-    {"unmap_range of 512, a page", range_unmap, 1, RANGE_PAGES, no_page},
-    {"kmalloc", block_alloc, OPS, 1, nothing},
-    {"kfree", block_free, OPS, 1, nothing},
+    {"pmm_alloc", frame_alloc, OPS, 1, nothing, ANYWHERE},
+    {"pmm_free", frame_free, OPS, 1, nothing, ANYWHERE},
+    {"map_page + unmap_page, a table each", page_first_and_last, OPS, 1, no_page, ANYWHERE},
+    {NULL, keep_table, 1, 1, NULL, ANYWHERE},
+    {"map_page", page_map, OPS, 1, no_page, ANYWHERE},
+    {"translate", page_translate, OPS, 1, no_page, ANYWHERE},
+    {"unmap_page", page_unmap, OPS, 1, no_page, ANYWHERE},
+    {"map_range of 64, a page", short_map, SHORT_RANGES, SHORT_PAGES, no_page, ANYWHERE},
+    {"unmap_range of 64, a page", short_unmap, SHORT_RANGES, SHORT_PAGES, no_page, ANYWHERE},
+    {NULL, drop_table, 1, 1, NULL, ANYWHERE},
+    {"map_range of 512, a page", range_map, 1, RANGE_PAGES, no_page, ANYWHERE},
+    {"unmap_range of 512, a page", range_unmap, 1, RANGE_PAGES, no_page, ANYWHERE},
+    {"HHDM in 1 GiB pages, a GiB", hhdm_large, 1, GIBS, nothing, HHDM_TABLES},
+    {NULL, hhdm_drop, 1, 1, NULL, HHDM},
+    {"HHDM in 2 MiB pages, a GiB", hhdm_medium, 1, GIBS, nothing, HHDM_TABLES},
+    {NULL, hhdm_drop, 1, 1, NULL, HHDM},
+    {"kmalloc", block_alloc, OPS, 1, nothing, ANYWHERE},
+    {"kfree", block_free, OPS, 1, nothing, ANYWHERE},
 };
 
 static uint64_t measure(void (*call)(unsigned i), unsigned calls)
@@ -157,27 +197,35 @@ static uint64_t measure(void (*call)(unsigned i), unsigned calls)
     return now() - begin;
 }
 
-static void print_row(const char *name, unsigned ops, uint64_t instructions, bool json)
+static void print_row(const char *name, unsigned ops, uint64_t instructions, size_t tables,
+                      bool json)
 {
     struct json j;
     if (!json) {
-        kprintf("  %-36s %6u calls %9llu counts\n", name, ops, (unsigned long long)instructions);
+        kprintf("  %-36s %6u calls %9llu counts", name, ops, (unsigned long long)instructions);
+        if (tables)
+            kprintf(", %zu tables", tables);
+        kprintf("\n");
         return;
     }
     json_begin(&j, "bench");
     json_string(&j, "name", name);
     json_number(&j, "ops", ops);
     json_number(&j, "instructions", instructions);
+    if (tables)
+        json_number(&j, "tables", tables);
     json_finish(&j);
 }
 
 static void run_row(unsigned r, bool json)
 {
+    if (rows[r].only && !physmap.shows_all)
+        return;
     uint64_t around = rows[r].around ? measure(rows[r].around, rows[r].calls) : 0;
     uint64_t cost = measure(rows[r].call, rows[r].calls);
     if (rows[r].name)
         print_row(rows[r].name, rows[r].calls * rows[r].ops, cost > around ? cost - around : 0,
-                  json);
+                  rows[r].only == HHDM_TABLES && !trouble ? space.tables : 0, json);
 }
 
 bool bench_command(const struct shell_args *args)

@@ -199,13 +199,16 @@ enum mem_err unmap_page(struct aspace *as, vaddr_t va, paddr_t *pa)
 {
     struct paging_leaf *leaf = &as->leaf;
     vword_t index = leaf_index(leaf, va.v);
-    if (index >= leaf->entries || leaf->live <= 1)
+    if (index >= leaf->entries)
         return unmap_page_elsewhere(as, va, pa);
     entry_t e = leaf->table[index];
     if (!(e & ENTRY_PRESENT))
         return MEM_NOT_MAPPED;
+    if (--leaf->live == 0) {
+        leaf->live = 1;
+        return unmap_page_elsewhere(as, va, pa);
+    }
     leaf->table[index] = 0;
-    leaf->live--;
     if (pa)
         *pa = format_leaf_pa(1, e);
     as->flushes++;
