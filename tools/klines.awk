@@ -45,7 +45,7 @@ function put_row(offset, new_file, new_line,    step, way, delta) {
     else
         way = delta + 2
     put(way * 32 + (step < 32 ? step : 0))
-    if (step >= 32)
+    if (step == 0 || step >= 32) # 0: the first row alone
         put_number(step)
     if (way == 7)
         put(new_file)

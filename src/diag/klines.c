@@ -60,7 +60,7 @@ static void read_row(struct reader *r, struct row *row)
     if (way == WAY_FILE)
         row->line = number;
     else
-        row->line += number & 1 ? -(number + 1) / 2 : number / 2;
+        row->line += number & 1 ? -((number + 1) / 2) : number / 2;
 }
 
 static const char *file_name(unsigned file)
