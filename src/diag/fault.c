@@ -85,7 +85,7 @@ static void print_walk(const struct walk *w)
     }
 }
 
-/* The whole story of an access that failed, once in words and once as the walk. */
+/* An access that failed: one sentence, a clause a line; what usually causes it; and the walk. */
 static void tell(const char *who, const char *verb, vaddr_t va, const char *place, vword_t error)
 {
     kprintf("  %s tried to %s %p from %s;\n", who, verb, (void *)va.v, place);
@@ -138,8 +138,8 @@ static void explain_selector(vword_t error)
 static void explain_double_fault(const struct trap_frame *frame, vword_t cr2)
 {
     vword_t sp = trap_sp(frame);
-    kprintf("  a second exception came while the first was being delivered: there was no stack to\n"
-            "  deliver it on; the stack pointer was %p, CR2 is %p\n",
+    kprintf("  a second exception came while the first was being delivered, for want of a stack\n"
+            "  stack pointer %p, CR2 %p\n",
             (void *)sp, (void *)cr2);
     tell("the kernel", "push onto its stack at", VA(sp - sizeof sp),
          explain_place(frame->ip).text, FAULT_WRITE);
@@ -158,8 +158,7 @@ static void name_stranger(const char *name, vword_t value)
     if (w.canonical || strcmp(name, "eflags") == 0 || strcmp(name, "rflags") == 0)
         return;
     strangers++;
-    kprintf("  %s holds %p, which is no address: it is not canonical, bits 63 to 47 must be equal.\n",
-            name, (void *)value);
+    kprintf("  %s holds %p, which is no address: it is not canonical;\n", name, (void *)value);
 }
 
 static void explain_protection(const struct trap_frame *frame)

@@ -65,8 +65,9 @@ static void walk_text(const struct walk *w)
                 (unsigned long long)w->step[i].entry_pa.v, (unsigned long long)w->step[i].entry);
         print_bits(w->step[i].entry);
         struct step_text note = explain_step(w, i);
-        kprintf("%s%s%s\n", i == w->deciding ? "  <- decides" : "", note.text[0] ? ": " : "",
-                note.text);
+        kprintf("%s\n", i == w->deciding ? "  <- decides" : "");
+        if (note.text[0])
+            kprintf("        %s\n", note.text);
     }
     if (w->mapped)
         kprintf("  -> physical 0x%llx, %s page, %s, cache %s\n", (unsigned long long)w->pa.v,
@@ -141,25 +142,29 @@ static void why_json(const struct walk *w, const char *owner)
     json_finish(&j);
 }
 
-/* One sentence: whose, what is mapped, and every access with the entry that forbids it. */
+static void print_right(const struct walk *w, unsigned i)
+{
+    struct denial d = explain_denial(w, asked[i].access);
+    if (d.bit)
+        kprintf(";\n  %s is denied by the %s's %s (at 0x%08llx)", asked[i].verb,
+                explain_level(d.step->level), d.bit, (unsigned long long)d.step->entry_pa.v);
+    else
+        kprintf(";\n  %s is allowed", asked[i].verb);
+}
+
+/* One sentence, a clause a line: whose, what is mapped, every access and who forbids it. */
 static void why_text(const struct walk *w, const char *owner)
 {
-    kprintf("  %p belongs to %s; ", (void *)w->va.v, owner);
+    kprintf("  %p belongs to %s;\n", (void *)w->va.v, owner);
     struct denial d = explain_denial(w, ACCESS_READ);
     if (d.bit) {
-        kprintf("any access faults, because %s.\n", explain_denial_text(&d).text);
+        kprintf("  any access faults, because %s.\n", explain_denial_text(&d).text);
         return;
     }
-    kprintf("a %s page maps it to physical 0x%llx, cache %s, and the kernel may read it",
+    kprintf("  a %s page maps it to physical 0x%llx, cache %s, and the kernel may read it",
             page_name(w->page_bytes), (unsigned long long)w->pa.v, cache_name(w->flags));
-    for (unsigned i = 0; i < ASKED; i++) {
-        d = explain_denial(w, asked[i].access);
-        if (d.bit)
-            kprintf("; %s is denied by the %s's %s (at 0x%08llx)", asked[i].verb,
-                    explain_level(d.step->level), d.bit, (unsigned long long)d.step->entry_pa.v);
-        else
-            kprintf("; %s is allowed", asked[i].verb);
-    }
+    for (unsigned i = 0; i < ASKED; i++)
+        print_right(w, i);
     kprintf(".\n");
 }
 
@@ -245,13 +250,13 @@ static bool audit_holds(const struct audit *a)
 static void print_audit(const struct audit *a)
 {
     bool holds = audit_holds(a), nx = kernel.features.nx;
-    kprintf("  %sW^X %s%s%s: ", colour(holds ? GREEN : RED), holds ? "holds" : "broken",
-            nx ? "" : " as far as it can without NX", colour(PLAIN));
+    kprintf("  %sW^X %s%s: ", colour(holds ? GREEN : RED), holds ? "holds" : "broken",
+            colour(PLAIN));
     if (nx)
-        kprintf("%u stretches writable and executable", a->both);
+        kprintf("%u stretches writable and executable, ", a->both);
     else
-        kprintf("every page may be executed");
-    kprintf(", %u writable aliases of code", a->aliased);
+        kprintf("as far as it can without NX, ");
+    kprintf("%u writable aliases of code", a->aliased);
     if (a->forgotten)
         kprintf(", %u stretches of code not looked at", a->forgotten);
     kprintf("\n");
