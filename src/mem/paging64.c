@@ -28,6 +28,11 @@ entry_t format_table(pfn_t table, bool user)
     return (entry_t)table.v << PAGE_SHIFT | ENTRY_PRESENT | ENTRY_WRITE | (user ? ENTRY_USER : 0);
 }
 
+entry_t format_no_execute(const struct paging_features *f)
+{
+    return f->nx ? NX : 0;
+}
+
 unsigned format_flags(const struct paging_features *f, unsigned level, entry_t e)
 {
     unsigned flags = (e & NX && f->nx ? 0 : MAP_EXEC) | (e & ENTRY_WRITE ? MAP_WRITE : 0) |

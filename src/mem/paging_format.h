@@ -102,6 +102,9 @@ static inline pfn_t format_table_pfn(entry_t e)
     return PFN((e & ENTRY_ADDRESS) >> PAGE_SHIFT);
 }
 
+/* The bit that forbids execution, in any entry; 0 where there is none. */
+entry_t format_no_execute(const struct paging_features *f);
+
 /* What the entry allows by itself: in a table pointer, what it lets through. */
 unsigned format_flags(const struct paging_features *f, unsigned level, entry_t e);
 
