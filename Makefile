@@ -18,10 +18,16 @@ $(error ARCH=$(ARCH) is not a target; there are: $(ARCHES))
 endif
 
 BUILD   := $(if $(O),$(O),build)
-O       := $(if $(O),$(O),build/$(ARCH))
+O       := $(if $(O),$(O),build/$(ARCH)$(if $(BREAK),-break-$(BREAK))$(if $(filter 0,$(PREFLIGHT)),-raw))
 PHYSMAP ?= $(firstword $(PHYSMAPS_$(ARCH)))
 ifeq ($(filter $(PHYSMAP),$(PHYSMAPS_$(ARCH))),)
 $(error PHYSMAP=$(PHYSMAP) is not possible for ARCH=$(ARCH); there is: $(PHYSMAPS_$(ARCH)))
+endif
+
+NO_DIGITS = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst \
+    7,,$(subst 8,,$(subst 9,,$(1)))))))))))
+ifneq ($(call NO_DIGITS,$(BREAK)),)
+$(error BREAK=$(BREAK) is not a number; docs/museum.md lists them)
 endif
 
 PYTHON  ?= /usr/bin/python3
@@ -32,7 +38,7 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap screens deps doctor help clean \
+.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap screens museum deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -66,16 +72,22 @@ doctor:
 # ---- what the kernel is made of ---------------------------------------------------------------
 SRC_ASM := boot/header.asm $(ENTRY_$(ARCH)) src/arch/$(ARCH)/trap_entry.asm src/dev/font.asm
 
-SRC_CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
+SRC_CORE := src/kernel.c src/kernel_space.c src/kernel_preflight.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
+
+# Broken bring-ups, in kernels built with BREAK=n only.
+SRC_MUSEUM := src/museum.c src/museum_tables.c src/museum_frames.c src/museum_machine.c \
+    src/arch/$(ARCH)/museum.c
 
 SRC_LIB := src/lib/fmt.c src/lib/string.c
 
 SRC_BOOTMAP := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/bootmap_multiboot2.c
-SRC_PMM     := src/mem/pmm.c src/mem/pmm_check.c
+SRC_PMM     := src/mem/pmm.c src/mem/pmm_layout.c src/mem/pmm_run.c src/mem/pmm_search.c src/mem/pmm_claim.c \
+    src/mem/pmm_look.c src/mem/pmm_cache.c src/mem/pmm_check.c
 SRC_PAGING  := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c src/mem/paging_table.c \
     src/mem/paging_walk.c src/mem/paging_check.c $(PAGING_$(ARCH))
 SRC_HEAP    := src/mem/heap.c src/mem/heap_guard.c src/mem/heap_tree.c src/mem/heap_check.c
 SRC_MEM     := src/mem/mem_err.c src/mem/owner.c $(SRC_BOOTMAP) $(SRC_PMM) $(SRC_PAGING) \
+    src/mem/frames.c src/mem/lock.c \
     src/mem/$(PHYSMAP).c src/mem/mmio.c src/mem/preflight.c $(SRC_HEAP) src/mem/kmalloc.c
 
 SRC_ARCH := src/arch/cpuid.c src/arch/platform.c src/arch/trap.c src/arch/$(ARCH)/cpu.c
@@ -88,10 +100,10 @@ SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fau
     src/diag/ksyms.c src/diag/klines.c src/diag/explain.c src/diag/banner.c src/diag/units.c src/diag/json.c src/diag/input.c \
     src/diag/line_editor.c src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
     src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
-    src/diag/report_heap.c src/diag/selftest.c src/diag/selftest_machine.c \
+    src/diag/report_heap.c src/diag/report_preflight.c src/diag/selftest.c src/diag/selftest_machine.c \
     src/diag/selftest_memory.c
 
-SOURCES := $(SRC_CORE) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
+SOURCES := $(SRC_CORE) $(if $(BREAK),$(SRC_MUSEUM)) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
 
 OBJECTS := $(SOURCES:%.c=$(O)/obj/%.o) $(SRC_ASM:%.asm=$(O)/obj/%.asm.o)
 
@@ -123,14 +135,18 @@ NASM ?= nasm
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wvla -Wundef -Wwrite-strings $(if $(filter 1,$(WERROR)),-Werror)
+DEFINES  := $(if $(BREAK),-DBREAK=$(BREAK)) $(if $(PREFLIGHT),-DPREFLIGHT=$(PREFLIGHT))
 INCLUDES := -Iinclude -Isrc -Isrc/arch/$(ARCH)
 HARDEN   ?= -fno-stack-protector
+
+# DEBUG=1: every frame carries its owner, freed heap memory is watched.
+CFLAGS_DEBUG := $(if $(filter 1,$(DEBUG)),-DPMM_TAGS=1 -DHEAP_HARDEN=3)
 
 # Paths in debug information are relative, so that the same source gives the same bytes anywhere.
 CFLAGS_KERNEL = -std=gnu2x -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only \
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common -gno-record-gcc-switches $(HARDEN) \
     -ffile-prefix-map=$(abspath $(O))=build -ffile-prefix-map=$(CURDIR)=. \
-    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(WARNINGS) $(INCLUDES) $(CFLAGS)
+    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(CFLAGS_DEBUG) $(WARNINGS) $(DEFINES) $(INCLUDES) $(CFLAGS)
 NASMFLAGS_KERNEL = -f $(NASM_FORMAT_$(ARCH)) -w+error=all -I$(O)/ $(NASMFLAGS)
 LDFLAGS_KERNEL = -m $(LD_EMULATION_$(ARCH)) -static --build-id=none -z noexecstack \
     -z max-page-size=0x1000 -T $(LD_SCRIPT_$(ARCH)) $(LDFLAGS)
@@ -292,19 +308,21 @@ bootmap: $(HOST)/bootmap
 
 # ---- the allocators as shared objects, for replaying traces: optimised, checks on -------------
 BITS ?= 64
-BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -shared -Wl,-z,defs -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
+BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -fvisibility=hidden -shared -Wl,-z,defs -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
     -Isrc/arch/$(HOST_ARCH_$(BITS)) -Ibench $(CFLAGS)
 
 define bench_rule
-$(HOST)/$(1)_bench.so: FORCE
+$(HOST)/$(1)_bench$(3).so: FORCE
 	$$(say) HOSTCC $$@
 	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $$(BENCH_CFLAGS) -o $$@ bench/$(1)_bench.c $(2) src/mem/mem_err.c
+	$$(Q)$$(HOSTCC) $$(BENCH_CFLAGS) $(4) -o $$@ bench/$(1)_bench.c $(2) src/mem/mem_err.c
 endef
 $(eval $(call bench_rule,heap,$(SRC_HEAP)))
-$(eval $(call bench_rule,pmm,$(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c))
+PMM_BENCH := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/lib/string.c
+$(eval $(call bench_rule,pmm,$(PMM_BENCH)))
+$(eval $(call bench_rule,pmm,$(PMM_BENCH),_cached,-DCACHED))
 
-bench-so: $(HOST)/heap_bench.so $(HOST)/pmm_bench.so
+bench-so: $(HOST)/heap_bench.so $(HOST)/pmm_bench.so $(HOST)/pmm_bench_cached.so
 
 # Instruction counts on both targets.
 bench: images
@@ -330,6 +348,11 @@ matrix: TEST_MARK := matrix or not matrix
 screens: images
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/screens.py docs
 
+# docs/museum.md: what comes of every broken bring-up, from real runs.
+museum:
+	$(call need,$(QEMU_$(ARCH)) bochs)
+	@$(PYTHON) tests/boot/museum.py
+
 # ---- the rest ---------------------------------------------------------------------------------
 compile_commands.json:
 	@{ echo '['; \
@@ -340,7 +363,8 @@ compile_commands.json:
 
 # Only what is ours: O may be a directory with other things in it.
 clean:
-	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)); do \
+	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)) \
+	    $(wildcard $(BUILD)/*-break-* $(BUILD)/*-raw); do \
 	    rm -rf $$d/obj $$d/host $$d/flags* $$d/cmdline $$d/font.psf $$d/pass1.elf $$d/ksyms_*.c \
 	        $$d/twinpage-* $$d/bochs* $$d/serial.txt $$d/e9.txt; \
 	    rmdir $$d 2>/dev/null || true; done; rmdir $(BUILD) 2>/dev/null || true
@@ -359,6 +383,7 @@ help:
 	@echo '  bench     instruction counts of the allocators and of paging, on both targets'
 	@echo '  bench-so  heap and frame allocator as shared objects for trace replay (BITS=32|64)'
 	@echo '  screens   docs/screen-*.png, from a real boot'
+	@echo '  museum    docs/museum.md, from boots of every broken bring-up (BREAK=n run: one)'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
 	@echo '  doctor    names what is missing, what for, and the package that has it'
@@ -367,7 +392,9 @@ help:
 	@echo '  O=dir           build there instead of build/$$(ARCH)'
 	@echo "  CMDLINE='...'   kernel command line: selftest, run=\"mmap; pmm\", quiet, bench"
 	@echo '  PHYSMAP=kmap    x86_64 with the window instead of the direct map'
+	@echo '  BREAK=n         a bring-up with mistake n of docs/museum.md; PREFLIGHT=0 lets it crash'
 	@echo '  LLVM=1          clang and lld; CROSS_COMPILE=x86_64-elf- takes that gcc instead'
+	@echo '  DEBUG=1         an owner on every frame, freed heap memory watched'
 	@echo '  V=1 WERROR=1    show commands; warnings are errors'
 	@echo '  MEM=128M CPU=max MACHINE=pc QEMU_ARGS=...   what run and debug start'
 endif

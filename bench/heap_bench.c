@@ -5,6 +5,7 @@
  */
 #include <mem/heap.h>
 
+#pragma GCC visibility push(default)
 const char *bench_name(void);
 int bench_init(void *arena, size_t bytes);
 void *bench_alloc(size_t size);
@@ -12,6 +13,7 @@ void *bench_aligned(size_t align, size_t size);
 void *bench_realloc(void *block, size_t size);
 void bench_free(void *block);
 size_t bench_footprint(void);
+#pragma GCC visibility pop
 
 static struct heap heap;
 

@@ -7,7 +7,9 @@
  */
 #include "kernel.h"
 
+#include <mem/frames.h>
 #include <mem/kmalloc.h>
+#include <mem/kmap.h>
 #include <platform.h>
 
 #include "arch/control.h"
@@ -115,7 +117,6 @@ static void take_over_paging(struct kernel *k)
     enum mem_err err = kernel_space_build(k);
     if (err)
         verdict_fail("kernel page tables: %s", mem_err_name(err));
-    screen_close_early();
     kernel_space_switch(k);
     mmio_init(&k->mmio, &k->aspace, VA(MMIO_START), MMIO_BYTES);
     screen_open(k);
@@ -124,42 +125,55 @@ static void take_over_paging(struct kernel *k)
 
 static pfn_t take_table(void *ctx)
 {
-    return pmm_alloc(ctx, OWNER_TABLE);
+    (void)ctx;
+    return frames_take(OWNER_TABLE);
 }
 
 static void give_table(void *ctx, pfn_t frame)
 {
-    enum mem_err err = pmm_free(ctx, frame, OWNER_TABLE);
+    (void)ctx;
+    enum mem_err err = frames_give(frame, OWNER_TABLE);
     if (err)
         platform_panic("page table at frame 0x%zx: %s", (size_t)frame.v, mem_err_name(err));
 }
 
 /* Taking and mapping the metadata splits ranges of the map that the metadata was measured by. */
-enum { RANGES_TO_COME = 64 };
+enum { RANGES_TO_COME = 32 };
+
+/* Where the window shows all RAM the metadata needs no mapping of its own. */
+static enum mem_err map_metadata(struct kernel *k, pfn_t first, size_t frames, void **metadata)
+{
+    if (!physmap.shows_all)
+        return map_mmio(&k->mmio, pfn_paddr(first), frames * PAGE_SIZE, MAP_WRITE, "pmm metadata",
+                        metadata);
+    *metadata = kmap(first);
+    return MEM_OK;
+}
 
 /* The PMM's own memory is the last thing that the early allocator gives. */
 static void start_frames(struct kernel *k)
 {
-    size_t bytes = pmm_metadata_bytes(&k->map) + RANGES_TO_COME * sizeof(vword_t);
+    size_t bytes = pmm_metadata_bytes(&k->map) + RANGES_TO_COME * PMM_BYTES_PER_RANGE;
     size_t frames = (bytes + PAGE_SIZE - 1) / PAGE_SIZE;
     pfn_t first;
     void *metadata;
     enum mem_err err = bootmap_take(&k->map, frames, 0, 0, OWNER_PMM, &first);
     if (!err)
-        err = map_mmio(&k->mmio, pfn_paddr(first), frames * PAGE_SIZE, MAP_WRITE, "pmm metadata",
-                       &metadata);
+        err = map_metadata(k, first, frames, &metadata);
     bootmap_close(&k->map);
     if (!err)
         err = pmm_init(&k->pmm, &k->map, metadata, frames * PAGE_SIZE);
+    if (!err)
+        err = frames_init(&k->pmm);
     if (err)
         verdict_fail("frame allocator: %s (%zu KiB of metadata)", mem_err_name(err), bytes / 1024);
-    k->aspace.source = (struct frame_source){take_table, give_table, &k->pmm};
+    k->aspace.source = (struct frame_source){take_table, give_table, NULL};
     banner_frames(k);
 }
 
 static void start_heap(struct kernel *k)
 {
-    enum mem_err err = kmalloc_init(&k->heap, &k->aspace, &k->pmm, VA(HEAP_START), HEAP_BYTES);
+    enum mem_err err = kmalloc_init(&k->heap, &k->aspace, VA(HEAP_START), HEAP_BYTES);
     if (err)
         verdict_fail("heap: %s", mem_err_name(err));
     banner_heap(k);
@@ -203,6 +217,7 @@ void kernel_main(void)
 {
     struct kernel *k = &kernel;
     find_a_voice(k);
+    k->begun = k->cpu.tsc ? read_tsc() : 0;
     read_boot_information(k);
     map_physical_memory(k);
     take_over_paging(k);
@@ -211,5 +226,6 @@ void kernel_main(void)
     input_init();
     if (!selftest_smoke())
         verdict_fail("smoke test");
+    k->ready = k->cpu.tsc ? read_tsc() : 0;
     serve(k);
 }

@@ -6,10 +6,10 @@
 #define KERNEL_H
 
 #include <mem/bootmap.h>
+#include <mem/frames.h>
 #include <mem/heap.h>
 #include <mem/mmio.h>
 #include <mem/paging.h>
-#include <mem/pmm.h>
 #include <multiboot2.h>
 
 #include "arch/cpuid.h"
@@ -25,6 +25,8 @@ struct kernel {
     struct heap heap;
     struct mmio_window mmio;        /* device memory at addresses of its own      */
     char cmdline[BOOT_CMDLINE_MAX]; /* the loader's, or QEMU's instead      */
+    uint64_t begun, ready;          /* by the time-stamp counter: the first word, the
+                                       shell; 0: no counter                     */
 };
 
 extern struct kernel kernel;

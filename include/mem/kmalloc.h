@@ -2,7 +2,7 @@
 /*
  * kmalloc.h - the kernel's one heap, by the names that everybody knows.
  *
- * kmalloc.c joins a struct heap to the kernel's address space and PMM and takes the heap lock
+ * kmalloc.c joins a struct heap to the kernel's address space and frames and takes the heap lock
  * around every call. Growing takes frames and tables from the PMM alone, so it never re-enters.
  * May be called with interrupts on or off, not from a handler that may have interrupted it.
  */
@@ -11,11 +11,9 @@
 
 #include <mem/heap.h>
 #include <mem/paging.h>
-#include <mem/pmm.h>
 
-/* Joins `heap`, `as` and `pmm` for good; MEM_ALREADY_INIT the second time. Errors of heap_init. */
-enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, struct pmm *pmm, vaddr_t window,
-                          size_t bytes);
+/* Joins `heap` and `as` for good; MEM_ALREADY_INIT the second time. Errors of heap_init. */
+enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, vaddr_t window, size_t bytes);
 
 /* As heap_alloc and friends; the caller recorded is the caller of these. */
 void *kmalloc(size_t size);

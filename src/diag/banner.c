@@ -75,7 +75,7 @@ void banner_paging(const struct kernel *k)
 void banner_frames(const struct kernel *k)
 {
     struct pmm_stats s;
-    pmm_stats(&k->pmm, &s);
+    pmm_counts(&k->pmm, &s);
     stage("frames");
     kprintf("%llu managed, %llu free (%s), %zu KiB of metadata\n", (unsigned long long)s.total,
             (unsigned long long)s.free, size_text(s.free << PAGE_SHIFT).text,

@@ -9,6 +9,7 @@
  */
 #include <mem/kmalloc.h>
 
+#include "arch/control.h"
 #include "diag/bench.h"
 #include "diag/console.h"
 #include "diag/json.h"
@@ -17,17 +18,10 @@
 #include "layout.h"
 #include "physmap.h"
 
-enum { OPS = 256, RANGE_PAGES = 512, SHORT_PAGES = 64, SHORT_RANGES = 4, GIBS = 1024 };
+enum { OPS = 256, LARGE = 4, RANGE_PAGES = 512, SHORT_PAGES = 64, SHORT_RANGES = 4, GIBS = 1024 };
 
 /* As in the self-tests: a table boundary far from what boot maps. */
 #define BENCH_VA ((vword_t)(MMIO_START + MMIO_BYTES - (16u << 20)))
-
-static uint64_t now(void)
-{
-    uint32_t low, high;
-    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
-    return (uint64_t)high << 32 | low;
-}
 
 static pfn_t frames[OPS];
 static void *blocks[OPS];
@@ -58,6 +52,38 @@ static void frame_alloc(unsigned i)
 static void frame_free(unsigned i)
 {
     trouble |= pmm_free(&kernel.pmm, frames[i], OWNER_TEST);
+}
+
+static void cached_alloc(unsigned i)
+{
+    frames[i] = frames_take(OWNER_TEST);
+}
+
+static void cached_free(unsigned i)
+{
+    trouble |= frames_give(frames[i], OWNER_TEST);
+}
+
+static void run_alloc(unsigned i)
+{
+    struct pmm_run_request want = {.frames = 7};
+    trouble |= pmm_alloc_run(&kernel.pmm, &want, OWNER_TEST, &frames[i]);
+}
+
+static void run_free(unsigned i)
+{
+    trouble |= pmm_free_run(&kernel.pmm, frames[i], 7, OWNER_TEST);
+}
+
+static void large_alloc(unsigned i)
+{
+    frames[i] = pmm_alloc_block(&kernel.pmm, OWNER_TEST);
+    trouble |= pfn_is_none(frames[i]);
+}
+
+static void large_free(unsigned i)
+{
+    trouble |= pmm_free_run(&kernel.pmm, frames[i], PMM_BLOCK, OWNER_TEST);
 }
 
 static void page_map(unsigned i)
@@ -171,6 +197,12 @@ static const struct {
 } rows[] = {
     {"pmm_alloc", frame_alloc, OPS, 1, nothing, ANYWHERE},
     {"pmm_free", frame_free, OPS, 1, nothing, ANYWHERE},
+    {"pmm_alloc_run, 7 frames", run_alloc, OPS, 1, nothing, ANYWHERE},
+    {"pmm_free_run, 7 frames", run_free, OPS, 1, nothing, ANYWHERE},
+    {"pmm_alloc_block", large_alloc, LARGE, 1, nothing, ANYWHERE},
+    {"pmm_free_run, a block", large_free, LARGE, 1, nothing, ANYWHERE},
+    {"frames_take", cached_alloc, OPS, 1, nothing, ANYWHERE},
+    {"frames_give", cached_free, OPS, 1, nothing, ANYWHERE},
     {"map_page + unmap_page, a table each", page_first_and_last, OPS, 1, no_page, ANYWHERE},
     {NULL, keep_table, 1, 1, NULL, ANYWHERE},
     {"map_page", page_map, OPS, 1, no_page, ANYWHERE},
@@ -191,10 +223,10 @@ static const struct {
 
 static uint64_t measure(void (*call)(unsigned i), unsigned calls)
 {
-    uint64_t begin = now();
+    uint64_t begin = read_tsc();
     for (unsigned i = 0; i < calls; i++)
         call(i);
-    return now() - begin;
+    return read_tsc() - begin;
 }
 
 static void print_row(const char *name, unsigned ops, uint64_t instructions, size_t tables,
@@ -233,6 +265,8 @@ bool bench_command(const struct shell_args *args)
     if (!kernel.cpu.tsc)
         return report_error("bench", args, "this CPU has no time-stamp counter");
     trouble = 0;
+    print_row("boot since reset", 1, kernel.ready, 0, args->json);
+    print_row("boot, the kernel's part", 1, kernel.ready - kernel.begun, 0, args->json);
     for (unsigned r = 0; r < sizeof rows / sizeof rows[0]; r++)
         run_row(r, args->json);
     return !trouble || report_error("bench", args, "a call failed: out of memory?");

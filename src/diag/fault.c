@@ -71,8 +71,8 @@ static struct denial why_denied(const struct walk *w, vword_t error)
         return d;
     return (struct denial){NULL, "CR4",
                            error & FAULT_FETCH
-                               ? "it is a user page, and CR4.SMEP keeps the kernel from executing it"
-                               : "it is a user page, and CR4.SMAP keeps the kernel from touching it"};
+                               ? "the page is a user page (SMEP): CR4 keeps the kernel from executing it"
+                               : "the page is a user page (SMAP): CR4 keeps the kernel from touching it"};
 }
 
 static void print_walk(const struct walk *w)

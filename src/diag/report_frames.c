@@ -5,7 +5,7 @@
  * One cell is a power of two of frames, chosen so that all usable RAM fits on a screen; a line is
  * a row of cells. Rows in which nothing is usable are left out and said so, so that RAM at 1 TiB
  * costs no lines. What a cell shows: the owner since boot where all of it is reserved, else how
- * much of it is free.
+ * much of it is free; in builds with tags (DEBUG=1), who has taken the first frame of it.
  */
 #include "diag/report.h"
 
@@ -19,6 +19,7 @@ enum { COLUMNS = 64, ROWS = 16 };
 struct cell {
     uint64_t usable, free;     /* frames */
     enum frame_owner reserved; /* of the first reserved frame in it, or OWNER_NONE */
+    enum frame_owner taken;    /* of the first frame in use, or OWNER_NONE         */
 };
 
 struct glyph {
@@ -34,7 +35,7 @@ static const struct glyph fills[SHOWN] = {
     {"█", YELLOW, "used"},
     {" ", PLAIN, "no RAM"},
 };
-static const struct glyph owners[OWNER_RESERVED_END] = {
+static const struct glyph owners[OWNER_COUNT] = {
     [OWNER_LOW] = {"L", DIM, "low memory"},
     [OWNER_KERNEL] = {"K", RED, "kernel image"},
     [OWNER_BOOT_INFO] = {"B", CYAN, "boot information"},
@@ -42,6 +43,13 @@ static const struct glyph owners[OWNER_RESERVED_END] = {
     [OWNER_FRAMEBUFFER] = {"F", MAGENTA, "framebuffer"},
     [OWNER_EARLY] = {"T", BLUE, "early tables"},
     [OWNER_PMM] = {"P", BLUE, "pmm metadata"},
+    [OWNER_TABLE] = {"t", YELLOW, "page tables"},
+    [OWNER_HEAP] = {"h", YELLOW, "heap"},
+    [OWNER_STACK] = {"s", YELLOW, "stacks"},
+    [OWNER_DMA] = {"d", YELLOW, "dma"},
+    [OWNER_USER] = {"u", YELLOW, "user"},
+    [OWNER_CACHE] = {"c", YELLOW, "page cache"},
+    [OWNER_TEST] = {"x", YELLOW, "self-test"},
 };
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -49,23 +57,26 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t free_within(uint64_t first, uint64_t last)
+/* Counts what is free in [first, last), and notes who has the first frame in use. */
+static void look_within(struct cell *cell, uint64_t first, uint64_t last)
 {
-    uint64_t free = 0;
     while (first < last) {
         uint64_t stretch;
-        bool is_free = pmm_stretch(&kernel.pmm, PFN((vword_t)first), &stretch);
+        pfn_t frame = PFN((vword_t)first);
+        bool is_free = pmm_stretch(&kernel.pmm, frame, &stretch);
         stretch = least(stretch ? stretch : 1, last - first);
-        free += is_free ? stretch : 0;
+        cell->free += is_free ? stretch : 0;
+        if (PMM_TAGS && !is_free && !cell->taken &&
+            pmm_owner(&kernel.pmm, frame) >= OWNER_RESERVED_END)
+            cell->taken = pmm_owner(&kernel.pmm, frame);
         first += stretch;
     }
-    return free;
 }
 
 /* What the boot map says of frames [first, last); *index only moves forward. */
 static struct cell look(uint64_t first, uint64_t last, size_t *index)
 {
-    struct cell cell = {0, 0, OWNER_NONE};
+    struct cell cell = {0};
     const struct bootmap *map = &kernel.map;
     while (*index < map->count && map->ranges[*index].last >> PAGE_SHIFT < first)
         ++*index;
@@ -83,7 +94,7 @@ static struct cell look(uint64_t first, uint64_t last, size_t *index)
             cell.reserved = r->owner;
     }
     if (cell.usable)
-        cell.free = free_within(first, last);
+        look_within(&cell, first, last);
     return cell;
 }
 
@@ -93,6 +104,8 @@ static const struct glyph *glyph_of(const struct cell *cell)
         return &fills[SHOW_ABSENT];
     if (cell->reserved && !cell->free)
         return &owners[cell->reserved];
+    if (cell->taken && cell->taken < OWNER_COUNT)
+        return &owners[cell->taken];
     if (cell->free == cell->usable)
         return &fills[SHOW_FREE];
     return &fills[cell->free ? SHOW_PARTLY : SHOW_TAKEN];
@@ -123,19 +136,30 @@ static void print_row(uint64_t first, unsigned shift, size_t index)
     kprintf("%s\n", colour(PLAIN));
 }
 
+static void print_owners(const struct pmm_stats *s, enum frame_owner from, enum frame_owner to)
+{
+    for (enum frame_owner o = from; o < to; o++) {
+        if (s->owners[o])
+            kprintf("%s%s%s %s  ", colour(owners[o].colour), owners[o].text, colour(PLAIN),
+                    owners[o].meaning);
+    }
+    kprintf("\n");
+}
+
 static void print_legend(unsigned shift)
 {
     kprintf("  one cell is %s; ", size_text((uint64_t)PAGE_SIZE << shift).text);
     for (unsigned i = 0; i < SHOW_ABSENT; i++)
         kprintf("%s%s%s %s  ", colour(fills[i].colour), fills[i].text, colour(PLAIN),
                 fills[i].meaning);
+    struct pmm_stats s;
+    pmm_counts(&kernel.pmm, &s);
     kprintf("\n  reserved since boot: ");
-    for (enum frame_owner o = OWNER_LOW; o < OWNER_RESERVED_END; o++) {
-        if (bootmap_totals(&kernel.map).owned_frames[o])
-            kprintf("%s%s%s %s  ", colour(owners[o].colour), owners[o].text, colour(PLAIN),
-                    owners[o].meaning);
+    print_owners(&s, OWNER_LOW, OWNER_RESERVED_END);
+    if (PMM_TAGS) {
+        kprintf("  in use: ");
+        print_owners(&s, OWNER_RESERVED_END, OWNER_COUNT);
     }
-    kprintf("\n");
 }
 
 /* The first frame at or above `frame` that is usable; `top` when there is none. */
@@ -190,6 +214,7 @@ static void frames_json(const struct bootmap_totals *t)
 bool report_frames(const struct shell_args *args)
 {
     struct bootmap_totals t = bootmap_totals(&kernel.map);
+    frames_settle();
     if (args->json)
         frames_json(&t);
     else

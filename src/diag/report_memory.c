@@ -110,7 +110,7 @@ bool report_meminfo(const struct shell_args *args)
 {
     struct pmm_stats s;
     struct heap_stats h;
-    pmm_stats(&kernel.pmm, &s);
+    pmm_counts(&kernel.pmm, &s);
     heap_stats(&kernel.heap, &h);
     if (args->json)
         meminfo_json(&s, &h);
@@ -133,10 +133,10 @@ static void pmm_json(const struct pmm_stats *s, bool holds, const char *broken)
         json_number(&j, NULL, s->runs[order]);
     json_end(&j);
     json_object(&j, "refused");
-    json_number(&j, "double_free", s->refused[0]);
-    json_number(&j, "not_held", s->refused[1]);
-    json_number(&j, "out_of_range", s->refused[2]);
-    json_number(&j, "bad_argument", s->refused[3]);
+    json_number(&j, "double_free", s->refused[PMM_DOUBLE_FREE]);
+    json_number(&j, "not_held", s->refused[PMM_NOT_HELD]);
+    json_number(&j, "out_of_range", s->refused[PMM_OUT_OF_RANGE]);
+    json_number(&j, "bad_argument", s->refused[PMM_BAD_ARGUMENT]);
     json_end(&j);
     json_number(&j, "metadata_bytes", s->metadata_bytes);
     json_bool(&j, "holds", holds);
@@ -169,6 +169,7 @@ bool report_pmm(const struct shell_args *args)
 {
     struct pmm_stats s;
     const char *broken = "";
+    frames_settle();
     pmm_stats(&kernel.pmm, &s);
     bool holds = pmm_holds(&kernel.pmm, &broken);
     if (args->json)

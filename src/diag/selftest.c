@@ -34,7 +34,7 @@ static struct books take_books(void)
 {
     struct books b;
     struct heap_stats h;
-    pmm_stats(&kernel.pmm, &b.frames);
+    pmm_counts(&kernel.pmm, &b.frames);
     heap_stats(&kernel.heap, &h);
     b.heap_used = h.used;
     return b;
@@ -43,6 +43,7 @@ static struct books take_books(void)
 static bool all_hold(void)
 {
     const char *broken = NULL;
+    frames_settle();
     if (bootmap_holds(&kernel.map, &broken) && pmm_holds(&kernel.pmm, &broken) &&
         paging_holds(&kernel.aspace, &broken) && heap_check(&kernel.heap, &broken))
         return true;

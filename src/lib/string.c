@@ -2,17 +2,26 @@
 /*
  * string.c - the few C library functions that the compiler itself may call.
  *
- * Copies and fills are string instructions: short, quick for pages, and nothing that an optimiser
- * could turn back into a call to the function it stands in.
+ * Copies and fills are string instructions, words first and then the bytes that are left: short,
+ * quick for pages, and nothing that an optimiser could turn back into a call to the function it
+ * stands in.
  */
 #include "lib/string.h"
 
 #include <stdint.h>
 
+#define WORDS_OF(bytes) ((bytes) / sizeof(uintptr_t))
+#define REST_OF(bytes)  ((bytes) % sizeof(uintptr_t))
+
 void *memcpy(void *to, const void *from, size_t bytes)
 {
     void *at = to;
-    __asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(bytes)::"memory");
+    size_t words = WORDS_OF(bytes), rest = REST_OF(bytes);
+    if (sizeof(uintptr_t) == 8)
+        __asm__ volatile("rep movsq" : "+D"(at), "+S"(from), "+c"(words)::"memory");
+    else
+        __asm__ volatile("rep movsl" : "+D"(at), "+S"(from), "+c"(words)::"memory");
+    __asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(rest)::"memory");
     return to;
 }
 
@@ -20,10 +29,10 @@ void *memcpy(void *to, const void *from, size_t bytes)
 void *memset(void *to, int byte, size_t bytes)
 {
     void *at = to;
-    uintptr_t pattern = ~(uintptr_t)0 / 0xff * (unsigned char)byte;
-    size_t words = bytes / sizeof pattern, rest = bytes % sizeof pattern;
-    __asm__ volatile("rep stos %2, (%0)" : "+D"(at), "+c"(words) : "a"(pattern) : "memory");
-    __asm__ volatile("rep stosb" : "+D"(at), "+c"(rest) : "a"(pattern) : "memory");
+    size_t words = WORDS_OF(bytes), rest = REST_OF(bytes);
+    uintptr_t all = UINTPTR_MAX / 0xff * (unsigned char)byte;
+    __asm__ volatile("rep stos %2, %%es:(%0)" : "+D"(at), "+c"(words) : "a"(all) : "memory");
+    __asm__ volatile("rep stosb" : "+D"(at), "+c"(rest) : "a"(byte) : "memory");
     return to;
 }
 

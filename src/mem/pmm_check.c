@@ -1,32 +1,71 @@
 /* SPDX-License-Identifier: MIT */
-/* pmm_check.c - the invariants of pmm.c, as code. */
-#include <mem/pmm.h>
+/* pmm_check.c - the invariants of pmm.c, as code. Caches have been published. */
+#include "pmm_index.h"
 
-bool pmm_holds(const struct pmm *pmm, const char **broken)
+static bool sums_agree(const struct pmm *pmm)
 {
-    uint64_t owned = 0;
-    for (unsigned o = 0; o < OWNER_COUNT; o++)
-        owned += pmm->owners[o];
-    *broken = "P4: the owners add up to the total, and free is what nobody owns";
-    if (owned != pmm->total || pmm->owners[OWNER_NONE] != pmm->free)
-        return false;
+    struct pmm_stats s;
+    pmm_counts(pmm, &s);
+    return s.free <= s.total && s.used <= s.total && s.free + s.used + s.reserved == s.total;
+}
 
+static uint64_t count_free(const struct pmm *pmm)
+{
     uint64_t set = 0;
-    for (vword_t w = 0; w < pmm->words[0]; w++) {
-        for (vword_t word = pmm->level[0][w]; word; word &= word - 1)
+    for (vword_t w = PMM_BLOCK_WORDS; w < (pmm->blocks - 1) * PMM_BLOCK_WORDS; w++) {
+        vword_t word = leaf_word(pmm, w);
+        set += word == FULL ? PMM_WORD_BITS : 0;
+        for (; word && word != FULL; word &= word - 1)
             set++;
     }
-    *broken = "P1: free is the number of set bits";
-    if (set != pmm->free)
-        return false;
+    return set;
+}
 
-    *broken = "P2: a summary bit is set exactly when its word is not zero";
-    for (unsigned l = 1; l < pmm->levels; l++) {
-        for (vword_t w = 0; w < pmm->words[l - 1]; w++) {
-            unsigned bits = 8 * sizeof(vword_t);
-            if ((pmm->level[l][w / bits] >> w % bits & 1) != (pmm->level[l - 1][w] != 0))
+/* Caches take bits without a word to the trees: then a bit may be set for what is gone. */
+static bool block_agrees(const struct pmm *pmm, vword_t block, const char **broken)
+{
+    const vword_t *leaf = leaf_of(pmm, block);
+    bool untouched = is_untouched(pmm, block), stale = pmm->caches && !untouched;
+    bool full = untouched || leaf_is_full(leaf), empty = !untouched && leaf_is_empty(leaf);
+    bool avail = tree_test(&pmm->avail, block), whole = block_is_whole(pmm, block);
+    *broken = "P2: avail is set for blocks with a free frame, and for no other but that of low";
+    if (!avail && !empty)
+        return false;
+    if (avail && empty && block != pmm->low_block && !stale)
+        return false;
+    *broken = "P4: whole is set exactly when all frames of the block are free";
+    return whole == full || (whole && stale);
+}
+
+static bool tree_agrees(const struct pmm_tree *t, vword_t bits)
+{
+    for (unsigned l = 1; l < t->levels; l++) {
+        bits = (bits + PMM_WORD_BITS - 1) >> PMM_WORD_SHIFT;
+        for (vword_t w = 0; w < bits; w++) { /* words of the level below */
+            if (bit_test(t->level[l], w) != (t->level[l - 1][w] != 0))
                 return false;
         }
     }
     return true;
+}
+
+bool pmm_holds(const struct pmm *pmm, const char **broken)
+{
+    *broken = "P6: free, held and reserved add up to total";
+    if (!sums_agree(pmm))
+        return false;
+    *broken = "P1: the bits that are set are the frames that are free";
+    if (count_free(pmm) != pmm_free_frames(pmm))
+        return false;
+    for (vword_t block = 1; block < pmm->blocks - 1; block++) {
+        if (!block_agrees(pmm, block, broken))
+            return false;
+    }
+    *broken = "P5: no frame is free below low";
+    for (const vword_t *word = leaf_of(pmm, 1); word < pmm->low; word++) {
+        if (leaf_word(pmm, (vword_t)(word - pmm->leaf)))
+            return false;
+    }
+    *broken = "a summary bit is set exactly when its word is not zero";
+    return tree_agrees(&pmm->avail, pmm->blocks) && tree_agrees(&pmm->whole, pmm->blocks);
 }

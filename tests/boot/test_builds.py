@@ -21,7 +21,9 @@ def make(*words, check=True):
     ("i386", ("LLVM=1",)),
     ("x86_64", ("LLVM=1",)),
     ("x86_64", ("PHYSMAP=kmap",)),
-], ids=["i386-clang", "x86_64-clang", "x86_64-kmap"])
+    ("i386", ("DEBUG=1",)),
+    ("x86_64", ("DEBUG=1",)),
+], ids=["i386-clang", "x86_64-clang", "x86_64-kmap", "i386-debug", "x86_64-debug"])
 def test_other_builds_pass_the_selftest(tmp_path, arch, words):
     text = make(f"ARCH={arch}", f"O={tmp_path}", "WERROR=1", *words, "iso")
     assert "warning" not in text
@@ -65,6 +67,7 @@ def test_headers_are_dependencies(tmp_path):
 @pytest.mark.parametrize("words, said", [
     (("ARCH=arm",), "ARCH=arm is not a target"),
     (("ARCH=i386", "PHYSMAP=hhdm"), "PHYSMAP=hhdm is not possible"),
+    (("BREAK=paging",), "BREAK=paging is not a number"),
     (("ARCH=i386", "CROSS_COMPILE=no-such-", "O=/tmp/twinpage-none"), "no-such-gcc is missing"),
 ])
 def test_wrong_words_get_one_clear_error(words, said):
@@ -76,7 +79,7 @@ def test_wrong_words_get_one_clear_error(words, said):
 def test_help_names_every_goal():
     text = make("help")
     for goal in ("iso", "run", "bochs", "debug", "test", "bench", "deps", "doctor",
-                 "compile_commands.json", "clean", "matrix"):
+                 "compile_commands.json", "clean", "matrix", "museum"):
         assert goal in text
 
 

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pmm_layout.c - the dense index of frames, and the metadata built on it.
+ *
+ * RAM that can ever be free is cut into blocks of 512 frames; blocks side by side form a span, and
+ * spans follow each other in the index, so that holes cost nothing. Between spans that do not touch
+ * one block of the index is left out (never free), as at both ends: a run of free bits can then
+ * never reach across a hole, and looking one block back or ahead needs no test. The block at the
+ * very end is the sentinel that ends every search.
+ *
+ * A span is pure when every frame of it was free at boot; the blocks at the edges of ranges form
+ * mixed spans, whose leaves are written here, with a mask of the frames that circulate. Metadata: a
+ * tree, a zero word (all that there is of block 0), the leaves (64 bytes a block), a zero word (the
+ * sentinel's), the other tree, the spans, the masks (64 bytes a mixed block), and in builds with
+ * tags a byte a frame. Without tags: 1/8 byte a frame and 1/250 of that.
+ */
+#include "pmm_index.h"
+
+#include "lib/string.h"
+
+void pmm_extent(const struct bootmap *map, size_t range, uint64_t *start, uint64_t *end)
+{
+    const struct boot_range *r = &map->ranges[range];
+    uint64_t limit = map->limit ? map->limit >> PAGE_SHIFT : UINT64_MAX;
+    *start = r->start >> PAGE_SHIFT;
+    *end = (r->last >> PAGE_SHIFT) + 1;
+    if (*end > limit)
+        *end = limit;
+    if (r->kind != RANGE_USABLE || *start > *end)
+        *end = *start;
+}
+
+/* ---- spans ------------------------------------------------------------------------------------
+ */
+
+enum { LEAF_BYTES = PMM_BLOCK / 8 };
+
+struct layout {
+    struct pmm_span *spans; /* NULL: only count               */
+    size_t count;
+    struct pmm_span last; /* the latest, not yet written    */
+    bool last_pure;
+    vword_t *masks;     /* where those of mixed spans go  */
+    vword_t mixed;      /* blocks of mixed spans          */
+    vword_t next_block; /* of RAM: those below are placed */
+    vword_t next_index; /* of the index, in blocks        */
+};
+
+static void close_span(struct layout *l)
+{
+    if (!l->last.frames)
+        return;
+    if (l->spans)
+        l->spans[l->count] = l->last;
+    l->count++;
+    l->last.frames = 0;
+}
+
+/* Adds blocks [first, end) of RAM; what is laid out already is left as it is. */
+static void add_blocks(struct layout *l, uint64_t first, uint64_t end, bool pure)
+{
+    if (first < l->next_block)
+        first = l->next_block;
+    if (first >= end)
+        return;
+    bool touches = first == l->next_block && l->next_index > 1;
+    if (!touches || l->last_pure != pure) {
+        close_span(l);
+        l->next_index += !touches && l->next_index > 1; /* the block left out */
+        l->last = (struct pmm_span){.frame = (vword_t)first << PMM_BLOCK_SHIFT,
+                                    .index = l->next_index << PMM_BLOCK_SHIFT,
+                                    .mask = pure ? NULL : l->masks + l->mixed * PMM_BLOCK_WORDS};
+        l->last_pure = pure;
+    }
+    l->mixed += pure ? 0 : (vword_t)(end - first);
+    l->last.frames += (vword_t)(end - first) << PMM_BLOCK_SHIFT;
+    l->next_index += (vword_t)(end - first);
+    l->next_block = (vword_t)end;
+}
+
+/* Can this frame ever be free? What has been reserved since boot cannot. */
+static bool circulates(enum frame_owner at_boot)
+{
+    return at_boot == OWNER_NONE || at_boot >= OWNER_RESERVED_END;
+}
+
+static void lay_out(const struct bootmap *map, struct layout *l)
+{
+    l->next_index = 1;
+    for (size_t i = 0; i < map->count; i++) {
+        uint64_t start, end;
+        pmm_extent(map, i, &start, &end);
+        if (start == end || !circulates(map->ranges[i].owner))
+            continue;
+        uint64_t first = start >> PMM_BLOCK_SHIFT, last = (end + PMM_BLOCK - 1) >> PMM_BLOCK_SHIFT;
+        uint64_t pure = (start + PMM_BLOCK - 1) >> PMM_BLOCK_SHIFT, past = end >> PMM_BLOCK_SHIFT;
+        if (map->ranges[i].owner == OWNER_NONE && pure < past) {
+            add_blocks(l, first, pure, false);
+            add_blocks(l, pure, past, true);
+        }
+        add_blocks(l, first, last, false);
+    }
+    close_span(l);
+}
+
+/* ---- metadata ---------------------------------------------------------------------------------
+ */
+
+static vword_t words_for(vword_t bits)
+{
+    return (bits + PMM_WORD_BITS - 1) >> PMM_WORD_SHIFT;
+}
+
+/* Words of all levels of a tree: each has a bit a word of the one below, the last is one word. */
+static size_t tree_words(vword_t bits)
+{
+    size_t words = 0;
+    for (unsigned l = 0; l < TREE_LEVELS_MIN || bits > 1; l++) {
+        bits = words_for(bits);
+        words += bits;
+    }
+    return words;
+}
+
+/* The first tree, then a zero word at least; a multiple of a leaf's size. */
+static size_t head_bytes(const struct layout *l)
+{
+    size_t bytes = (tree_words(l->next_index + 1) + 1) * sizeof(vword_t);
+    return (bytes + LEAF_BYTES - 1) & ~(size_t)(LEAF_BYTES - 1);
+}
+
+/* A zero word, the second tree, spans, masks; enough that a leaf behind the sentinel can be read.
+ */
+static size_t tail_bytes(const struct layout *l)
+{
+    size_t bytes = (tree_words(l->next_index + 1) + 1) * sizeof(vword_t) +
+                   l->count * sizeof(struct pmm_span) + l->mixed * LEAF_BYTES;
+    return bytes < LEAF_BYTES + sizeof(vword_t) ? LEAF_BYTES + sizeof(vword_t) : bytes;
+}
+
+static size_t bytes_for(const struct layout *l)
+{
+    return head_bytes(l) + (l->next_index - 1) * LEAF_BYTES + tail_bytes(l) +
+           (PMM_TAGS ? l->next_index * PMM_BLOCK : 0);
+}
+
+size_t pmm_metadata_bytes(const struct bootmap *map)
+{
+    struct layout l = {0};
+    lay_out(map, &l);
+    return bytes_for(&l);
+}
+
+/* Places an empty tree of `bits` at `at`; returns the first word behind it. */
+static vword_t *tree_place(struct pmm_tree *t, vword_t bits, vword_t *at)
+{
+    memset(at, 0, tree_words(bits) * sizeof *at);
+    for (t->levels = 0; t->levels < TREE_LEVELS_MIN || bits > 1;) {
+        t->level[t->levels++] = at;
+        bits = words_for(bits);
+        at += bits;
+    }
+    return at;
+}
+
+/* Sets bits [first, first + count) of one level of a tree. */
+static void set_bits(vword_t *words, vword_t first, vword_t count)
+{
+    vword_t w = first >> PMM_WORD_SHIFT, shift = first & WORD_MASK;
+    vword_t end = (first + count) >> PMM_WORD_SHIFT, rest = (first + count) & WORD_MASK;
+    vword_t from_shift = FULL << shift, below_rest = ((vword_t)1 << rest) - 1;
+    if (w == end) {
+        words[w] |= from_shift & below_rest;
+        return;
+    }
+    words[w++] |= from_shift;
+    for (; w < end; w++)
+        words[w] = FULL;
+    if (rest)
+        words[end] |= below_rest;
+}
+
+static void tree_set_range(struct pmm_tree *t, vword_t first, vword_t count)
+{
+    vword_t last = first + count - 1;
+    for (unsigned l = 0; l < t->levels; l++) {
+        set_bits(t->level[l], first, last - first + 1);
+        first >>= PMM_WORD_SHIFT;
+        last >>= PMM_WORD_SHIFT;
+    }
+}
+
+static void place(struct pmm *pmm, struct layout *l, void *metadata)
+{
+    pmm->blocks = l->next_index + 1;
+    pmm->leaf = (vword_t *)((uint8_t *)metadata + head_bytes(l) - LEAF_BYTES);
+    tree_place(&pmm->avail, pmm->blocks, metadata);
+    leaf_of(pmm, 1)[-1] = 0;
+    vword_t *tail = leaf_of(pmm, pmm->blocks - 1);
+    *tail = 0;
+    l->spans = (struct pmm_span *)tree_place(&pmm->whole, pmm->blocks, tail + 1);
+    pmm->spans = l->spans;
+    l->masks = (vword_t *)(l->spans + l->count);
+    memset(l->masks, 0, l->mixed * LEAF_BYTES);
+    pmm->tags = PMM_TAGS ? (uint8_t *)tail + tail_bytes(l) : NULL;
+    pmm->low = leaf_of(pmm, 1) - 1;
+}
+
+/* ---- what is free at boot ---------------------------------------------------------------------
+ */
+
+/* Pure spans are two stretches of set bits; mixed ones start with nothing free. */
+static void start_spans(struct pmm *pmm)
+{
+    for (size_t i = 0; i < pmm->span_count; i++) {
+        const struct pmm_span *s = &pmm->spans[i];
+        vword_t block = s->index >> PMM_BLOCK_SHIFT, count = s->frames >> PMM_BLOCK_SHIFT;
+        if (block + count < pmm->blocks - 1) /* the gap behind it, perhaps */
+            leaf_fill(leaf_of(pmm, block + count), 0);
+        if (!s->mask) {
+            tree_set_range(&pmm->avail, block, count);
+            tree_set_range(&pmm->whole, block, count);
+            if (s->frames > pmm->hot.frames)
+                pmm->hot = *s;
+        } else {
+            for (vword_t b = block; b < block + count; b++)
+                leaf_fill(leaf_of(pmm, b), 0);
+        }
+    }
+    tree_set(&pmm->avail, pmm->blocks - 1);
+    tree_set(&pmm->whole, pmm->blocks - 1);
+}
+
+/* Those of [start, end) that lie in mixed spans circulate; if nobody owns them, they are free. */
+static void start_mixed(struct pmm *pmm, uint64_t start, uint64_t end, bool free)
+{
+    for (uint64_t at = start, stop; at < end; at = stop) {
+        const struct pmm_span *s = pmm_span_of_frame(pmm, (vword_t)at);
+        stop = (uint64_t)s->frame + s->frames < end ? (uint64_t)s->frame + s->frames : end;
+        if (!s->mask)
+            continue;
+        vword_t index = (vword_t)at - s->frame + s->index, frames = (vword_t)(stop - at);
+        set_bits(s->mask, (vword_t)at - s->frame, frames);
+        if (!free)
+            continue;
+        set_bits(pmm->leaf, index, frames);
+        for (vword_t b = index >> PMM_BLOCK_SHIFT; b <= (index + frames - 1) >> PMM_BLOCK_SHIFT;
+             b++) {
+            tree_set(&pmm->avail, b);
+            if (leaf_is_full(leaf_of(pmm, b)))
+                tree_set(&pmm->whole, b);
+        }
+    }
+}
+
+/* Frames that were taken early and may be given back. */
+static void hold(struct pmm *pmm, uint64_t start, uint64_t end, enum frame_owner owner)
+{
+    pmm->held[owner] += end - start;
+    for (uint64_t at = start; PMM_TAGS && at < end; at++) {
+        const struct pmm_span *s = pmm_span_of_frame(pmm, (vword_t)at);
+        pmm_tag(pmm, (vword_t)at - s->frame + s->index, 1, owner);
+    }
+}
+
+enum mem_err pmm_init(struct pmm *pmm, const struct bootmap *map, void *metadata, size_t bytes)
+{
+    struct layout l = {0};
+    lay_out(map, &l);
+    size_t need = bytes_for(&l);
+    if (bytes < need || (uintptr_t)metadata & 63)
+        return MEM_BAD_ARG;
+    *pmm = (struct pmm){.map = map, .span_count = l.count, .metadata_bytes = need};
+    for (size_t i = 0; i < map->count; i++) {
+        uint64_t start, end;
+        pmm_extent(map, i, &start, &end);
+        pmm->total += end - start;
+        pmm->at_boot[map->ranges[i].owner] += end - start;
+    }
+    if (!pmm->total)
+        return MEM_NO_FRAME;
+    place(pmm, &l, metadata);
+    l = (struct layout){.spans = l.spans, .masks = l.masks};
+    lay_out(map, &l);
+    start_spans(pmm);
+    for (size_t i = 0; i < map->count; i++) {
+        uint64_t start, end;
+        pmm_extent(map, i, &start, &end);
+        enum frame_owner owner = map->ranges[i].owner;
+        if (start == end || !circulates(owner))
+            continue;
+        start_mixed(pmm, start, end, owner == OWNER_NONE);
+        if (owner != OWNER_NONE)
+            hold(pmm, start, end, owner);
+    }
+    return MEM_OK;
+}
+
+/* ---- frames and indices ------------------------------------------------------------------------
+ */
+
+const struct pmm_span *pmm_span_of_frame(const struct pmm *pmm, vword_t frame)
+{
+    size_t low = 0, high = pmm->span_count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (pmm->spans[middle].frame <= frame)
+            low = middle;
+        else
+            high = middle;
+    }
+    if (!high || frame - pmm->spans[low].frame >= pmm->spans[low].frames)
+        return NULL;
+    return &pmm->spans[low];
+}
+
+const struct pmm_span *pmm_span_of_index(const struct pmm *pmm, vword_t index)
+{
+    size_t low = 0, high = pmm->span_count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (pmm->spans[middle].index <= index)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &pmm->spans[low];
+}
+
+const struct boot_range *pmm_boot_range(const struct pmm *pmm, vword_t frame)
+{
+    const struct bootmap *map = pmm->map;
+    size_t low = 0, high = map->count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (map->ranges[middle].start >> PAGE_SHIFT <= frame)
+            low = middle;
+        else
+            high = middle;
+    }
+    uint64_t start, end;
+    pmm_extent(map, low, &start, &end);
+    return frame >= start && frame < end ? &map->ranges[low] : NULL;
+}
