@@ -12,6 +12,7 @@
 #include "arch/cpu.h"
 #include "diag/console.h"
 #include "diag/explain.h"
+#include "diag/ksyms.h"
 #include "diag/verdict.h"
 #include "kernel.h"
 #include "kernel_space.h"
@@ -195,9 +196,11 @@ void fault_explain(struct trap_frame *frame, vword_t cr2)
 {
     static unsigned explaining;
     console_quiet(false);
+    uintptr_t offset = 0;
+    const char *symbol = ksym_lookup(frame->ip, &offset);
     const char *name = exception_name(frame->vector);
-    kprintf("\n%sEXCEPTION %zu: %s%s at %p %s\n", colour(RED), (size_t)frame->vector, name,
-            colour(PLAIN), (void *)frame->ip, explain_place(frame->ip).text);
+    kprintf("\n%sEXCEPTION %zu: %s%s at %p %s+0x%zx\n", colour(RED), (size_t)frame->vector, name,
+            colour(PLAIN), (void *)frame->ip, symbol ? symbol : "?", (size_t)offset);
     if (explaining++)
         verdict_fail("%s at %p while an exception was being explained", name, (void *)frame->ip);
 
