@@ -112,9 +112,9 @@ enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel)
 enum mem_err paging_adopt(struct aspace *as, vaddr_t va, pfn_t frame);
 
 /*
- * Maps one 4 KiB page; in the table that the last call used, some 30 instructions. Errors: MEM_NOT_CANONICAL, MEM_MISALIGNED, MEM_OUT_OF_RANGE (physical
- * width), MEM_BAD_ARG (unknown flag), MEM_WX (write and execute), MEM_MAPPED, MEM_NO_FRAME.
- * A fresh mapping flushes nothing (SDM 3A 4.10.4.3).
+ * Maps one 4 KiB page: some 30 to 40 instructions in the table that the last call used. Errors:
+ * MEM_NOT_CANONICAL, MEM_MISALIGNED, MEM_OUT_OF_RANGE (physical width, or not this space's own),
+ * MEM_BAD_ARG (unknown flag), MEM_WX (write and execute), MEM_MAPPED, MEM_NO_FRAME. A fresh mapping flushes nothing (SDM 3A 4.10.4.3).
  */
 enum mem_err map_page(struct aspace *as, vaddr_t va, paddr_t pa, unsigned flags);
 
@@ -137,7 +137,8 @@ enum mem_err protect_range(struct aspace *as, vaddr_t va, size_t bytes, unsigned
 /*
  * Maps the frames that `next` gives, one after the other, at [va, va + pages * PAGE_SIZE): how the
  * heap grows. `next` must give `pages` frames; tables are reserved before it is called the first
- * time, so the only failures leave both the tables and the frames alone.
+ * time, so the only failures leave both the tables and the frames alone. Neither `next` nor `give`
+ * below may change the address space.
  */
 enum mem_err map_frames(struct aspace *as, vaddr_t va, size_t pages, unsigned flags,
                         pfn_t (*next)(void *ctx), void *ctx);

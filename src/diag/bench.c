@@ -18,7 +18,8 @@
 #include "layout.h"
 #include "physmap.h"
 
-enum { OPS = 256, LARGE = 4, RANGE_PAGES = 512, SHORT_PAGES = 64, SHORT_RANGES = 4, GIBS = 1024 };
+enum { OPS = 256, LARGE = 4, RANGE_PAGES = 512, SHORT_PAGES = 64, SHORT_RANGES = 4, TABLE_PAGES = 1024,
+       GIBS = 1024 };
 
 /* As in the self-tests: a table boundary far from what boot maps. */
 #define BENCH_VA ((vword_t)(MMIO_START + MMIO_BYTES - (16u << 20)))
@@ -96,15 +97,33 @@ static void page_unmap(unsigned i)
     trouble |= unmap_page(&kernel.aspace, page(i), NULL);
 }
 
-/* One more page of the table, so that it is there before the first and after the last. */
-static void keep_table(unsigned i)
+/* Two tables, each with one more page, so that it is there before the first and after the last. */
+static unsigned turn(unsigned i)
 {
+    return i / 2 + i % 2 * TABLE_PAGES;
+}
+
+static void keep_tables(unsigned i)
+{
+    page_map(OPS + i + TABLE_PAGES);
     page_map(OPS + i);
 }
 
-static void drop_table(unsigned i)
+static void drop_tables(unsigned i)
 {
     page_unmap(OPS + i);
+    page_unmap(OPS + i + TABLE_PAGES);
+}
+
+/* Never in the table of the call before: what a walk costs. */
+static void turns_map(unsigned i)
+{
+    page_map(turn(i));
+}
+
+static void turns_unmap(unsigned i)
+{
+    page_unmap(turn(i));
 }
 
 static void page_translate(unsigned i)
@@ -204,13 +223,15 @@ static const struct {
     {"frames_take", cached_alloc, OPS, 1, nothing, ANYWHERE},
     {"frames_give", cached_free, OPS, 1, nothing, ANYWHERE},
     {"map_page + unmap_page, a table each", page_first_and_last, OPS, 1, no_page, ANYWHERE},
-    {NULL, keep_table, 1, 1, NULL, ANYWHERE},
+    {NULL, keep_tables, 1, 1, NULL, ANYWHERE},
     {"map_page", page_map, OPS, 1, no_page, ANYWHERE},
     {"translate", page_translate, OPS, 1, no_page, ANYWHERE},
     {"unmap_page", page_unmap, OPS, 1, no_page, ANYWHERE},
     {"map_range of 64, a page", short_map, SHORT_RANGES, SHORT_PAGES, no_page, ANYWHERE},
     {"unmap_range of 64, a page", short_unmap, SHORT_RANGES, SHORT_PAGES, no_page, ANYWHERE},
-    {NULL, drop_table, 1, 1, NULL, ANYWHERE},
+    {"map_page, two tables by turns", turns_map, OPS, 1, no_page, ANYWHERE},
+    {"unmap_page, two tables by turns", turns_unmap, OPS, 1, no_page, ANYWHERE},
+    {NULL, drop_tables, 1, 1, NULL, ANYWHERE},
     {"map_range of 512, a page", range_map, 1, RANGE_PAGES, no_page, ANYWHERE},
     {"unmap_range of 512, a page", range_unmap, 1, RANGE_PAGES, no_page, ANYWHERE},
     {"HHDM in 1 GiB pages, a GiB", hhdm_large, 1, GIBS, nothing, HHDM_TABLES},
