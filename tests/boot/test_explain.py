@@ -162,6 +162,8 @@ def test_lines_are_those_of_the_debug_information(shell):
     truth = subprocess.run(["addr2line", "-e", harness.kernel_path(arch)] + [hex(a) for a in places],
                            capture_output=True, text=True, check=True).stdout.split("\n")
     for address, expected in zip(places, truth):
+        if "?" in expected:
+            continue  # Clang: code of no line in particular; the table goes on with the line before
         owner = shell.json(f"why {address:#x}")["owner"]
         expected = re.sub(r"^(\./)+|^.*/(?=(src|include)/)| \(discriminator.*", "", expected)
         assert owner.endswith(f"({expected})"), (hex(address), owner, expected)
