@@ -98,8 +98,9 @@ SRC_DEV := src/dev/serial.c src/dev/debugcon.c src/dev/debug_exit.c src/dev/fw_c
     src/dev/pit.c src/dev/keyboard.c src/dev/terminal.c src/dev/vga_text.c src/dev/framebuffer.c \
     src/dev/font.c
 
-SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c src/diag/heap_fault.c \
-    src/diag/ksyms.c src/diag/banner.c src/diag/units.c src/diag/json.c src/diag/input.c \
+SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c \
+    src/diag/heap_fault.c src/diag/explain.c src/diag/ksyms.c src/diag/klines.c src/diag/banner.c \
+    src/diag/units.c src/diag/json.c src/diag/input.c \
     src/diag/line_editor.c src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
     src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
     src/diag/report_heap.c src/diag/report_blocks.c src/diag/report_leaks.c src/diag/report_preflight.c src/diag/selftest.c src/diag/selftest_machine.c \
@@ -117,9 +118,10 @@ endif
 ifeq ($(origin LD),default)
 LD := ld.lld
 endif
-NM    ?= llvm-nm
-STRIP ?= llvm-strip
-CFLAGS_TOOL := --target=$(CLANG_TARGET_$(ARCH))
+NM      ?= llvm-nm
+STRIP   ?= llvm-strip
+OBJDUMP ?= llvm-objdump
+CFLAGS_TOOL := --target=$(CLANG_TARGET_$(ARCH)) $(CLANG_FLAGS_$(ARCH))
 else
 ifeq ($(origin CC),default)
 CC := $(CROSS_COMPILE)gcc
@@ -127,9 +129,10 @@ endif
 ifeq ($(origin LD),default)
 LD := $(CROSS_COMPILE)ld
 endif
-NM    ?= $(CROSS_COMPILE)nm
-STRIP ?= $(CROSS_COMPILE)strip
-CFLAGS_TOOL :=
+NM      ?= $(CROSS_COMPILE)nm
+STRIP   ?= $(CROSS_COMPILE)strip
+OBJDUMP ?= $(CROSS_COMPILE)objdump
+CFLAGS_TOOL := $(GCC_FLAGS_$(ARCH))
 endif
 NASM ?= nasm
 
@@ -165,7 +168,7 @@ endef
 need = @tools/deps.sh need $(1)
 
 $(O)/flags: FORCE
-	$(call need,$(CC) $(LD) $(NM) $(NASM))
+	$(call need,$(CC) $(LD) $(NM) $(OBJDUMP) $(NASM))
 	@mkdir -p $(O)
 	@{ printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))'; \
 	   $(CC) --version; $(LD) --version; $(NASM) -v; } 2>&1 >$@.new; \
@@ -179,6 +182,9 @@ $(O)/obj/%.o: %.c $(O)/flags
 	$(say) CC $<
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_KERNEL) -MMD -MP -c $< -o $@
+
+# Wrappers around one instruction that cannot fault: a frame would be most of their cost.
+$(O)/obj/src/arch/platform.o: CFLAGS_KERNEL += -momit-leaf-frame-pointer
 
 $(O)/obj/%.asm.o: %.asm $(O)/flags
 	$(say) NASM $<
@@ -200,23 +206,28 @@ $(O)/font.psf:
 	$(Q)gzip -dc $(FONT) >$@
 $(O)/obj/src/dev/font.asm.o: $(O)/font.psf
 
-# ---- linking, twice: the first image tells the names for the second one's backtraces ----------
-$(O)/ksyms_none.c:
+# ---- linking, twice: the first image tells names and lines for the second one's backtraces -----
+KSYMS := tools/ksyms.awk tools/klines.awk
+
+# $(call symbols,IMAGE): the C source that names the code of an image.
+symbols = { $(NM) -n $(1) | awk -f tools/ksyms.awk; \
+    $(OBJDUMP) -d -l -j .text --no-show-raw-insn $(1) | awk -f tools/klines.awk; }
+
+$(O)/ksyms_none.c: $(KSYMS)
 	@mkdir -p $(@D)
-	@awk -f tools/ksyms.awk /dev/null >$@
-$(O)/ksyms_none.c: tools/ksyms.awk
+	@{ awk -f tools/ksyms.awk /dev/null; awk -f tools/klines.awk /dev/null; } >$@
 
 $(O)/pass1.elf: $(OBJECTS) $(O)/obj/ksyms_none.o $(LD_SCRIPT_$(ARCH))
 	$(Q)$(LD) $(LDFLAGS_KERNEL) -o $@ $(OBJECTS) $(O)/obj/ksyms_none.o
 
-$(O)/ksyms_real.c: $(O)/pass1.elf tools/ksyms.awk
+$(O)/ksyms_real.c: $(O)/pass1.elf $(KSYMS)
 	$(say) KSYMS $@
-	$(Q)$(NM) -n $< | awk -f tools/ksyms.awk >$@
+	$(Q)$(call symbols,$<) >$@
 
 $(KERNEL): $(OBJECTS) $(O)/obj/ksyms_real.o $(LD_SCRIPT_$(ARCH))
 	$(say) LD $@
 	$(Q)$(LD) $(LDFLAGS_KERNEL) -o $@ $(OBJECTS) $(O)/obj/ksyms_real.o
-	$(Q)$(NM) -n $@ | awk -f tools/ksyms.awk | cmp -s - $(O)/ksyms_real.c || \
+	$(Q)$(call symbols,$@) | cmp -s - $(O)/ksyms_real.c || \
 	    { echo "error: text moved between the two links; backtraces would lie" >&2; rm $@; exit 1; }
 
 kernel: $(KERNEL)

@@ -13,6 +13,7 @@ bool report_mmap_command(const struct shell_args *args);
 bool report_pmm(const struct shell_args *args);
 bool report_frames(const struct shell_args *args);
 bool report_walk(const struct shell_args *args);
+bool report_why(const struct shell_args *args);
 bool report_ptdump(const struct shell_args *args);
 bool report_heap(const struct shell_args *args);
 bool report_blocks(const struct shell_args *args);
