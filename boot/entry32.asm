@@ -73,7 +73,7 @@ boot_before_paging:
         mov cr0, eax
 global boot_after_paging
 boot_after_paging:
-        mov eax, boot_high                ; an absolute jump: a relative one would stay low
+        mov eax, boot_high              ; an absolute jump: a relative one would stay low
         jmp eax
 
 align 8

@@ -144,7 +144,7 @@ no_long_mode_text:
 BITS 64
 global boot_long_mode
 boot_long_mode:
-        mov rax, boot_high                ; 64-bit absolute: 2 GiB below the top
+        mov rax, boot_high              ; 64-bit absolute: 2 GiB below the top
         jmp rax
 
 align 8

@@ -4,13 +4,15 @@
 # bochs.sh ISO KERNEL.elf CPU-MODEL - the kernel in Bochs, which checks more than QEMU does.
 #
 # Goes on by itself: no black window that waits for a command. STEP=symbol stops there first, at the
-# debugger's prompt, with the kernel's names loaded. MEM as for QEMU; DISPLAY_LIBRARY overrides the
-# screen that is found; BOCHS_ARGS are further words for bochs.
+# debugger's prompt, with the kernel's names loaded; STEP=1 is the kernel's first instruction. MEM
+# as for QEMU; DISPLAY_LIBRARY overrides the screen that is found; BOCHS_ARGS are further words for
+# bochs. PROMPT_ON_PIPE=1 leaves the debugger's prompt to the program on the other end (tools/tour).
 set -eu
 
 iso=$1 kernel=$2 model=$3
 out=$(dirname "$iso")
-: "${NM=nm}" "${BOCHS=bochs}" "${STEP=}" "${BOCHS_ARGS=}"
+: "${NM=nm}" "${BOCHS=bochs}" "${STEP=}" "${BOCHS_ARGS=}" "${PROMPT_ON_PIPE=}"
+[ "$STEP" != 1 ] || STEP=_start
 
 case ${MEM:-128M} in
 *G | *g) megs=$((${MEM%?} * 1024)) ;;
@@ -35,7 +37,7 @@ fi
 # With somebody at the terminal, and no debugger asked for, the serial line is here, as with QEMU;
 # else it goes to a file. Bochs takes every key for the guest, so one is set aside to leave with.
 here=
-if [ -t 0 ] && [ -t 1 ] && [ -z "$STEP" ]; then
+if [ -t 0 ] && [ -t 1 ] && [ -z "$STEP$PROMPT_ON_PIPE" ]; then
     here=$(tty)
     com1="mode=term, dev=$here"
 else
@@ -69,15 +71,19 @@ END
 
 set -- -q -f "$out/bochsrc"
 if [ "$debugger" != 0 ]; then
-    { [ -z "$STEP" ] || echo "lb \"$STEP\""; echo c; } >"$out/bochs.rc"
-    set -- "$@" -rc "$out/bochs.rc"
     [ "${version:-2}" -lt 3 ] || set -- "$@" -dbg
-elif [ -n "$STEP" ]; then
-    echo "error: this bochs has no debugger; STEP= needs one" >&2
+    if [ -z "$PROMPT_ON_PIPE" ]; then
+        { [ -z "$STEP" ] || echo "lb \"$STEP\""; echo c; } >"$out/bochs.rc"
+        set -- "$@" -rc "$out/bochs.rc"
+    fi
+elif [ -n "$STEP$PROMPT_ON_PIPE" ]; then
+    echo "error: this bochs has no debugger; the tour and STEP= need one" >&2
     exit 1
 fi
 
 rm -f "$out/bochs-serial.txt"
+# shellcheck disable=SC2086
+[ -z "$PROMPT_ON_PIPE" ] || TERM=dumb exec "$BOCHS" "$@" $BOCHS_ARGS 2>"$out/bochs-stderr.txt"
 if [ -n "$here" ]; then
     echo "Ctrl-] leaves Bochs"
     saved=$(stty -g)
