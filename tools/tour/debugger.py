@@ -76,6 +76,8 @@ class Debugger:
 
     def go(self, address):
         """Runs until the instruction at a linear address is next."""
+        if self.pc() == address:
+            return
         self.ask(f"lb {address:#x}")
         reply = "\n".join(self.ask("c"))
         hit = re.search(r"Breakpoint (\d+)", reply)
@@ -87,11 +89,15 @@ class Debugger:
         return self.ask("s")
 
     def traced_step(self):
-        """One instruction with every memory access that it makes."""
+        """One instruction with every access to memory that it makes, its own fetch included."""
         self.ask("trace-mem on")
         reply = self.step()
         self.ask("trace-mem off")
         return reply
+
+    def version(self):
+        found = re.search(r"Bochs x86 Emulator ([\d.]+)", self.greeting)
+        return found[1] if found else "unknown"
 
     # ---- looking --------------------------------------------------------------------------------
 

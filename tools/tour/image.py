@@ -7,7 +7,6 @@ from layout.h. Assembly has no debug information (its paths would differ from pl
 there the line is the one after the label.
 """
 import bisect
-import hashlib
 import re
 from pathlib import Path
 
@@ -25,27 +24,25 @@ class Image:
         self.arch = {32: "i386", 64: "x86_64"}[self.bits]
         self.dwarf = self.elf.get_dwarf_info()
         self.symbols = self.read_symbols()
-        self.order = sorted((value, name) for name, value in self.symbols.items()
-                            if not name.startswith(("KERNEL_", "kernel_physical")))
         self.borders = self.read_layout()
         self.offset = self.symbols["KERNEL_OFFSET"]
-
-    def digest(self):
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
 
     # ---- names ----------------------------------------------------------------------------------
 
     def read_symbols(self):
         """Global names, and local ones that are there once."""
-        found, twice = {}, set()
+        found, twice, self.order = {}, set(), []
         for symbol in self.elf.get_section_by_name(".symtab").iter_symbols():
             if symbol["st_info"]["type"] in ("STT_FILE", "STT_SECTION") or not symbol.name:
                 continue
+            if "." not in symbol.name[1:] and not symbol.name.startswith(("KERNEL_", "kernel_p")):
+                self.order.append((symbol["st_value"], symbol.name))
             local = symbol["st_info"]["bind"] == "STB_LOCAL"
             if symbol.name in found and local:
                 twice.add(symbol.name)
             else:
                 found[symbol.name] = symbol["st_value"]
+        self.order.sort()
         return {name: value for name, value in found.items() if name not in twice}
 
     def read_layout(self):
@@ -58,6 +55,13 @@ class Image:
         if name in self.borders:
             return self.borders[name]
         return self.symbols[name]
+
+    def regions(self):
+        """Where the parts of the address space begin: words -> address."""
+        words = {"HHDM_START": "HHDM", "HEAP_START": "heap", "MMIO_START": "device window",
+                 "KMAP_START": "kmap window"}
+        return {"low memory": 0, "kernel image": self.offset,
+                **{words[name]: value for name, value in self.borders.items()}}
 
     def physical(self, name):
         address = self.symbols[name]
@@ -95,13 +99,19 @@ class Image:
         unit = self.dwarf.get_CU_at(offset) if hasattr(self.dwarf, "get_CU_at") else \
             self.dwarf._parse_CU_at_offset(offset)
         program = self.dwarf.line_program_for_CU(unit)
-        best = None
-        for entry in program.get_entries():
-            state = entry.state
-            if state and not state.end_sequence and state.address <= address and state.line and \
-                    (best is None or state.address > best.address):
-                best = state
-        return best and (self.file_name(program, best.file), best.line)
+        rows = sorted((e.state for e in program.get_entries()
+                       if e.state and e.state.line and not e.state.end_sequence
+                       and self.symbol_start(address) <= e.state.address <= address),
+                      key=lambda state: state.address)  # stable: the first of equals stays first
+        known = [(self.file_name(program, state.file), state) for state in rows]
+        known = [pair for pair in known if pair[0].endswith(".c")] or known
+        if not known:
+            return None
+        last = known[-1][1].address
+        return next((file, state.line) for file, state in known if state.address == last)
+
+    def symbol_start(self, address):
+        return self.order[bisect.bisect_right(self.order, (address, "\x7f")) - 1][0]
 
     @staticmethod
     def file_name(program, number):

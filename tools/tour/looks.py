@@ -69,6 +69,8 @@ def mode_chosen(stop):
                      "EFER": "i386 has no use for it"}
     meanings["CR0"] = "PG is off still"
     stop.look_at_controls(meanings)
+    stop.draw("The CPU knows where the root is, and does not use it", boot_places(stop),
+              stop.controls["CR3"] & ~0xFFF)
 
 
 def before_paging(stop):
@@ -88,14 +90,13 @@ def before_paging(stop):
 
 
 def after_paging(stop):
-    kept = [line for line in stop.tour.notes["trace"] if line.startswith("[CPU0")]
-    stop.reply("s", kept, "with `trace-mem on`: RD is an entry read, WR is the CPU setting its "
-                          "Accessed bit")
     meanings = {"CR0": "PG is on. CD and NW are off: caches work", "CR3": "the root"}
     if stop.format.words == 2:
         meanings["EFER"] = "LMA: the CPU itself says that long mode is active"
     stop.look_at_controls(meanings)
     stop.look_at_page(stop.pc, "the identity map: this address and its page are the same number")
+    stop.look_at_trace("one instruction. `RD`: an entry that the CPU reads to fetch it, `WR`: the CPU "
+                       "sets the Accessed bit, 0x20, in it")
     stop.draw("The way of the next instruction fetch", boot_places(stop), None, stop.pc)
 
 
@@ -137,9 +138,8 @@ def kernel_tables(stop):
 
 def cr3_switch(stop):
     stop.look_at_controls({"CR3": "the kernel's own root"})
-    stop.reply("s", [line for line in stop.tour.notes["trace"] if "CPU0" in line or "cr3" in line],
-               "with `trace-mem on`: the first fetch by the new tables")
     stop.look_at_page(stop.pc, "this very code, found through the new tables")
+    stop.look_at_trace("one instruction, the first that is fetched through the new tables")
     stop.draw("The kernel's tables, live", kernel_places(stop), None, stop.pc)
 
 
@@ -178,7 +178,7 @@ def window(stop):
 def mapped(stop):
     note = stop.tour.notes["map_range"]
     stop.facts("What was asked",
-               ("va", stop.hex(note["va"]), "the first page after the guard page of the window"),
+               ("va", stop.hex(note["va"]), "where the device window begins"),
                ("pa", f"{note['pa']:#x}", "video memory, text mode: a device, not RAM"),
                ("bytes", f"{note['bytes']:#x}", f"{note['bytes'] >> 12} pages"),
                ("answer", f"{result(stop) & 0xFFFFFFFF}", "MEM_OK"))

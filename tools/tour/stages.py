@@ -76,7 +76,7 @@ read-only pages bind the kernel as well as programs; it clears CD and NW, which 
 set in Bochs and which would turn the caches off. The instruction *after* this one will be fetched
 through the tables. So the tables have to lead its address to itself: that is all an identity map is
 for.""",
-          missing="""Compare the way below with the address it starts from. If its last line named
+          missing="""Compare the way above with the address it starts from. If its last line named
 another page, the CPU would go on with whatever bytes are there; if an entry lacked P, the machine
 would reset. A stopped debugger is the only place where this can be checked in time."""),
 
@@ -115,8 +115,7 @@ code that runs low finds its data but prints strange return addresses."""),
     Stage("kernel-tables", "The kernel's own tables", travel.to_kernel_tables, looks.kernel_tables,
           words={
               "i386": """C has built a second set of tables from the memory map. Here each section has
-its own rights: code cannot be written, data cannot be... no: i386 has no NX, so data could still be
-executed. The page below each stack is left out. Directory entries of heap and device window are made
+its own rights: code and constants cannot be written. (Data could still be executed: this format has no NX.) The page below each stack is left out. Directory entries of heap and device window are made
 now and kept for good (`pin`), so that every address space to come can share them. CR3 still holds the
 boot tables. Before it is loaded the kernel walks the new tables itself (`preflight`): its code, stack,
 GDT, IDT and TSS must be there.""",

@@ -10,6 +10,7 @@ terminal (terminal.py) and the document (document.py) print the same blocks, so 
     Picture   the tables as a drawing
     Strip     physical memory as a drawing
 """
+import re
 from dataclasses import dataclass
 
 from debugger import Lost
@@ -18,6 +19,7 @@ from tables import Tables, same_way
 CR0 = {31: "PG", 30: "CD", 29: "NW", 16: "WP", 5: "NE", 4: "ET", 1: "MP", 0: "PE"}
 CR4 = {4: "PSE", 5: "PAE", 7: "PGE", 11: "UMIP", 20: "SMEP", 21: "SMAP"}
 EFER = {8: "LME", 10: "LMA", 11: "NXE"}
+WALKING = re.compile(r"; (PML4E|PDPTE|PDE|PTE)")
 BITS = {"CR0": CR0, "CR4": CR4, "EFER": EFER}
 
 
@@ -46,6 +48,7 @@ class Picture:
     root: str     # words for what points to the root
     live: bool    # does the CPU use these tables?
     table: object
+    path: int     # the address whose way is marked, or None
 
 
 @dataclass
@@ -65,6 +68,8 @@ class Stop:
         self.registers = tour.debugger.registers()
         self.controls = tour.debugger.controls()
         self.pc = self.registers["rip"]
+        # After a call has returned, the line with the call says more than the one after it.
+        self.place = tour.image.where(self.pc - (1 if tour.notes.get("returned") else 0))
         self.blocks = []
 
     # ---- words for numbers ----------------------------------------------------------------------
@@ -83,6 +88,19 @@ class Stop:
     def table_words(self, physical):
         name = self.image.table_name(physical)
         return f"{name} ({physical:#x})" if name else f"{physical:#x}"
+
+    def table_title(self, table):
+        """Its symbol; else the region that begins in what it translates, or that it lies in."""
+        name = self.image.table_name(table.physical)
+        if name:
+            return name
+        if table.level == 0:
+            return "the kernel's own root"
+        end = table.prefix + (1 << self.format.shift(table.level - 1))
+        borders = sorted((v, k) for k, v in self.image.regions().items())
+        inside = [name for start, name in borders if table.prefix <= start < end]
+        below = [name for start, name in borders if start < table.prefix]
+        return inside[0] if inside else below[-1]
 
     # ---- verbs ----------------------------------------------------------------------------------
 
@@ -112,8 +130,12 @@ class Stop:
             lines = [line for line in lines if keep in line]
         self.blocks.append(Reply(command, lines, remark))
 
-    def reply(self, command, lines, remark):
-        self.blocks.append(Reply(command, lines, remark))
+    def look_at_trace(self, remark):
+        """Executes one instruction and keeps what the hardware read and wrote in page tables."""
+        lines = [line for line in self.debugger.traced_step() if WALKING.search(line)]
+        self.tables.pages.clear()
+        self.blocks.append(Reply("trace-mem on", [], "every access to memory is told from here on"))
+        self.blocks.append(Reply("s", lines, remark))
 
     def entry_row(self, step):
         fmt = self.format
@@ -153,13 +175,15 @@ class Stop:
 
     def draw(self, title, open_at, root=None, path=None):
         """The tables on the way to each address; what is new since they were last drawn stands out."""
+        self.tables.pages.clear()  # what was stepped over may have changed them
         live = self.paging_on() and root is None
         physical = self.controls["CR3"] & ~0xFFF if root is None else root
         before = self.tour.drawn
         table = self.tables.tree(physical, 0, 0, open_at, path, before)
         before.update(self.tables.pages)
-        words = "CR3" if root is None else "not in CR3 yet"
-        self.blocks.append(Picture(title, words, live, table))
+        in_cr3 = physical == self.controls["CR3"] & ~0xFFF
+        words = "CR3" if live else "CR3, and PG is off" if in_cr3 else "CR3 does not hold this yet"
+        self.blocks.append(Picture(title, words, live, table, path))
 
     def strip(self, title, rows):
         self.blocks.append(Strip(title, rows))

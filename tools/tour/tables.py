@@ -56,7 +56,9 @@ class Format:
         if leaf and level < len(self.levels) - 1:
             bits.insert(1, (LARGE, "PS"))
         words = [name for bit, name in bits if entry & bit]
-        return " ".join(words + (["NX"] if entry & NX else [])) if entry & PRESENT else "not present"
+        if not entry & PRESENT:
+            return "not present, but for a count of ours" if entry else "not present"
+        return " ".join(words + (["NX"] if entry & NX else []))
 
 
 @dataclass

@@ -104,7 +104,7 @@ class Guide:
     def text(self, number, stop):
         stage, arch = stop.stage, self.tour.image.arch
         out = ["", "=" * WIDTH, f"{number} of {self.total}  {stage.text(arch, 'title')}", ""]
-        place = self.tour.image.where(stop.pc)
+        place = stop.place
         label = self.tour.image.label(stop.pc)
         out.append(f"{stop.pc:#x}  {label}" + (f"  {place[0]}:{place[1]}" if place else ""))
         if place:

@@ -10,6 +10,7 @@ reads the machine at each; terminal.py and document.py print what was read. With
 standard input the tour goes through all stops by itself and ends.
 """
 import argparse
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ class Tour:
     def stops(self):
         """Goes from stage to stage; each stop is complete when it is given out."""
         for stage in stages_of(self.image.arch):
+            self.notes["returned"] = False
             stage.travel(self)
             stop = Stop(self, stage)
             stage.look(stop)
@@ -53,14 +55,22 @@ def start(options, memory, **environment):
     return Debugger(command, MEM=memory, **environment)
 
 
+def name_of_run(options, debugger):
+    """What two runs must share to be equal to the byte."""
+    kernel, image = (hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+                     for path in (options.kernel, options.iso))
+    return f"kernel {kernel}, image {image}, Bochs {debugger.version()}"
+
+
 def make_document(options):
     debugger = start(options, MEMORY, DISPLAY_LIBRARY="term")
     try:
         tour = Tour(debugger, Image(options.kernel), bytes_of(MEMORY))
-        names = write_document(Path(options.document), tour, list(tour.stops()))
+        names = write_document(Path(options.document), tour, list(tour.stops()),
+                               name_of_run(options, debugger))
     finally:
         debugger.close()
-    print("  TOUR    " + " ".join(str(name) for name in names))
+    print(f"  TOUR    {names[0]} and {len(names) - 1} drawings")
 
 
 def guide(options):

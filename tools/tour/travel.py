@@ -25,6 +25,7 @@ def arguments(tour, words):
 
 def come_back(tour):
     """From a function's first instruction to the one after its call."""
+    tour.notes["returned"] = True
     stack = tour.debugger.registers()["rsp"]
     words = tour.debugger.linear(stack, tour.format.words)
     tour.debugger.go(sum(word << 32 * i for i, word in enumerate(words)))
@@ -39,8 +40,8 @@ def through(name):
 
 
 def over_cr0(tour):
-    """Over `mov cr0, eax`, writing down what the CPU reads: its next fetch is by the new rules."""
-    tour.notes["trace"] = tour.debugger.traced_step()
+    """Over `mov cr0, eax`; the fetch of the next instruction is still to come."""
+    tour.debugger.step()
     if tour.debugger.pc() != tour.image.address("boot_after_paging"):
         raise Lost("mov cr0 did not lead to boot_after_paging")
 
@@ -57,7 +58,7 @@ def over_cr3(tour):
     """From platform_load_root's first instruction over the one that writes CR3."""
     to("platform_load_root")(tour)
     for _ in range(STEPS_MAX):
-        tour.notes["trace"] = tour.debugger.traced_step()
+        tour.debugger.step()
         if tour.debugger.controls()["CR3"] & ~0xFFF == tour.notes["root"]:
             return
     raise Lost(f"CR3 was not written within {STEPS_MAX} instructions")
@@ -79,6 +80,7 @@ def to_first_window(tour):
 
 
 def to_end_of_map_range(tour):
+    tour.notes["returned"] = True
     tour.debugger.go(tour.notes["map_range"]["back"])
 
 
