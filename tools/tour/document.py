@@ -17,7 +17,8 @@ PICTURES = "bringup"  # folder beside the page
 
 LEGEND = """Letters of an entry: `P` present, `W` writable, `U` for programs too, `A` accessed and `D`
 written (the CPU sets them), `G` global, `PS` a large page, `PCD` not cached, `PWT` written through, `NX`
-not executable; `pin` is a bit that the CPU ignores and the kernel uses: this table stays for good."""
+not executable; `pin` is a bit that the CPU ignores and the kernel uses: this table stays for good. In Bochs' own lines a capital
+letter is a bit that is set."""
 
 
 def page_name(arch):
@@ -85,7 +86,8 @@ same way with you at the prompt. A test makes the page anew and fails when it di
             return [f"{block.title}", "", "| entry | value | says | leads to |", "|---|---|---|---|",
                     *(f"| `{a}` | `{b}` | {c} | {d} |" for a, b, c, d in block.rows)]
         if isinstance(block, blocks.Reply):
-            return [f"Ask Bochs `{block.command}`: {block.remark}.", "", "```text", *block.lines, "```"]
+            command = ", then ".join(f"`{line}`" for line in block.command.splitlines())
+            return [f"Ask Bochs {command}: {block.remark}.", "", "```text", *block.lines, "```"]
         name = f"{stem}.svg"
         svg = strip_svg(block) if isinstance(block, blocks.Strip) else \
             TablesDrawing(block, stop).svg()

@@ -35,16 +35,22 @@ def document(width, height, parts):
 
 # ---- tables ---------------------------------------------------------------------------------------
 
+def row_height(stop, table, run):
+    if not run.entry:
+        return EMPTY
+    return ROW + 14 if stop.row_words(table, run) else ROW
+
+
 class Box:
     """A table with a place."""
 
-    def __init__(self, table, x, y):
+    def __init__(self, stop, table, x, y):
         self.table, self.x, self.y = table, x, y
         self.tops = []
         at = y + HEAD
         for run in table.runs:
             self.tops.append(at)
-            at += ROW if run.entry else EMPTY
+            at += row_height(stop, table, run)
         self.bottom = at
 
 
@@ -62,7 +68,7 @@ class TablesDrawing:
             self.merge(self.boxes[table.physical].table, table)
             return
         level = table.level
-        box_ = Box(table, MARGIN + level * (WIDTH + GAP), max(self.cursor[level], wanted))
+        box_ = Box(self.stop, table, MARGIN + level * (WIDTH + GAP), max(self.cursor[level], wanted))
         self.boxes[table.physical] = box_
         self.cursor[level] = box_.bottom + 20
         for run, top in zip(table.runs, box_.tops):
@@ -93,8 +99,8 @@ class TablesDrawing:
         mode = "paging on" if stop.paging_on() else "paging off"
         label = stop.image.label(stop.pc)
         parts = [box(MARGIN, 14, 600, 44, "#f6f8fa"),
-                 text(MARGIN + 10, 32, f"CPU   {mode}   CR3 = {cr3:#x}", 12, weight="bold"),
-                 text(MARGIN + 10, 50, f"next instruction: {stop.pc:#x}  {label}", 11)]
+                 text(MARGIN + 10, 32, f"CPU: {mode}, CR3 = {cr3:#x}", 12, weight="bold"),
+                 text(MARGIN + 10, 50, f"next instruction: {stop.pc:#x} = {label}", 11)]
         root = self.boxes[self.picture.table.physical]
         dash = "" if self.picture.live else ' stroke-dasharray="5 4"'
         words = self.picture.root
@@ -125,7 +131,7 @@ class TablesDrawing:
     def table(self, box_):
         table, dash = box_.table, "" if self.picture.live else ' stroke-dasharray="5 4"'
         level = self.format.levels[table.level]
-        title = f"{level}  {self.stop.table_title(table)}"
+        title = f"{level} {self.stop.table_title(table)}"
         parts = [box(box_.x, box_.y, WIDTH, box_.bottom - box_.y, PAPER, INK, dash),
                  box(box_.x, box_.y, WIDTH, HEAD, "#eaeef2", INK),
                  text(box_.x + 8, box_.y + 15, title, 11, weight="bold"),
@@ -137,11 +143,12 @@ class TablesDrawing:
     def row(self, box_, run, top):
         x, last = box_.x, run.last
         index = f"[{run.first}]" if run.first == last else f"[{run.first}-{last}]"
+        words = self.stop.row_words(box_.table, run)
         if not run.entry:
             return [text(x + 8, top + 13, index, 10, GREY),
-                    text(x + WIDTH - 8, top + 13, "empty", 10, GREY, "end")]
+                    text(x + WIDTH - 8, top + 13, words, 10, GREY, "end")]
         table, fmt = box_.table, self.format
-        height = ROW
+        height = row_height(self.stop, table, run)
         parts = [box(x + 1, top, WIDTH - 2, height, GREEN if run.new else PAPER, "#d0d7de")]
         if run.on_path:
             parts.append(box(x + 1, top, 5, height, ORANGE, ORANGE))
@@ -150,6 +157,8 @@ class TablesDrawing:
                   text(x + WIDTH - 8, top + 13, self.target(table, run), 11, INK, "end"),
                   text(x + 10, top + 27, f"{address:#x}", 9, GREY),
                   text(x + WIDTH - 8, top + 27, fmt.flags(table.level, run.entry), 9.5, INK, "end")]
+        if words:
+            parts.append(text(x + WIDTH - 8, top + 41, words, 10, GREY, "end"))
         return parts
 
     def target(self, table, run):
@@ -163,10 +172,11 @@ class TablesDrawing:
         return f"{fmt.levels[table.level + 1]} {target:#x}"
 
     def legend(self, y):
-        items = [(GREEN, INK, "new since the drawing before"), (ORANGE, ORANGE, "the way of the "
-                 f"address {self.picture.path:#x}" if self.picture.path is not None else
-                 "the way of an address (none here)")]
-        parts, x = [], MARGIN
+        items, parts, x = [], [], MARGIN
+        if any(run.new for box_ in self.boxes.values() for run in box_.table.runs):
+            items.append((GREEN, INK, "new since the drawing before"))
+        if self.picture.path is not None:
+            items.append((ORANGE, ORANGE, f"the way of address {self.picture.path:#x}"))
         for fill, stroke, words in items:
             parts += [box(x, y, 12, 12, fill, stroke), text(x + 18, y + 10, words, 10, GREY)]
             x += 260
@@ -196,6 +206,6 @@ def strip_svg(strip):
 
 def size(count):
     for unit, word in ((1 << 20, "MiB"), (1 << 10, "KiB")):
-        if count >= unit and count % (unit >> 4) == 0:
-            return f"{count / unit:.4g} {word}"
+        if count >= unit:
+            return f"{count / unit:.1f}".removesuffix(".0") + f" {word}"
     return f"{count} bytes"

@@ -75,6 +75,11 @@ class Image:
         start, name = self.order[at]
         return name if start == address else f"{name}+{address - start:#x}"
 
+    def sections(self):
+        """(words, physical start, end) of the parts of the image."""
+        return [(words, self.physical(f"kernel_{name}_start"), self.physical(f"kernel_{name}_end"))
+                for words, name in ((".text", "text"), (".rodata", "rodata"), (".data/.bss", "data"))]
+
     def table_name(self, physical):
         """The symbol of a page table inside the image, or None."""
         for address in (physical + self.offset, physical):

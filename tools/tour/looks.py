@@ -24,19 +24,13 @@ def entry(stop):
 def memory_strip(stop, information, size):
     """Physical memory as the loader leaves it."""
     image = stop.image
-    names = (".boot", "kernel_physical_start", "kernel_text_start"), \
-        (".text", "kernel_text_start", "kernel_text_end"), \
-        (".rodata", "kernel_rodata_start", "kernel_rodata_end"), \
-        (".data .bss", "kernel_data_start", "kernel_data_end")
-    rows = [(0, MIB, "BIOS, screen: left alone", "kept")]
-    rows += [(image.physical(a), image.physical(b), f"kernel {name}", "kernel")
-             for name, a, b in names]
-    rows = [row for row in rows if not row[0] < information < row[1]] + \
-        [cut for row in rows if row[0] < information < row[1] for cut in (
-            (row[0], information, row[2], row[3]),)]
-    rows.append((information, information + size, "boot information (GRUB's)", "loader"))
+    boot, text = image.physical("kernel_physical_start"), image.physical("kernel_text_start")
+    boot_end = information if boot < information < text else text  # GRUB uses the rest of the page
     end = image.physical("kernel_data_end")
-    rows.append((end, stop.tour.memory, "free", "free"))
+    rows = [(0, MIB, "BIOS, screen: left alone", "kept"), (boot, boot_end, "kernel .boot", "kernel"),
+            (information, information + size, "boot information (GRUB's)", "loader"),
+            (end, stop.tour.memory, "free", "free")]
+    rows += [(a, b, f"kernel {name}", "kernel") for name, a, b in image.sections()]
     stop.strip("Physical memory, as the loader leaves it", sorted(rows))
 
 
@@ -95,8 +89,11 @@ def after_paging(stop):
         meanings["EFER"] = "LMA: the CPU itself says that long mode is active"
     stop.look_at_controls(meanings)
     stop.look_at_page(stop.pc, "the identity map: this address and its page are the same number")
-    stop.look_at_trace("one instruction. `RD`: an entry that the CPU reads to fetch it, `WR`: the CPU "
-                       "sets the Accessed bit, 0x20, in it")
+    stop.look_at_trace(
+        "one instruction. RD is an entry that the CPU reads to fetch it, WR is the CPU setting the "
+        "Accessed bit (0x20) in it" + ("; then the far jump reads its descriptor in the GDT, and "
+                                       "writes it, too (Dirty, 0x40)"
+                                       if stop.format.words == 2 else ""))
     stop.draw("The way of the next instruction fetch", boot_places(stop), None, stop.pc)
 
 

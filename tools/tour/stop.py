@@ -102,6 +102,24 @@ class Stop:
         below = [name for start, name in borders if start < table.prefix]
         return inside[0] if inside else below[-1]
 
+    def row_words(self, table, run):
+        """What a run of entries is for, as far as names tell; may be empty."""
+        fmt, image = self.format, self.image
+        start = fmt.address(table.prefix, table.level, run.first)
+        end = start + (run.last - run.first + 1 << fmt.shift(table.level))
+        if not run.entry:
+            stacks = ("boot_stack_guard", "fault_stack", "nmi_stack")
+            return "empty: guard below a stack" if start in map(image.symbols.get, stacks) else "empty"
+        if not fmt.is_leaf(table.level, run.entry):
+            return ""
+        target = fmt.target(table.level, run.entry)
+        if start == target:
+            return "the same number on both sides"
+        if target in (0, image.physical("kernel_data_end")) or end - start > 1 << 21:
+            return ""
+        return " ".join(name for name, a, b in image.sections()
+                        if a < target + (end - start) and target < b)
+
     # ---- verbs ----------------------------------------------------------------------------------
 
     def look_at_registers(self, meanings):
@@ -134,8 +152,7 @@ class Stop:
         """Executes one instruction and keeps what the hardware read and wrote in page tables."""
         lines = [line for line in self.debugger.traced_step() if WALKING.search(line)]
         self.tables.pages.clear()
-        self.blocks.append(Reply("trace-mem on", [], "every access to memory is told from here on"))
-        self.blocks.append(Reply("s", lines, remark))
+        self.blocks.append(Reply("trace-mem on\ns", lines, remark))
 
     def entry_row(self, step):
         fmt = self.format

@@ -77,7 +77,9 @@ def lines_of(block, tour):
     if isinstance(block, blocks.Entries):
         return [block.title] + columns([(a, b, c, "-> " + d) for a, b, c, d in block.rows])
     if isinstance(block, blocks.Reply):
-        return [f"<bochs> {block.command}      ({block.remark})"] + ["  " + x for x in block.lines]
+        command = "; ".join(block.command.splitlines())
+        return [f"<bochs> {command}", paragraph(f"({block.remark})", "  ")] + \
+            ["  " + line for line in block.lines]
     if isinstance(block, blocks.Strip):
         return [block.title] + columns([(f"[{a:#x}, {b:#x})", words) for a, b, words, _ in block.rows])
     return [f"{block.title}   (+ new, > the way)"] + \

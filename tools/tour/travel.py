@@ -59,6 +59,7 @@ def over_cr3(tour):
     to("platform_load_root")(tour)
     for _ in range(STEPS_MAX):
         tour.debugger.step()
+        tour.notes["returned"] = True
         if tour.debugger.controls()["CR3"] & ~0xFFF == tour.notes["root"]:
             return
     raise Lost(f"CR3 was not written within {STEPS_MAX} instructions")
