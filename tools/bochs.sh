@@ -19,7 +19,7 @@ case ${MEM:-128M} in
 *) megs=${MEM:-128M} && megs=${megs%[Mm]} ;;
 esac
 
-# A window if there is a display, else the terminal.
+# A window if there is a display, else the terminal (Bochs draws the screen on a pty of its own then).
 plugin() {
     ls -d /usr/lib/*/bochs/plugins/libbx_"$1"_gui.so /usr/lib*/bochs/plugins/libbx_"$1"*.so \
         /usr/local/lib/bochs/plugins/libbx_"$1"*.so 2>/dev/null | grep -q .
@@ -27,7 +27,8 @@ plugin() {
 library=${DISPLAY_LIBRARY-}
 if [ -z "$library" ]; then
     library=term
-    [ -n "${DISPLAY-}" ] && for l in sdl2 x; do plugin $l && library=$l; done
+    [ -z "${DISPLAY-}${WAYLAND_DISPLAY-}" ] || ! plugin sdl2 || library=sdl2
+    [ -z "${DISPLAY-}" ] || ! plugin x || library=x
     [ $library != term ] || plugin term || {
         echo "error: bochs has no screen plugin for the terminal (package bochs-term); see make doctor" >&2
         exit 1
@@ -91,6 +92,14 @@ if [ -n "$here" ]; then
     { sleep 1 && stty isig intr undef susp undef quit '^]' <"$here"; } 2>/dev/null &
 fi
 # Its exit code says nothing of the kernel, so the verdict is read from the serial line.
+# At the debugger's prompt nobody wants to read which plugins were loaded.
+if [ -n "$STEP" ]; then
+    echo "Bochs stops at $STEP, at its own prompt: help, r, creg, page ADDR, s, c, q"
+    # shellcheck disable=SC2086
+    TERM=${TERM:-dumb} "$BOCHS" "$@" $BOCHS_ARGS 2>"$out/bochs-stderr.txt" ||
+        tail -n 5 "$out/bochs-stderr.txt" >&2
+    exit
+fi
 # shellcheck disable=SC2086
 TERM=${TERM:-dumb} "$BOCHS" "$@" $BOCHS_ARGS || true
 [ -z "$here" ] || stty "$saved"

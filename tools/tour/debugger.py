@@ -40,8 +40,10 @@ class Debugger:
 
     def wait(self):
         """Everything up to the next prompt."""
+        self.busy = True
         try:
             self.process.expect(PROMPT)
+            self.busy = False
         except pexpect.EOF:
             raise Lost("Bochs ended:\n" + tail(self.process.before)) from None
         except pexpect.TIMEOUT:
@@ -60,15 +62,26 @@ class Debugger:
         return [line.rstrip() for line in text.splitlines() if line.strip()]
 
     def interrupt(self):
-        """Ctrl-C for the machine: back to the prompt, wherever it is."""
-        self.process.kill(signal.SIGINT)
-        self.process.expect(PROMPT, timeout=10)
+        """Ctrl-C for the machine: back to the prompt, wherever it is. One that comes just before the
+        machine sets off is forgotten by Bochs, so there may be more."""
+        for _ in range(10):
+            self.process.kill(signal.SIGINT)
+            try:
+                self.process.expect(PROMPT, timeout=1)
+                self.busy = False
+                return
+            except pexpect.TIMEOUT:
+                continue
+        raise Lost("Bochs does not stop")
 
     def close(self):
+        """The end of Bochs; at its prompt by its own command."""
         try:
+            if self.busy:
+                self.interrupt()
             self.process.sendline("q")
             self.process.expect(pexpect.EOF, timeout=5)
-        except (OSError, pexpect.TIMEOUT):
+        except (OSError, pexpect.TIMEOUT, pexpect.EOF, Lost):
             self.process.kill(signal.SIGKILL)
         self.process.wait()
 

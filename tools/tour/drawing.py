@@ -165,7 +165,7 @@ class TablesDrawing:
         fmt = self.format
         target = fmt.target(table.level, run.entry)
         if fmt.is_leaf(table.level, run.entry):
-            return f"RAM {target:#x}" if run.first == run.last else \
+            return f"page {target:#x}" if run.first == run.last else \
                 f"{target:#x}..{target + (run.last - run.first + 1 << fmt.shift(table.level)):#x}"
         if run.last > run.first:
             return f"{run.last - run.first + 1} {fmt.levels[table.level + 1]}s"

@@ -56,6 +56,11 @@ class Image:
             return self.borders[name]
         return self.symbols[name]
 
+    def names_at(self, address):
+        first = bisect.bisect_left(self.order, (address, ""))
+        last = bisect.bisect_right(self.order, (address, "\x7f"))
+        return {name for _, name in self.order[first:last]}
+
     def regions(self):
         """Where the parts of the address space begin: words -> address."""
         words = {"HHDM_START": "HHDM", "HEAP_START": "heap", "MMIO_START": "device window",

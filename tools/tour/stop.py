@@ -108,13 +108,13 @@ class Stop:
         start = fmt.address(table.prefix, table.level, run.first)
         end = start + (run.last - run.first + 1 << fmt.shift(table.level))
         if not run.entry:
-            stacks = ("boot_stack_guard", "fault_stack", "nmi_stack")
-            return "empty: guard below a stack" if start in map(image.symbols.get, stacks) else "empty"
+            guard = image.names_at(start) & {"boot_stack_guard", "fault_stack", "nmi_stack"}
+            return "empty: guard below a stack" if guard else "empty"
         if not fmt.is_leaf(table.level, run.entry):
             return ""
         target = fmt.target(table.level, run.entry)
         if start == target:
-            return "the same number on both sides"
+            return "virtual = physical"
         if target in (0, image.physical("kernel_data_end")) or end - start > 1 << 21:
             return ""
         return " ".join(name for name, a, b in image.sections()

@@ -15,7 +15,7 @@ import os
 import sys
 from pathlib import Path
 
-from debugger import Debugger, Lost
+from debugger import Debugger, Lost, tail
 from document import write_document
 from image import ROOT, Image
 from stages import stages_of
@@ -94,6 +94,10 @@ def main():
         make_document(options) if options.document else guide(options)
     except Lost as lost:
         print(f"tour: {lost}", file=sys.stderr)
+        for name in ("bochs-stderr.txt", "bochs.log"):
+            log = Path(options.iso).parent / name
+            text = log.read_text(errors="replace") if log.exists() else ""
+            print(f"the end of {log}:\n{tail(text, 4)}", file=sys.stderr)
         return 1
     return 0
 
