@@ -116,7 +116,8 @@ class Debugger:
 
     def registers(self):
         found = REGISTER.findall("\n".join(self.ask("r")))
-        return {name: int(value.replace("_", ""), 16) for name, value in found}
+        return {re.sub("^e(..)$", r"r\1", name): int(value.replace("_", ""), 16)
+                for name, value in found}
 
     def pc(self):
         return self.registers()["rip"]

@@ -11,15 +11,9 @@ from pathlib import Path
 
 import stop as blocks
 from drawing import TablesDrawing, strip_svg
-from stages import stages_of
+from stages import LEGEND, stages_of
 
 PICTURES = "bringup"  # folder beside the page
-
-LEGEND = """Letters of an entry: `P` present, `W` writable, `U` for programs too, `A` accessed and `D`
-written (the CPU sets them), `G` global, `PS` a large page, `PCD` not cached, `PWT` written through, `NX`
-not executable; `pin` is a bit that the CPU ignores and the kernel uses: this table stays for good. In Bochs' own lines a capital
-letter is a bit that is set."""
-
 
 def page_name(arch):
     return f"bringup-{arch}.md"
@@ -83,7 +77,7 @@ same way with you at the prompt. A test makes the page anew and fails when it di
             return [f"{block.title}:", "", "| | | |", "|---|---|---|",
                     *(f"| {a} | `{b}` | {cell(c)} |" for a, b, c in block.rows)]
         if isinstance(block, blocks.Entries):
-            return [f"{block.title}", "", "| entry | value | says | leads to |", "|---|---|---|---|",
+            return [f"**{block.title.replace(' [', '**: ').rstrip(']')}", "", "| entry | value | says | leads to |", "|---|---|---|---|",
                     *(f"| `{a}` | `{b}` | {c} | {d} |" for a, b, c, d in block.rows)]
         if isinstance(block, blocks.Reply):
             command = ", then ".join(f"`{line}`" for line in block.command.splitlines())
@@ -125,20 +119,27 @@ def run_of(document, arch):
     return lines[-1] if lines else ""
 
 
-def shape(lines):
-    """What stays when the kernel lies elsewhere: all but the numbers and the room they take."""
-    masked = (re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "#", line) for line in lines)
-    return [" ".join(line.split()) for line in masked if not line.startswith("<!--")]
+def shape(lines, same_bochs):
+    """What stays when the kernel lies elsewhere: all but the numbers and the room they take. Another
+    Bochs may say things in other words, so then its own lines are left out, too."""
+    text = re.sub(r"<!--.*-->", "", "\n".join(lines))
+    if not same_bochs:
+        text = re.sub(r"```text.*?```", "", text, flags=re.S)
+    masked = re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{16}\b|\d+(\.\d+)?", "#", text)
+    return [" ".join(line.split()) for line in masked.splitlines()]
 
 
 def differences(old, new, arch):
     """(how they were compared, list of differences). Empty list: they agree."""
-    same_run = run_of(old, arch) == run_of(new, arch)
+    runs = run_of(old, arch), run_of(new, arch)
+    same_run = runs[0] == runs[1]
+    same_bochs = runs[0].split("Bochs")[-1] == runs[1].split("Bochs")[-1]
     how = "to the byte" if same_run else "but for the numbers (another build)"
     found = [f"{name} is only in the {'kept' if name in old else 'new'} document"
              for name in sorted(set(old) ^ set(new))]
     for name in sorted(set(old) & set(new)):
-        a, b = (old[name], new[name]) if same_run else (shape(old[name]), shape(new[name]))
+        a, b = (old[name], new[name]) if same_run else \
+            (shape(old[name], same_bochs), shape(new[name], same_bochs))
         if a != b:
             at = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
             found.append(f"{name}, line {at + 1}:\n  kept: {a[at] if at < len(a) else '(end)'}\n"

@@ -11,6 +11,12 @@ import looks
 import travel
 
 
+LEGEND = """Letters of an entry: `P` present, `W` writable, `U` for programs too, `A` accessed and `D`
+written (the CPU sets them), `G` global, `PS` a large page, `PCD` not cached, `PWT` written through, `NX`
+not executable; `pin` is a bit that the CPU ignores and the kernel uses: this table stays for good. In
+Bochs' own lines a capital letter is a bit that is set."""
+
+
 @dataclass
 class Stage:
     key: str

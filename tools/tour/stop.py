@@ -172,8 +172,8 @@ class Stop:
                                           address)
         if live:
             self.compare(address, steps, reached)
-        end = f"-> {reached:#x}" if reached is not None else "-> not mapped"
-        title = f"{words}: {address:#x} {end}"
+        end = f"{reached:#x}" if reached is not None else "not mapped"
+        title = f"{words} [{address:#x} -> {end}]"
         self.blocks.append(Entries(title, [self.entry_row(step) for step in steps]))
         return reached
 

@@ -4,12 +4,12 @@
 Enter goes on, `p` gives Bochs' own prompt (every command of the debugger; `tour` comes back), `q`
 ends. The prompt is ours and passes lines on, so that Ctrl-C stops the machine and not the tour.
 """
+import readline  # noqa: F401  (input() gets history and editing by it)
 import sys
 import textwrap
 
 import stop as blocks
-from debugger import Lost
-from stages import stages_of
+from stages import LEGEND, stages_of
 
 WIDTH = 96
 HELP = "Enter: next stop   p: Bochs' own prompt   w: these words again   q: quit"
@@ -93,6 +93,7 @@ class Guide:
         self.total = len(stages_of(tour.image.arch))
 
     def lead(self):
+        print(paragraph(LEGEND))
         try:
             for number, stop in enumerate(self.tour.stops(), 1):
                 text = self.text(number, stop)
@@ -168,6 +169,3 @@ class Guide:
         if input("tour> ").strip().lower() in ("", "n", "next", "c"):
             self.pass_on("c")
             self.prompt()
-
-
-__all__ = ["Guide", "Lost", "lines_of", "row_text", "index_text", "table_name"]
