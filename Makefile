@@ -235,6 +235,9 @@ else
 endif
 
 bochs-tour: $(ISO)
+ifneq ($(PHYSMAP),$(firstword $(PHYSMAPS_$(ARCH))))
+	@echo "error: the document shows PHYSMAP=$(firstword $(PHYSMAPS_$(ARCH)))" >&2; exit 1
+endif
 	$(call need,$(TOUR_PIECES))
 	@NM='$(NM)' $(PYTHON) -B tools/tour/tour.py --document docs $(TOUR_WORDS)
 

@@ -17,6 +17,7 @@ import harness
 
 sys.path.insert(0, str(harness.ROOT / "tools" / "tour"))
 import document  # noqa: E402
+from image import Image  # noqa: E402
 from stages import stages_of  # noqa: E402
 
 DOCS = harness.ROOT / "docs"
@@ -54,8 +55,9 @@ def test_the_document_is_what_the_tour_sees(arch, machine, tmp_path, record_prop
 def test_stages_come_in_order_and_none_is_missing(arch):
     assert " ".join(stage.key for stage in stages_of(arch)) == ORDER[arch]
     text = "\n".join(document.read_document(DOCS, arch)[f"bringup-{arch}.md"])
+    image = Image(harness.kernel_path(arch))
     titles = re.findall(r"^## (\d+)\. (.*)$", text, re.M)
-    assert titles == [(str(number), stage.text(arch, "title"))
+    assert titles == [(str(number), stage.text(image, "title"))
                       for number, stage in enumerate(stages_of(arch), 1)]
     assert text.count("![") == len(titles), "each stage has its drawing"
     assert text.count("**Without it:**") == len(titles)

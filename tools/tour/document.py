@@ -40,24 +40,24 @@ class Page:
         return "\n".join(out + ["", f"<!-- {trademark} -->", ""])
 
     def opening(self):
-        arch = self.arch
+        arch, image = self.arch, self.tour.image
         out = [f"# Paging bring-up on {arch}, stop by stop", "",
                join(f"""This page is made by `make ARCH={arch} bochs-tour`: the kernel ran in Bochs, and
 every number below was read from that machine by Bochs' debugger. `make ARCH={arch} bochs` goes the
 same way with you at the prompt. A test makes the page anew and fails when it differs."""), "",
                join(LEGEND), ""]
         for number, stage in enumerate(stages_of(arch), 1):
-            out.append(f"{number}. [{stage.text(arch, 'title')}](#stop-{number})")
+            out.append(f"{number}. [{stage.text(image, 'title')}](#stop-{number})")
         return out
 
     def stage(self, number, stop):
-        stage, arch = stop.stage, self.arch
+        stage, arch, image = stop.stage, self.arch, self.tour.image
         out = ["", f'<a id="stop-{number}"></a>', "",
-               f"## {number}. {stage.text(arch, 'title')}", "", *self.place(stop), "",
-               join(stage.text(arch, "words")), ""]
+               f"## {number}. {stage.text(image, 'title')}", "", *self.place(stop), "",
+               join(stage.text(image, "words")), ""]
         for index, block in enumerate(stop.blocks):
             out += self.block(f"{arch}-{number:02}-{stage.key}", index, block, stop) + [""]
-        return out + ["**Without it:** " + join(stage.text(arch, "missing"))]
+        return out + ["**Without it:** " + join(stage.text(image, "missing"))]
 
     def place(self, stop):
         where = stop.place
@@ -120,12 +120,13 @@ def run_of(document, arch):
 
 
 def shape(lines, same_bochs):
-    """What stays when the kernel lies elsewhere: all but the numbers and the room they take. Another
-    Bochs may say things in other words, so then its own lines are left out, too."""
-    text = re.sub(r"<!--.*-->", "", "\n".join(lines))
+    """What stays when the kernel lies elsewhere: all but the numbers, the room they take, and the
+    lines around a line number. Another Bochs may say things in other words, so then its own lines are
+    left out, too."""
+    text = re.sub(r"<!--.*-->|```(c|nasm)\n.*?```", "", "\n".join(lines), flags=re.S)
     if not same_bochs:
         text = re.sub(r"```text.*?```", "", text, flags=re.S)
-    masked = re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{16}\b|\d+(\.\d+)?", "#", text)
+    masked = re.sub(r"0x[0-9a-fA-F]+|\b[0-9a-f]{16}\b|\d+(\.\d+)?", "#", text)
     return [" ".join(line.split()) for line in masked.splitlines()]
 
 

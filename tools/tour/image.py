@@ -10,6 +10,7 @@ import bisect
 import re
 from pathlib import Path
 
+from elftools.construct import Array
 from elftools.elf.elffile import ELFFile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,9 +24,11 @@ class Image:
         self.bits = self.elf.elfclass
         self.arch = {32: "i386", 64: "x86_64"}[self.bits]
         self.dwarf = self.elf.get_dwarf_info()
+        self.lines = {}
         self.symbols = self.read_symbols()
         self.borders = self.read_layout()
         self.offset = self.symbols["KERNEL_OFFSET"]
+        self.window = "kmap" if "kmaps" in self.symbols else "hhdm"  # PHYSMAP=
 
     # ---- names ----------------------------------------------------------------------------------
 
@@ -103,22 +106,35 @@ class Image:
         return self.line_of_c(address) or self.line_of_label(self.label(address))
 
     def line_of_c(self, address):
-        offset = self.dwarf.get_aranges().cu_offset_at_addr(address)
-        if offset is None:
-            return None
-        unit = self.dwarf.get_CU_at(offset) if hasattr(self.dwarf, "get_CU_at") else \
-            self.dwarf._parse_CU_at_offset(offset)
-        program = self.dwarf.line_program_for_CU(unit)
-        rows = sorted((e.state for e in program.get_entries()
-                       if e.state and e.state.line and not e.state.end_sequence
-                       and self.symbol_start(address) <= e.state.address <= address),
-                      key=lambda state: state.address)  # stable: the first of equals stays first
-        known = [(self.file_name(program, state.file), state) for state in rows]
-        known = [pair for pair in known if pair[0].endswith(".c")] or known
-        if not known:
-            return None
-        last = known[-1][1].address
-        return next((file, state.line) for file, state in known if state.address == last)
+        """From the line table. What was inlined from a header counts for the line that uses it; of
+        several rows for one address the first is the one where a reader would look."""
+        start = self.symbol_start(address)
+        for unit in self.units_at(address):
+            rows = [row for row in self.rows(unit) if start <= row[0] <= address]
+            rows = [row for row in rows if row[1].endswith(".c")] or rows
+            if rows:
+                return next((file, line) for at, file, line in rows if at == rows[-1][0])
+        return None
+
+    def rows(self, unit):
+        """(address, file, line), by address, of one unit's line table; read once."""
+        if unit.cu_offset not in self.lines:
+            forms = unit.structs.Dwarf_dw_form  # pyelftools 0.29 lacks the one of clang's MD5 sums
+            forms.setdefault("DW_FORM_data16", Array(16, unit.structs.Dwarf_uint8("")))
+            program = self.dwarf.line_program_for_CU(unit)
+            states = [e.state for e in program.get_entries() if e.state]
+            self.lines[unit.cu_offset] = sorted(
+                ((s.address, self.file_name(program, s.file), s.line) for s in states
+                 if s.line and not s.end_sequence), key=lambda row: row[0])
+        return self.lines[unit.cu_offset]
+
+    def units_at(self, address):
+        """The units that may hold an address: one if there is a table of them, else all (clang)."""
+        table = self.dwarf.get_aranges()
+        offset = table.cu_offset_at_addr(address) if table else None
+        if table and offset is None:
+            return []
+        return [u for u in self.dwarf.iter_CUs() if table is None or u.cu_offset == offset]
 
     def symbol_start(self, address):
         return self.order[bisect.bisect_right(self.order, (address, "\x7f")) - 1][0]

@@ -89,11 +89,8 @@ def after_paging(stop):
         meanings["EFER"] = "LMA: the CPU itself says that long mode is active"
     stop.look_at_controls(meanings)
     stop.look_at_page(stop.pc, "the identity map: this address and its page are the same number")
-    stop.look_at_trace(
-        "one instruction. RD is an entry that the CPU reads to fetch it, WR is the CPU setting the "
-        "Accessed bit (0x20) in it" + ("; then the far jump reads its descriptor in the GDT, and "
-                                       "writes it, too (Dirty, 0x40)"
-                                       if stop.format.words == 2 else ""))
+    stop.look_at_trace("one instruction, and what the CPU does to fetch it: RD is an entry that it "
+                       "reads, WR is the CPU setting the Accessed bit (0x20) in it")
     stop.draw("The way of the next instruction fetch", boot_places(stop), None, stop.pc)
 
 
@@ -117,7 +114,7 @@ def jumped_high(stop):
 def kernel_places(stop):
     image = stop.image
     names = ["kernel_text_start", "kernel_data_start"]
-    names.append("HHDM_START" if "HHDM_START" in image.borders else "KMAP_START")
+    names.append(f"{image.window.upper()}_START")
     return [image.address(name) for name in names]
 
 
@@ -136,7 +133,7 @@ def kernel_tables(stop):
 def cr3_switch(stop):
     stop.look_at_controls({"CR3": "the kernel's own root"})
     stop.look_at_page(stop.pc, "this very code, found through the new tables")
-    stop.look_at_trace("one instruction, the first that is fetched through the new tables")
+    stop.look_at_trace("the first instruction that is fetched through the new tables, and the walk to it")
     stop.draw("The kernel's tables, live", kernel_places(stop), None, stop.pc)
 
 

@@ -16,6 +16,11 @@ written (the CPU sets them), `G` global, `PS` a large page, `PCD` not cached, `P
 not executable; `pin` is a bit that the CPU ignores and the kernel uses: this table stays for good. In
 Bochs' own lines a capital letter is a bit that is set."""
 
+WINDOW = {
+    "hhdm": """The HHDM shows all RAM, with the same bytes of code read-only.""",
+    "kmap": """The table of the kmap window is taken over as it is.""",
+}
+
 
 @dataclass
 class Stage:
@@ -27,9 +32,12 @@ class Stage:
     missing: object
     arches: tuple = ("i386", "x86_64")
 
-    def text(self, arch, what):
+    def text(self, image, what):
+        """Title, words or missing for a kernel: by its target, or by its physical window."""
         value = getattr(self, what)
-        return value[arch] if isinstance(value, dict) else value
+        if isinstance(value, dict):
+            value = value[image.arch if image.arch in value else image.window]
+        return value.replace("{window}", WINDOW[image.window])
 
 
 STAGES = [
@@ -121,16 +129,17 @@ code that runs low finds its data but prints strange return addresses."""),
     Stage("kernel-tables", "The kernel's own tables", travel.to_kernel_tables, looks.kernel_tables,
           words={
               "i386": """C has built a second set of tables from the memory map. Here each section has
-its own rights: code and constants cannot be written. (Data could still be executed: this format has no NX.) The page below each stack is left out. Directory entries of heap and device window are made
-now and kept for good (`pin`), so that every address space to come can share them. CR3 still holds the
-boot tables. Before it is loaded the kernel walks the new tables itself (`preflight`): its code, stack,
-GDT, IDT and TSS must be there.""",
+its own rights: code and constants cannot be written. (Data could still be executed: this format has no NX.)
+{window} The page below each stack is left out. Directory entries of heap and device window are made now
+and kept for good (`pin`), so that every address space to come can share them. CR3 still holds the boot
+tables. Before it is loaded the kernel walks the new tables itself (`preflight`): its code, stack, GDT,
+IDT and TSS must be there.""",
               "x86_64": """C has built a second set of tables from the memory map. Here each section
-has its own rights: code cannot be written, all else cannot be executed (NX). The HHDM shows all RAM,
-with the same bytes of code read-only. The page below each stack is left out. Top-level entries of heap
-and device window are made now and kept for good (`pin`), so that every address space to come can share
-them. CR3 still holds the boot tables. Before it is loaded the kernel walks the new tables itself
-(`preflight`): its code, stack, GDT, IDT and TSS must be there."""},
+has its own rights: code cannot be written, all else cannot be executed (NX). {window} The page below
+each stack is left out. Top-level entries of heap and device window are made now and kept for good
+(`pin`), so that every address space to come can share them. CR3 still holds the boot tables. Before it
+is loaded the kernel walks the new tables itself (`preflight`): its code, stack, GDT, IDT and TSS must
+be there."""},
           missing="""With the boot tables everything is writable: a stray pointer can change code, and
 a stack that grows too far silently runs into what lies below. A forgotten piece (most often the stack
 or the IDT) makes the next instruction the last, and no fault handler can say so, since it is
@@ -152,24 +161,25 @@ A full TLB flush has followed the switch, so that no old walk is remembered.""",
 on: the bug shows much later. With the map removed but the TLB not flushed the machine behaves
 differently on each run: QEMU hides this, Bochs and real CPUs do not."""),
 
-    Stage("window", {"i386": "A frame through the kmap window", "x86_64": "A frame through the HHDM"},
+    Stage("window", {"kmap": "A frame through the kmap window", "hhdm": "A frame through the HHDM"},
           travel.to_first_window, looks.window,
           words={
-              "i386": """The kernel wants to change a page table, but a table is a frame: it has a
-physical address, and code can only use virtual ones. 128 MiB would fit above 3 GiB, 4 GiB would not;
-so there is a window of page slots at the top, and `kmap` writes the frame into a free slot. Its table
+              "kmap": """The kernel wants to change a page table, but a table is a frame: it has a
+physical address, and code can only use virtual ones. The kernel's part of the address
+space has no room to show all RAM; so there is a window of page slots at the top, and `kmap` writes the
+frame into a free slot. Its table
 is part of the kernel image and is shared by all address spaces. The slot beside it stays empty, so
 that an overrun faults. (The boot tables had the same window; the new tables were built through
 it.)""",
-              "x86_64": """The kernel wants to change a page table, but a table is a frame: it has a
+              "hhdm": """The kernel wants to change a page table, but a table is a frame: it has a
 physical address, and code can only use virtual ones. Here there is room to show all RAM at once:
 `kmap` adds 0xFFFF800000000000 and is done. No entry is written, nothing needs flushing. (The boot
 tables had the same map; the new tables were built through it.)"""},
           missing={
-              "i386": """Without a window one can only reach the frames that happen to be mapped. The
+              "kmap": """Without a window one can only reach the frames that happen to be mapped. The
 well-known trick instead, a directory that maps itself, shows one address space only. And a slot that
 is reused without `invlpg` still shows the old frame.""",
-              "x86_64": """Without a direct map every access to a table needs a mapping first, which
+              "hhdm": """Without a direct map every access to a table needs a mapping first, which
 needs tables. A kernel that treats physical addresses as pointers works while the low map is there,
 and dies on the switch."""}),
 

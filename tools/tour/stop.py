@@ -149,8 +149,12 @@ class Stop:
         self.blocks.append(Reply(command, lines, remark))
 
     def look_at_trace(self, remark):
-        """Executes one instruction and keeps what the hardware read and wrote in page tables."""
+        """Executes one instruction; keeps the hardware's walk to fetch it. Walks for its operands
+        follow, and begin with the root again."""
         lines = [line for line in self.debugger.traced_step() if WALKING.search(line)]
+        roots = [i for i, line in enumerate(lines) if " RD]" in line and
+                 WALKING.search(line)[0] == WALKING.search(lines[0])[0]]
+        lines = lines[:roots[1]] if len(roots) > 1 else lines
         self.tables.pages.clear()
         self.blocks.append(Reply("trace-mem on\ns", lines, remark))
 

@@ -105,18 +105,18 @@ class Guide:
             print()
 
     def text(self, number, stop):
-        stage, arch = stop.stage, self.tour.image.arch
-        out = ["", "=" * WIDTH, f"{number} of {self.total}  {stage.text(arch, 'title')}", ""]
+        stage, image = stop.stage, self.tour.image
+        out = ["", "=" * WIDTH, f"{number} of {self.total}  {stage.text(image, 'title')}", ""]
         place = stop.place
         label = self.tour.image.label(stop.pc)
         out.append(f"{stop.pc:#x}  {label}" + (f"  {place[0]}:{place[1]}" if place else ""))
         if place:
             out += [f"  {'->' if n == place[1] else '  '} {n:4}  {line}"
                     for n, line in self.tour.image.source(*place)]
-        out += ["", paragraph(stage.text(arch, "words"))]
+        out += ["", paragraph(stage.text(image, "words"))]
         for block in stop.blocks:
             out += [""] + lines_of(block, self.tour)
-        return "\n".join(out + ["", paragraph(stage.text(arch, "missing"), "Without it: ")])
+        return "\n".join(out + ["", paragraph(stage.text(image, "missing"), "Without it: ")])
 
     # ---- what now? ------------------------------------------------------------------------------
 
