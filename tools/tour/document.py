@@ -77,7 +77,8 @@ same way with you at the prompt. A test makes the page anew and fails when it di
             return [f"{block.title}:", "", "| | | |", "|---|---|---|",
                     *(f"| {a} | `{b}` | {cell(c)} |" for a, b, c in block.rows)]
         if isinstance(block, blocks.Entries):
-            return [f"**{block.title.replace(' [', '**: ').rstrip(']')}", "", "| entry | value | says | leads to |", "|---|---|---|---|",
+            title = block.title.replace(" [", "**: ").rstrip("]")
+            return [f"**{title}", "", "| entry | value | says | leads to |", "|---|---|---|---|",
                     *(f"| `{a}` | `{b}` | {c} | {d} |" for a, b, c, d in block.rows)]
         if isinstance(block, blocks.Reply):
             command = ", then ".join(f"`{line}`" for line in block.command.splitlines())

@@ -166,7 +166,7 @@ def window(stop):
     same = words == stop.debugger.physical(stop.tour.notes["frame"] << 12, 4)
     stop.facts("Proof", ("four words", "the same" if same else "NOT the same",
                          "read through the pointer (`x`) and from physical memory (`xp`)"))
-    stop.draw("The way of the pointer", kernel_places(stop) + [pointer, note["va"]], None, pointer)
+    stop.draw("The way of the pointer", [pointer, note["va"]], None, pointer)
 
 
 def mapped(stop):

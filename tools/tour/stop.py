@@ -115,10 +115,11 @@ class Stop:
         target = fmt.target(table.level, run.entry)
         if start == target:
             return "virtual = physical"
-        if target in (0, image.physical("kernel_data_end")) or end - start > 1 << 21:
+        if end - start > 1 << 21:
             return ""
-        return " ".join(name for name, a, b in image.sections()
-                        if a < target + (end - start) and target < b)
+        parts = [name for name, a, b in image.sections() if a < target + (end - start) and target < b]
+        more = target + (end - start) > image.physical("kernel_data_end")
+        return " ".join(parts) + (", then other RAM" if parts and more else "")
 
     # ---- verbs ----------------------------------------------------------------------------------
 

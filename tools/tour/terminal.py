@@ -7,6 +7,7 @@ ends. The prompt is ours and passes lines on, so that Ctrl-C stops the machine a
 import readline  # noqa: F401  (input() gets history and editing by it)
 import sys
 import textwrap
+import time
 
 import stop as blocks
 from stages import LEGEND, stages_of
@@ -161,11 +162,24 @@ class Guide:
             self.tour.debugger.process.timeout = timeout
 
     def farewell(self):
-        print("\nThat was the last stop.", end=" ")
+        print("\nThat was the last stop.")
         if not self.asks:
-            print()
             return
-        print("Enter: the kernel runs on to its shell; Ctrl-C stops it.   q: quit")
+        print("Enter: the kernel runs on to its shell, with its words here; Ctrl-C stops it.   q: quit")
         if input("tour> ").strip().lower() in ("", "n", "next", "c"):
-            self.pass_on("c")
+            self.run_on()
             self.prompt()
+
+    def run_on(self):
+        """Lets the kernel run and shows its serial line until Ctrl-C."""
+        self.tour.debugger.process.sendline("c")
+        shown = 0
+        try:
+            while True:
+                text = self.tour.serial.read_bytes() if self.tour.serial.exists() else b""
+                print(text[shown:].decode(errors="replace"), end="", flush=True)
+                shown = len(text)
+                time.sleep(0.3)
+        except KeyboardInterrupt:
+            self.tour.debugger.interrupt()
+            print()

@@ -27,11 +27,13 @@ MEMORY = "128M"  # the document's machine
 
 
 class Tour:
-    def __init__(self, debugger, image, memory):
+    def __init__(self, options, debugger, memory):
+        image = Image(options.kernel)
+        self.serial = Path(options.iso).parent / "bochs-serial.txt"
         self.debugger = debugger
         self.image = image
         self.format = Format(image.arch)
-        self.memory = memory  # bytes of RAM
+        self.memory = bytes_of(memory)
         self.notes = {}       # what travel.py learned on the way
         self.drawn = {}       # pages of tables as they were last drawn
 
@@ -65,7 +67,7 @@ def name_of_run(options, debugger):
 def make_document(options):
     debugger = start(options, MEMORY, DISPLAY_LIBRARY="term")
     try:
-        tour = Tour(debugger, Image(options.kernel), bytes_of(MEMORY))
+        tour = Tour(options, debugger, MEMORY)
         names = write_document(Path(options.document), tour, list(tour.stops()),
                                name_of_run(options, debugger))
     finally:
@@ -78,7 +80,7 @@ def guide(options):
     print("Bochs is starting GRUB; the first stop comes in a few seconds.", flush=True)
     debugger = start(options, memory)
     try:
-        Guide(Tour(debugger, Image(options.kernel), bytes_of(memory))).lead()
+        Guide(Tour(options, debugger, memory)).lead()
     finally:
         debugger.close()
 
