@@ -64,7 +64,7 @@ def test_stages_come_in_order_and_none_is_missing(arch):
 
 
 @pytest.mark.parametrize("old, new", [
-    ("| P G NX |", "| P G |"), ("| P G |", "| P W G |"), ("## 9.", "## "), ("boot_high", "boot_low"),
+    ("| P G NX |", "| P G |"), ("| P G |", "| P W G |"), ("## 9.", "## "), ("`boot_high`", "`boot_low`"),
     ("not mapped", "0x1000"),
 ])
 def test_drift_is_noticed(old, new):

@@ -58,14 +58,28 @@ class TablesDrawing:
     def __init__(self, picture, stop):
         self.picture, self.stop = picture, stop
         self.format = stop.format
+        self.tables, self.ways = {}, {}
+        self.once(picture.table)
         self.boxes = {}
         self.cursor = [TOP] * len(self.format.levels)
         self.place(picture.table, TOP)
 
+    def once(self, table):
+        """A table that several entries lead to is drawn once, with the marks of all, and with the
+        addresses of the way that is marked."""
+        first = self.tables.setdefault(table.physical, table)
+        self.ways[table.physical] = self.ways.get(table.physical, 0) + 1
+        if any(run.on_path for run in table.runs):
+            first.prefix = table.prefix
+        for run, again in zip(first.runs, table.runs):
+            run.on_path, run.new = run.on_path or again.on_path, run.new or again.new
+            if again.child:
+                again.child = self.once(again.child)
+        return first
+
     def place(self, table, wanted):
         """Depth first; a box lies beside the entry that leads to it, or below its neighbours."""
         if table.physical in self.boxes:
-            self.merge(self.boxes[table.physical].table, table)
             return
         level = table.level
         box_ = Box(self.stop, table, MARGIN + level * (WIDTH + GAP), max(self.cursor[level], wanted))
@@ -74,12 +88,6 @@ class TablesDrawing:
         for run, top in zip(table.runs, box_.tops):
             if run.child:
                 self.place(run.child, top - 10)
-
-    @staticmethod
-    def merge(drawn, again):
-        """A table that two entries lead to is drawn once, with the marks of both."""
-        for a, b in zip(drawn.runs, again.runs):
-            a.on_path, a.new = a.on_path or b.on_path, a.new or b.new
 
     def svg(self):
         parts = self.head()
@@ -132,10 +140,12 @@ class TablesDrawing:
         table, dash = box_.table, "" if self.picture.live else ' stroke-dasharray="5 4"'
         level = self.format.levels[table.level]
         title = f"{level} {self.stop.table_title(table)}"
+        ways = self.ways[table.physical]
+        frame = f"in frame {table.physical:#x}" + (f", {ways} ways lead here" if ways > 1 else "")
         parts = [box(box_.x, box_.y, WIDTH, box_.bottom - box_.y, PAPER, INK, dash),
                  box(box_.x, box_.y, WIDTH, HEAD, "#eaeef2", INK),
                  text(box_.x + 8, box_.y + 15, title, 11, weight="bold"),
-                 text(box_.x + 8, box_.y + 30, f"in frame {table.physical:#x}", 10, GREY)]
+                 text(box_.x + 8, box_.y + 30, frame, 10, GREY)]
         for run, top in zip(table.runs, box_.tops):
             parts += self.row(box_, run, top)
         return parts
@@ -180,7 +190,9 @@ class TablesDrawing:
         for fill, stroke, words in items:
             parts += [box(x, y, 12, 12, fill, stroke), text(x + 18, y + 10, words, 10, GREY)]
             x += 260
+        shared = any(ways > 1 for ways in self.ways.values())
         words = "grey number: first address behind the row" + \
+            (" (of several ways, the marked or the first)" if shared else "") + \
             ("" if self.picture.live else "; dashed: the CPU does not use these tables")
         return parts + [text(MARGIN, y + 28, words, 10, GREY)]
 

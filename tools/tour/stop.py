@@ -116,7 +116,8 @@ class Stop:
         if start == target:
             return "virtual = physical"
         if end - start > 1 << 21:
-            return ""
+            offsets = (image.offset, image.borders.get("HHDM_START"))
+            return f"= physical + {start - target:#x}" if start - target in offsets else ""
         parts = [name for name, a, b in image.sections() if a < target + (end - start) and target < b]
         more = target + (end - start) > image.physical("kernel_data_end")
         return " ".join(parts) + (", then other RAM" if parts and more else "")
