@@ -98,7 +98,7 @@ class TablesDrawing:
         bottom = max(b.bottom for b in self.boxes.values())
         used = max(b.table.level for b in self.boxes.values()) + 1
         width = max(2 * MARGIN + used * WIDTH + (used - 1) * GAP, 720)
-        return document(width, bottom + 56, parts + self.legend(bottom + 22))
+        return document(width, bottom + 72, parts + self.legend(bottom + 22))
 
     def head(self):
         """The CPU: its mode, its root, its next instruction."""
@@ -191,10 +191,10 @@ class TablesDrawing:
             parts += [box(x, y, 12, 12, fill, stroke), text(x + 18, y + 10, words, 10, GREY)]
             x += 260
         shared = any(ways > 1 for ways in self.ways.values())
-        words = "grey number: first address behind the row" + \
-            (" (of several ways, the marked or the first)" if shared else "") + \
-            ("" if self.picture.live else "; dashed: the CPU does not use these tables")
-        return parts + [text(MARGIN, y + 28, words, 10, GREY)]
+        words = ["grey number: first address behind the row" +
+                 (" (of several ways, the marked or the first)" if shared else "")]
+        words += [] if self.picture.live else ["dashed: the CPU does not use these tables"]
+        return parts + [text(MARGIN, y + 28 + 15 * i, line, 10, GREY) for i, line in enumerate(words)]
 
 
 # ---- physical memory ------------------------------------------------------------------------------
