@@ -95,7 +95,7 @@ def test_a_missing_drawing_is_noticed():
 def lead(words, **environment):
     """Somebody at a terminal."""
     env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "STEP")}
-    return pexpect.spawn(words[0], words[1:], env=dict(env, TERM="xterm", **environment), timeout=30,
+    return pexpect.spawn(words[0], words[1:], env=dict(env, TERM="xterm", **environment), timeout=30 * harness.SLOWER,
                          encoding="utf-8", dimensions=(50, 120))
 
 

@@ -28,7 +28,8 @@ class Lost(Exception):
 
 
 class Debugger:
-    def __init__(self, command, timeout=60, **environment):
+    def __init__(self, command, **environment):
+        timeout = 60 * float(os.environ.get("TWINPAGE_SLOWER", "1"))
         env = dict(os.environ, PROMPT_ON_PIPE="1", **environment)
         self.process = PopenSpawn([str(word) for word in command], env=env, encoding="utf-8",
                                   codec_errors="replace", timeout=timeout, maxread=1 << 16,

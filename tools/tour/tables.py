@@ -121,7 +121,7 @@ class Tables:
 
     def runs(self, level, page):
         """The page's entries, neighbours merged."""
-        runs, same = [], None
+        runs = []
         for index, entry in enumerate(page):
             if not entry & PRESENT:
                 entry = 0
