@@ -38,8 +38,8 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs debug test unit matrix bench bench-host bench-so bootmap screens museum \
-        deps doctor help clean \
+.PHONY: kernel iso run bochs bochs-tour debug test unit matrix bench bench-host bench-so bootmap screens \
+        museum deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -245,9 +245,25 @@ run debug: $(ISO)
 	$(call need,$(QEMU_$(ARCH)))
 	@tools/qemu.sh $@ $(QEMU_$(ARCH)) $(ISO) $(KERNEL)
 
+# A guided tour; STEP= gives the bare debugger, TOUR=0 just runs. The tour's document shows the
+# machine that everybody has, whatever MEM= says.
+TOUR_PIECES := bochs import\ pexpect import\ elftools
+TOUR_WORDS   = $(ISO) $(KERNEL) $(BOCHS_CPU_$(ARCH))
 bochs: $(ISO)
+ifneq ($(STEP)$(filter 0,$(TOUR)),)
 	$(call need,bochs)
-	@NM='$(NM)' tools/bochs.sh $(ISO) $(KERNEL) $(BOCHS_CPU_$(ARCH))
+	@NM='$(NM)' tools/bochs.sh $(TOUR_WORDS)
+else
+	$(call need,$(TOUR_PIECES))
+	@NM='$(NM)' $(PYTHON) -B tools/tour/tour.py $(TOUR_WORDS)
+endif
+
+bochs-tour: $(ISO)
+ifneq ($(PHYSMAP),$(firstword $(PHYSMAPS_$(ARCH))))
+	@echo "error: the document shows PHYSMAP=$(firstword $(PHYSMAPS_$(ARCH)))" >&2; exit 1
+endif
+	$(call need,$(TOUR_PIECES))
+	@NM='$(NM)' $(PYTHON) -B tools/tour/tour.py --document docs $(TOUR_WORDS)
 
 export MEM CPU MACHINE QEMU_ARGS STEP DISPLAY_LIBRARY BOCHS_ARGS
 
@@ -415,7 +431,10 @@ help:
 	@echo '  kernel    the kernel: $$(O)/twinpage-$$(ARCH).elf (the default goal)'
 	@echo '  iso       a bootable image of it: BIOS, UEFI x64, UEFI ia32; CD or stick'
 	@echo '  run       boots it in QEMU; serial line in this terminal, a window if there is a display'
-	@echo '  bochs     boots it in Bochs; STEP=symbol stops there in its debugger'
+	@echo '  bochs     a guided tour of paging bring-up in Bochs: stops by itself, explains, goes on'
+	@echo '            STEP=1 is the bare debugger at the first instruction, STEP=symbol there instead;'
+	@echo '            TOUR=0 boots to the shell without stopping'
+	@echo '  bochs-tour  the same unattended, into docs/bringup-$$(ARCH).md with drawings'
 	@echo '  debug     QEMU stopped at its first instruction, gdb attached, with words for paging'
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'

@@ -11,7 +11,7 @@
 set -eu
 
 # goals|piece|package|what for|what one sees without it
-#   goals: build iso run bochs debug test bench llvm; + before a piece: better with it, possible without
+#   goals: build iso run bochs tour debug test bench llvm; + before a piece: better with it, possible without
 #   piece: a program; a file when it has a slash; "import MODULE" for Python, "include HEADER" and
 #   "link FLAG" for the host compiler, "grub PLATFORM" for its modules; alternatives with a comma
 table() {
@@ -33,6 +33,9 @@ bochs|bochs|bochs|the other machine, with a debugger|bochs: not found
 bochs|/usr/share/bochs/BIOS-bochs-latest|bochsbios|its BIOS|ROM: couldn't open ROM image file
 bochs|/usr/share/bochs/VGABIOS-lgpl-latest|vgabios|its VGA BIOS|ROM: couldn't open ROM image file
 bochs|/usr/lib/*/bochs/plugins/libbx_term_gui.so,/usr/lib/bochs/plugins/libbx_term_gui.so|bochs-term|its screen in the terminal, and no screen at all|display library 'term' not available
+tour|python3|python3|leads the tour that make bochs is|python3: not found
+tour|import pexpect|python3-pexpect|talks to Bochs' debugger|No module named pexpect
+tour|import elftools|python3-pyelftools|knows the kernel's names and lines|No module named elftools
 debug|gdb|gdb|steps through the kernel|gdb: not found
 test|python3|python3|runs the tests|python3: not found
 test|import pytest|python3-pytest|runs the boot tests|No module named pytest
@@ -88,15 +91,15 @@ groups_of() {
         kernel) groups="$groups build" ;;
         iso) groups="$groups build iso" ;;
         run) groups="$groups build iso run" ;;
-        bochs) groups="$groups build iso bochs" ;;
+        bochs | bochs-tour) groups="$groups build iso bochs tour" ;;
         debug) groups="$groups build iso run debug" ;;
         bench) groups="$groups build iso run test bench" ;;
         bench-host) groups="$groups build test bench" ;;
         doctor | help | clean) ;;
-        *) groups="build iso run bochs debug test llvm" && break ;;
+        *) groups="build iso run bochs tour debug test llvm" && break ;;
         esac
     done
-    echo "${groups:-build iso run bochs debug test bench llvm}"
+    echo "${groups:-build iso run bochs tour debug test bench llvm}"
 }
 
 # Prints the rows of the given groups whose piece is missing.
@@ -141,7 +144,7 @@ install() {
 
 doctor() {
     bad=0
-    for group in build iso run bochs debug test bench llvm; do
+    for group in build iso run bochs tour debug test bench llvm; do
         rows=$(missing $group)
         if [ -z "$rows" ]; then
             printf '  %-6s ok\n' $group
