@@ -188,7 +188,7 @@ bool report_why(const struct shell_args *args)
  * is what may be executed and not written: a few stretches, remembered, then compared with every
  * stretch that may be written. Without NX (i386) all may be executed, and only the second holds.
  */
-enum { CODE_MAX = 16 };
+enum { CODE_MAX = 64 };
 
 struct audit {
     struct map_stretch code[CODE_MAX];
