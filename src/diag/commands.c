@@ -9,6 +9,7 @@
 #include "diag/console.h"
 #include "diag/report.h"
 #include "diag/selftest.h"
+#include "diag/try.h"
 #include "kernel_space.h"
 #include "layout.h"
 #include "lib/string.h"
@@ -126,6 +127,11 @@ const struct shell_command commands[] = {
     {"ptdump", "ptdump", "everything that is mapped, and the W^X audit", report_ptdump},
     {"heap", "heap", "the heap: totals, picture, sizes, invariants", report_heap},
     {"heap_test", "heap_test [OPS]", "random heap calls with contents checked", heap_test_command},
+    {"map", "map ADDR [PAGES]", "fresh frames in user space, to look at", try_map},
+    {"unmap", "unmap ADDR [PAGES]", "takes them away again", try_unmap},
+    {"protect", "protect ADDR r|rw", "what may be done there; ADDR [PAGES] r|rw", try_protect},
+    {"grab", "grab BYTES", "takes memory from the heap, to look at", try_grab},
+    {"drop", "drop", "gives the newest of it back", try_drop},
     {"selftest", "selftest", "every self-test on this machine", selftest_command},
     {"bench", "bench", "what the memory calls cost, in instructions", bench_command},
     {"dmesg", "dmesg", "everything said since boot", report_dmesg},
