@@ -19,6 +19,7 @@ enum {
     STATUS_RECEIVED = 0x01,
     STATUS_ROOM = 0x20,
     STATUS_EMPTY = 0x40,
+    PROBE = 0xae,
     PATIENCE = 100000,
 };
 
@@ -35,13 +36,14 @@ static void set(enum serial_line line, unsigned reg, uint8_t value)
     outb((uint16_t)(base[line] + reg), value);
 }
 
+/* What came before somebody listened may still lie in front: not every UART clears its queue. */
 static bool loops_back(enum serial_line line)
 {
     set(line, MODEM, MODEM_LOOP);
-    set(line, DATA, 0xae);
+    set(line, DATA, PROBE);
     for (unsigned i = 0; i < PATIENCE; i++) {
-        if (has(line, STATUS_RECEIVED))
-            return inb(base[line]) == 0xae;
+        if (has(line, STATUS_RECEIVED) && inb(base[line]) == PROBE)
+            return true;
     }
     return false;
 }

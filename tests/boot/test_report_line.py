@@ -58,6 +58,25 @@ def test_both_lines_tell_the_same(lines):
     assert reports.ask("ptdump -j")["cr3"] == machine.json("ptdump")["cr3"]
 
 
+def test_what_was_sent_before_anybody_listened_does_no_harm(arch, tmp_path):
+    """Keys pressed and questions asked during boot: both lines work afterwards."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "reports"))
+        listener.listen(1)
+        extra = ("-chardev", f"socket,id=reports,path={tmp_path / 'reports'}",
+                 "-device", "isa-serial,chardev=reports,index=1")
+        with harness.Machine(arch, extra=extra) as machine:
+            machine.line.send("x" * 40)
+            reports = ReportLine(listener)
+            reports.send("meminfo -j")  # may be lost or cut, may be answered late
+            machine.wait_prompt()
+            machine.line.send("\x15")
+            reports.send("")
+            reports.send("pmm -j")
+            assert any(b'"cmd":"pmm"' in reports.stream.readline() for _ in range(3))
+            assert machine.json("pmm")["holds"]
+
+
 def test_nonsense_is_answered_and_what_is_too_long_is_dropped(lines):
     _, reports = lines
     assert "error" in reports.ask("frobnicate -j")
