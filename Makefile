@@ -32,7 +32,7 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap screens deps doctor help clean \
+.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap screens web web-page deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -227,6 +227,27 @@ bochs: $(ISO)
 
 export MEM CPU MACHINE QEMU_ARGS STEP DISPLAY_LIBRARY BOCHS_ARGS
 
+# ---- the browser: build/web is a folder for any file server -----------------------------------
+WEB := $(BUILD)/web
+NPM := $(BUILD)/npm
+
+# Exactly what the lock file says, by version and hash.
+$(NPM)/done: web/package.json web/package-lock.json web/.npmrc
+	$(call need,node npm)
+	$(say) NPM $(NPM)
+	@mkdir -p $(NPM)
+	@cp $^ $(NPM)
+	$(Q)cd $(NPM) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+web-page: $(NPM)/done
+	+@$(MAKE) ARCH=i386 O=$(BUILD)/i386 CMDLINE= iso
+	$(say) WEB $(WEB)
+	$(Q)tools/mkweb.sh $(BUILD)/i386/twinpage-i386.iso $(NPM)/node_modules/v86 $(WEB)
+
+web: web-page
+	@echo "  $(WEB) is ready: cd $(WEB) && python3 -m http.server, then open http://localhost:8000"
+
 # ---- host programs: the kernel's own sources, compiled for this machine -----------------------
 HOSTCC       ?= gcc
 HOST_ARCH_32 := i386
@@ -318,14 +339,16 @@ TESTS       ?= tests
 TEST_MARK   := not matrix
 
 test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap
+	+@$(MAKE) web-page || echo 'no page for the browser: tests/web will fail' >&2
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
 	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)
 matrix: TEST_MARK := matrix or not matrix
 
 # Screenshots for the documentation, from a real boot.
-screens: images
+screens: images web-page
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/screens.py docs
+	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/web/picture.py docs/web.png
 
 # ---- the rest ---------------------------------------------------------------------------------
 compile_commands.json:
@@ -339,7 +362,7 @@ compile_commands.json:
 clean:
 	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)); do \
 	    rm -rf $$d/obj $$d/host $$d/flags* $$d/cmdline $$d/font.psf $$d/pass1.elf $$d/ksyms_*.c \
-	        $$d/twinpage-* $$d/bochs* $$d/serial.txt $$d/e9.txt; \
+	        $$d/twinpage-* $$d/bochs* $$d/web $$d/npm $$d/serial.txt $$d/e9.txt; \
 	    rmdir $$d 2>/dev/null || true; done; rmdir $(BUILD) 2>/dev/null || true
 
 help:
@@ -355,7 +378,8 @@ help:
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
 	@echo '  bench     instruction counts of the allocators and of paging, on both targets'
 	@echo '  bench-so  heap and frame allocator as shared objects for trace replay (BITS=32|64)'
-	@echo '  screens   docs/screen-*.png, from a real boot'
+	@echo '  web       build/web: the i386 kernel in a browser, its page tables drawn live beside it'
+	@echo '  screens   docs/screen-*.png and docs/web.png, from a real boot'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
 	@echo '  doctor    names what is missing, what for, and the package that has it'

@@ -11,7 +11,7 @@
 set -eu
 
 # goals|piece|package|what for|what one sees without it
-#   goals: build iso run bochs debug test llvm; + before a piece: better with it, possible without
+#   goals: build iso run bochs debug web test llvm; + before a piece: better with it, possible without
 #   piece: a program; a file when it has a slash; "import MODULE" for Python, "include HEADER" and
 #   "link FLAG" for the host compiler, "grub PLATFORM" for its modules; alternatives with a comma
 table() {
@@ -33,6 +33,13 @@ bochs|bochs|bochs|the other machine, with a debugger|bochs: not found
 bochs|/usr/share/bochs/BIOS-bochs-latest|bochsbios|its BIOS|ROM: couldn't open ROM image file
 bochs|/usr/share/bochs/VGABIOS-lgpl-latest|vgabios|its VGA BIOS|ROM: couldn't open ROM image file
 bochs|/usr/lib/*/bochs/plugins/libbx_term_gui.so,/usr/lib/bochs/plugins/libbx_term_gui.so|bochs-term|its screen in the terminal, and no screen at all|display library 'term' not available
+web|node,nodejs|nodejs|runs v86 without a browser|node: not found
+web|npm|npm|fetches v86, by version and hash|npm: not found
+web|/usr/share/seabios/bios.bin|seabios|the BIOS of the machine in the page|No such file: bios.bin
+web|/usr/share/seabios/vgabios-stdvga.bin|seabios|its VGA BIOS|No such file: vgabios-stdvga.bin
+test|chromium,chromium-browser,google-chrome|chromium|opens the page as a reader would|no Chromium found
+test|chromedriver|chromium-driver|types and clicks in it|no chromedriver found
+test|import selenium|python3-selenium|tells it what to do|No module named selenium
 debug|gdb|gdb|steps through the kernel|gdb: not found
 test|python3|python3|runs the tests|python3: not found
 test|import pytest|python3-pytest|runs the boot tests|No module named pytest
@@ -87,11 +94,12 @@ groups_of() {
         run) groups="$groups build iso run" ;;
         bochs) groups="$groups build iso bochs" ;;
         debug) groups="$groups build iso run debug" ;;
+        web) groups="$groups build iso web" ;;
         doctor | help | clean) ;;
-        *) groups="build iso run bochs debug test llvm" && break ;;
+        *) groups="build iso run bochs debug web test llvm" && break ;;
         esac
     done
-    echo "${groups:-build iso run bochs debug test llvm}"
+    echo "${groups:-build iso run bochs debug web test llvm}"
 }
 
 # Prints the rows of the given groups whose piece is missing.
@@ -136,7 +144,7 @@ install() {
 
 doctor() {
     bad=0
-    for group in build iso run bochs debug test llvm; do
+    for group in build iso run bochs debug web test llvm; do
         rows=$(missing $group)
         if [ -z "$rows" ]; then
             printf '  %-6s ok\n' $group
