@@ -37,8 +37,8 @@ web|node,nodejs|nodejs|runs v86 without a browser|node: not found
 web|npm|npm|fetches v86, by version and hash|npm: not found
 web|/usr/share/seabios/bios.bin|seabios|the BIOS of the machine in the page|No such file: bios.bin
 web|/usr/share/seabios/vgabios-stdvga.bin|seabios|its VGA BIOS|No such file: vgabios-stdvga.bin
-test|chromium,chromium-browser,google-chrome|chromium|opens the page as a reader would|no Chromium found
-test|chromedriver|chromium-driver|types and clicks in it|no chromedriver found
+test|+chromium,chromium-browser,google-chrome|chromium|opens the page as a reader would|no Chromium found
+test|+chromedriver|chromium-driver|types and clicks in it|no chromedriver found
 test|import selenium|python3-selenium|tells it what to do|No module named selenium
 debug|gdb|gdb|steps through the kernel|gdb: not found
 test|python3|python3|runs the tests|python3: not found
@@ -111,6 +111,17 @@ missing() {
     done
 }
 
+# Those of the names that apt can install; the others are named, and the rest goes on without them.
+known() {
+    for name; do
+        if apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]'; then
+            echo "$name"
+        else
+            echo "deps: no package $name here" >&2
+        fi
+    done
+}
+
 install() {
     packages=$(missing $(groups_of "$@") | cut -d'|' -f3 | sort -u | tr '\n' ' ')
     if [ -z "$packages" ]; then
@@ -133,7 +144,7 @@ install() {
     echo "deps: installing $packages"
     # An index that cannot be refreshed may still do; the installation says so if not.
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -q || true
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(known $packages)
     left=$(missing $(groups_of "$@") | grep -v '|+' | cut -d'|' -f2,3 || true)
     [ -z "$left" ] || {
         echo "deps: installed, and still not there (piece|package):" >&2

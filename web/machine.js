@@ -45,10 +45,13 @@ export class Machine {
         this.emulator.serial0_send(text);
     }
 
-    /* The kernel's answer to `command -j`, or null when it did not come in time. */
-    ask(command) {
+    /*
+     * The kernel's answer to `command -j`, or null when it did not come in time. `look` is called while
+     * the last byte is on its way, before the kernel can do anything else; `seen` is what it returned.
+     */
+    ask(command, look = () => null) {
         return new Promise(resolve => {
-            this.waiting.push({command, resolve});
+            this.waiting.push({command, look, resolve});
             if (this.waiting.length === 1)
                 this.#sendNext();
         });
@@ -80,7 +83,7 @@ export class Machine {
         const report = parseReport(line);
         // An answer that comes after its question was given up is for nobody.
         if (report && this.waiting.length && this.waiting[0].command.startsWith(report.cmd))
-            this.#answer(report);
+            this.#answer({...report, seen: this.waiting[0].look()});
     }
 
     /* Control registers as unsigned numbers. */

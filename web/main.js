@@ -57,10 +57,10 @@ function look(machine, view) {
 
 async function askFrames(machine, view) {
     state.mmap ??= await machine.ask("mmap");
-    const report = state.mmap && await machine.ask("frames");
+    const report = state.mmap && await machine.ask("frames", () => readTables(machine));
     if (!report)
         return false;
-    const kinds = classify(state.frameCount, readTables(machine), state.mmap, report);
+    const kinds = classify(state.frameCount, report.seen, state.mmap, report);
     log(frameChanges(state.kinds, kinds, state.flashes));
     state.kinds = kinds;
     view.drawLegend();
@@ -68,11 +68,10 @@ async function askFrames(machine, view) {
 }
 
 async function compare(machine) {
-    const report = await machine.ask("ptdump");
-    const view = readTables(machine);
-    if (!report || !view)
+    const report = await machine.ask("ptdump", () => readTables(machine));
+    if (!report)
         return;
-    state.agree = differences(view, report);
+    state.agree = differences(report.seen, report);
     const {pages, found} = state.agree;
     if (found.length)
         badge("agree", `kernel and page disagree: ${found[0]}`, "bad");

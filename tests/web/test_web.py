@@ -95,12 +95,28 @@ def test_a_wrong_entry_is_noticed(page, change, words):
     found = page.driver.execute_async_script(f"""
         const done = arguments[0];
         import("./walker.js").then(async walker => {{
-            const report = await twinpage.machine.ask("ptdump");
-            const view = walker.readTables(twinpage.machine);
+            const report = await twinpage.machine.ask(
+                "ptdump", () => walker.readTables(twinpage.machine));
+            const view = report.seen;
             {change};
             done(walker.differences(view, report).found);
         }});""")
     assert len(found) == 1 and words in found[0], found
+
+
+def test_the_two_readers_agree_while_the_tables_change(page):
+    """Every answer is compared with what the tables were at that moment, not a moment later."""
+    page.driver.execute_script("""
+        twinpage.wrong = [];
+        twinpage.watch = setInterval(() => {
+            const {agree, kinds} = twinpage.state;
+            twinpage.wrong.push(...agree.found);
+            if (document.querySelector('[data-kind="free, yet in use"] b').innerText != "0")
+                twinpage.wrong.push("free, yet in use");
+        }, 20);""")
+    for n in range(12):
+        page.run(f"map {HERE:#x} {n * 40 + 1}; unmap {HERE:#x} {n * 40 + 1}; grab 90K; drop")
+    assert page.value("(clearInterval(twinpage.watch), twinpage.wrong)") == []
 
 
 def test_a_panic_is_shown_and_reset_starts_afresh(page):
