@@ -18,10 +18,16 @@ $(error ARCH=$(ARCH) is not a target; there are: $(ARCHES))
 endif
 
 BUILD   := $(if $(O),$(O),build)
-O       := $(if $(O),$(O),build/$(ARCH))
+O       := $(if $(O),$(O),build/$(ARCH)$(if $(BREAK),-break-$(BREAK))$(if $(filter 0,$(PREFLIGHT)),-raw))
 PHYSMAP ?= $(firstword $(PHYSMAPS_$(ARCH)))
 ifeq ($(filter $(PHYSMAP),$(PHYSMAPS_$(ARCH))),)
 $(error PHYSMAP=$(PHYSMAP) is not possible for ARCH=$(ARCH); there is: $(PHYSMAPS_$(ARCH)))
+endif
+
+NO_DIGITS = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst \
+    7,,$(subst 8,,$(subst 9,,$(1)))))))))))
+ifneq ($(call NO_DIGITS,$(BREAK)),)
+$(error BREAK=$(BREAK) is not a number; docs/museum.md lists them)
 endif
 
 PYTHON  ?= /usr/bin/python3
@@ -32,7 +38,8 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap screens web web-page deps doctor help clean \
+.PHONY: kernel iso run bochs debug test unit matrix bench bench-host bench-so bootmap screens museum \
+        web web-page deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -66,7 +73,11 @@ doctor:
 # ---- what the kernel is made of ---------------------------------------------------------------
 SRC_ASM := boot/header.asm $(ENTRY_$(ARCH)) src/arch/$(ARCH)/trap_entry.asm src/dev/font.asm
 
-SRC_CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
+SRC_CORE := src/kernel.c src/kernel_space.c src/kernel_preflight.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
+
+# Broken bring-ups, in kernels built with BREAK=n only.
+SRC_MUSEUM := src/museum.c src/museum_tables.c src/museum_frames.c src/museum_machine.c \
+    src/arch/$(ARCH)/museum.c
 
 SRC_LIB := src/lib/fmt.c src/lib/string.c
 
@@ -75,7 +86,8 @@ SRC_PMM     := src/mem/pmm.c src/mem/pmm_layout.c src/mem/pmm_run.c src/mem/pmm_
     src/mem/pmm_look.c src/mem/pmm_cache.c src/mem/pmm_check.c
 SRC_PAGING  := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c src/mem/paging_table.c \
     src/mem/paging_walk.c src/mem/paging_check.c $(PAGING_$(ARCH))
-SRC_HEAP    := src/mem/heap.c src/mem/heap_guard.c src/mem/heap_tree.c src/mem/heap_check.c
+SRC_HEAP    := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/heap_guard.c src/mem/heap_walk.c \
+    src/mem/heap_check.c
 SRC_MEM     := src/mem/mem_err.c src/mem/owner.c $(SRC_BOOTMAP) $(SRC_PMM) $(SRC_PAGING) \
     src/mem/frames.c src/mem/lock.c \
     src/mem/$(PHYSMAP).c src/mem/mmio.c src/mem/preflight.c $(SRC_HEAP) src/mem/kmalloc.c
@@ -86,14 +98,14 @@ SRC_DEV := src/dev/serial.c src/dev/debugcon.c src/dev/debug_exit.c src/dev/fw_c
     src/dev/pit.c src/dev/keyboard.c src/dev/terminal.c src/dev/vga_text.c src/dev/framebuffer.c \
     src/dev/font.c
 
-SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c \
+SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c src/diag/heap_fault.c \
     src/diag/ksyms.c src/diag/banner.c src/diag/units.c src/diag/json.c src/diag/input.c \
     src/diag/line_editor.c src/diag/report_line.c src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
     src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
-    src/diag/report_heap.c src/diag/try.c src/diag/selftest.c src/diag/selftest_machine.c \
+    src/diag/report_heap.c src/diag/try.c src/diag/report_blocks.c src/diag/report_leaks.c src/diag/report_preflight.c src/diag/selftest.c src/diag/selftest_machine.c \
     src/diag/selftest_memory.c
 
-SOURCES := $(SRC_CORE) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
+SOURCES := $(SRC_CORE) $(if $(BREAK),$(SRC_MUSEUM)) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
 
 OBJECTS := $(SOURCES:%.c=$(O)/obj/%.o) $(SRC_ASM:%.asm=$(O)/obj/%.asm.o)
 
@@ -123,6 +135,7 @@ NASM ?= nasm
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wvla -Wundef -Wwrite-strings $(if $(filter 1,$(WERROR)),-Werror)
+DEFINES  := $(if $(BREAK),-DBREAK=$(BREAK)) $(if $(PREFLIGHT),-DPREFLIGHT=$(PREFLIGHT))
 INCLUDES := -Iinclude -Isrc -Isrc/arch/$(ARCH)
 HARDEN   ?= -fno-stack-protector
 
@@ -133,7 +146,7 @@ CFLAGS_DEBUG := $(if $(filter 1,$(DEBUG)),-DPMM_TAGS=1 -DHEAP_HARDEN=3)
 CFLAGS_KERNEL = -std=gnu2x -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only \
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common -gno-record-gcc-switches $(HARDEN) \
     -ffile-prefix-map=$(abspath $(O))=build -ffile-prefix-map=$(CURDIR)=. \
-    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(CFLAGS_DEBUG) $(WARNINGS) $(INCLUDES) $(CFLAGS)
+    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(CFLAGS_DEBUG) $(WARNINGS) $(DEFINES) $(INCLUDES) $(CFLAGS)
 NASMFLAGS_KERNEL = -f $(NASM_FORMAT_$(ARCH)) -w+error=all -I$(O)/ $(NASMFLAGS)
 LDFLAGS_KERNEL = -m $(LD_EMULATION_$(ARCH)) -static --build-id=none -z noexecstack \
     -z max-page-size=0x1000 -T $(LD_SCRIPT_$(ARCH)) $(LDFLAGS)
@@ -324,8 +337,45 @@ $(eval $(call bench_rule,pmm,$(PMM_BENCH),_cached,-DCACHED))
 
 bench-so: $(HOST)/heap_bench.so $(HOST)/pmm_bench.so $(HOST)/pmm_bench_cached.so
 
-# Instruction counts on both targets.
-bench: images
+# ---- tables: ours beside others, on this machine (x86_64 Linux) -------------------------------
+TABLE_CFLAGS = -std=gnu2x -O2 -g -m64 $(WARNINGS) -Iinclude -Isrc -Isrc/arch/x86_64 $(CFLAGS)
+PMM_TABLE    := bench/pmm_table.c bench/pmm_measure.c bench/step.c bench/pmm_ours.c \
+    bench/yardsticks/linear_bitmap.c bench/yardsticks/free_list.c bench/yardsticks/buddy.c \
+    $(PMM_BENCH) src/mem/mem_err.c
+HEAP_REPLAY  := bench/heap_replay.c bench/heap_trace.c bench/heap_trace_file.c bench/heap_library.c
+TABLES       := $(HOST)/pmm_table $(HOST)/heap_replay $(HOST)/heap_bench.so
+
+table_objects = $(patsubst %.c,$(HOST)/table/%.o,$(1))
+
+$(HOST)/flags_table: FORCE
+	$(call need,$(HOSTCC) include\ stdio.h)
+	$(call keep,$@,$(HOSTCC) $(TABLE_CFLAGS))
+
+$(HOST)/table/%.o: %.c $(HOST)/flags_table
+	$(say) HOSTCC '$< (table)'
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(TABLE_CFLAGS) -MMD -MP -c $< -o $@
+
+$(HOST)/pmm_table: $(call table_objects,$(PMM_TABLE))
+$(HOST)/heap_replay: $(call table_objects,$(HEAP_REPLAY))
+$(HOST)/pmm_table $(HOST)/heap_replay:
+	$(say) HOSTLD $@
+	$(Q)$(HOSTCC) -m64 -o $@ $^ -ldl
+-include $(patsubst %.o,%.d,$(call table_objects,$(PMM_TABLE) $(HEAP_REPLAY)))
+
+define show_tables
+	@$(HOST)/pmm_table
+	@echo
+	@$(PYTHON) bench/heap_table.py $(HOST)/heap_replay $(HOST)/heap_bench.so
+endef
+
+bench-host: $(TABLES)
+	$(show_tables)
+
+# The same, then instruction counts inside the kernel on both targets.
+bench: $(TABLES) images
+	$(show_tables)
+	@echo
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/bench.py
 
 # ---- tests ------------------------------------------------------------------------------------
@@ -338,7 +388,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap
+test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(TABLES)
 	+@$(MAKE) web-page || echo 'no page for the browser: tests/web will fail' >&2
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
@@ -350,6 +400,11 @@ screens: images web-page
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/screens.py docs
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/web/picture.py docs/web.png
 
+# docs/museum.md: what comes of every broken bring-up, from real runs.
+museum:
+	$(call need,$(QEMU_$(ARCH)) bochs)
+	@$(PYTHON) tests/boot/museum.py
+
 # ---- the rest ---------------------------------------------------------------------------------
 compile_commands.json:
 	@{ echo '['; \
@@ -360,7 +415,8 @@ compile_commands.json:
 
 # Only what is ours: O may be a directory with other things in it.
 clean:
-	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)); do \
+	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)) \
+	    $(wildcard $(BUILD)/*-break-* $(BUILD)/*-raw); do \
 	    rm -rf $$d/obj $$d/host $$d/flags* $$d/cmdline $$d/font.psf $$d/pass1.elf $$d/ksyms_*.c \
 	        $$d/twinpage-* $$d/bochs* $$d/web $$d/npm $$d/serial.txt $$d/e9.txt; \
 	    rmdir $$d 2>/dev/null || true; done; rmdir $(BUILD) 2>/dev/null || true
@@ -376,10 +432,13 @@ help:
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
-	@echo '  bench     instruction counts of the allocators and of paging, on both targets'
+	@echo '  bench     instruction counts: the allocators beside others, on this machine; then the'
+	@echo '            allocators and paging inside the kernel, on both targets'
+	@echo '  bench-host the first half of it'
 	@echo '  bench-so  heap and frame allocator as shared objects for trace replay (BITS=32|64)'
 	@echo '  web       build/web: the i386 kernel in a browser, its page tables drawn live beside it'
 	@echo '  screens   docs/screen-*.png and docs/web.png, from a real boot'
+	@echo '  museum    docs/museum.md, from boots of every broken bring-up (BREAK=n run: one)'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
 	@echo '  doctor    names what is missing, what for, and the package that has it'
@@ -388,6 +447,7 @@ help:
 	@echo '  O=dir           build there instead of build/$$(ARCH)'
 	@echo "  CMDLINE='...'   kernel command line: selftest, run=\"mmap; pmm\", quiet, bench"
 	@echo '  PHYSMAP=kmap    x86_64 with the window instead of the direct map'
+	@echo '  BREAK=n         a bring-up with mistake n of docs/museum.md; PREFLIGHT=0 lets it crash'
 	@echo '  LLVM=1          clang and lld; CROSS_COMPILE=x86_64-elf- takes that gcc instead'
 	@echo '  DEBUG=1         an owner on every frame, freed heap memory watched'
 	@echo '  V=1 WERROR=1    show commands; warnings are errors'

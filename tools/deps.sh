@@ -11,7 +11,7 @@
 set -eu
 
 # goals|piece|package|what for|what one sees without it
-#   goals: build iso run bochs debug web test llvm; + before a piece: better with it, possible without
+#   goals: build iso run bochs debug web test bench llvm; + before a piece: better with it, possible without
 #   piece: a program; a file when it has a slash; "import MODULE" for Python, "include HEADER" and
 #   "link FLAG" for the host compiler, "grub PLATFORM" for its modules; alternatives with a comma
 table() {
@@ -52,6 +52,9 @@ test|include stdio.h|libc6-dev|host programs|stdio.h: No such file or directory
 test|link -m32|gcc-multilib|unit tests in 32 bits|cannot find -lgcc, or bits/libc-header-start.h: No such file
 test|/usr/share/ovmf/OVMF.fd|ovmf|UEFI x64 for QEMU|qemu: could not load PC BIOS 'OVMF.fd'
 test|/usr/share/OVMF/OVMF32_CODE_4M.secboot.fd|ovmf-ia32|UEFI ia32 for QEMU|Could not open 'OVMF32_CODE_4M.secboot.fd'
+bench|+valgrind|valgrind|counts what the heaps cost|valgrind is absent: instructions are not counted
+bench|+/usr/lib/*/libmimalloc.so.[23],/usr/lib64/libmimalloc.so.[23]|libmimalloc2.0|a heap beside ours|mimalloc is absent
+bench|+/usr/lib/*/libjemalloc.so.2,/usr/lib64/libjemalloc.so.2|libjemalloc2|a heap beside ours|jemalloc is absent
 llvm|clang|clang|compiles the kernel with LLVM=1|clang: not found
 llvm|ld.lld|lld|links it with LLVM=1|ld.lld: not found
 llvm|llvm-nm|llvm|reads its symbols with LLVM=1|llvm-nm: not found
@@ -95,11 +98,13 @@ groups_of() {
         bochs) groups="$groups build iso bochs" ;;
         debug) groups="$groups build iso run debug" ;;
         web) groups="$groups build iso web" ;;
+        bench) groups="$groups build iso run test bench" ;;
+        bench-host) groups="$groups build test bench" ;;
         doctor | help | clean) ;;
         *) groups="build iso run bochs debug web test llvm" && break ;;
         esac
     done
-    echo "${groups:-build iso run bochs debug web test llvm}"
+    echo "${groups:-build iso run bochs debug web test bench llvm}"
 }
 
 # Prints the rows of the given groups whose piece is missing.
@@ -155,7 +160,7 @@ install() {
 
 doctor() {
     bad=0
-    for group in build iso run bochs debug web test llvm; do
+    for group in build iso run bochs debug web test bench llvm; do
         rows=$(missing $group)
         if [ -z "$rows" ]; then
             printf '  %-6s ok\n' $group

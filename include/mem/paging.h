@@ -44,6 +44,11 @@ struct paging_features {
     unsigned virt_bits; /* 32 or 48                                   */
 };
 
+/* What CR0, CR4 and EFER have switched on of it: a bit in an entry means nothing before that. */
+struct paging_controls {
+    bool wp, pse, pae, pge, nxe;
+};
+
 /* Where page tables come from and go back to. Before the PMM is up: the early allocator. */
 struct frame_source {
     pfn_t (*take)(void *ctx);             /* PFN_NONE when there is none; contents undefined */
@@ -83,7 +88,8 @@ enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel)
 /*
  * Makes the table in `frame` serve the addresses from `va` on that one level-1 table covers, for
  * ever: how the kmap window, whose table is part of the kernel image, joins an address space. The
- * frame stays its owner's. MEM_MISALIGNED, MEM_MAPPED, MEM_NO_FRAME.
+ * frame stays its owner's, and nothing behind it can be executed where the CPU has NX.
+ * MEM_MISALIGNED, MEM_MAPPED, MEM_NO_FRAME.
  */
 enum mem_err paging_adopt(struct aspace *as, vaddr_t va, pfn_t frame);
 

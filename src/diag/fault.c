@@ -80,14 +80,15 @@ static const char *why_denied(const struct walk *w, vword_t error)
         return "a reserved bit is set in the entry";
     if (!w->mapped)
         return "nothing is mapped there";
-    if (error & FAULT_FETCH)
-        return w->flags & MAP_USER ? "the page is a user page (SMEP)" : "the page is no-execute";
+    if (error & FAULT_FETCH && !(w->flags & MAP_EXEC))
+        return "the page is no-execute";
     if (error & FAULT_WRITE && !(w->flags & MAP_WRITE))
         return "the page is read-only";
     if (error & FAULT_USER && !(w->flags & MAP_USER))
         return "the page is for the kernel only";
-    if (w->flags & MAP_USER)
-        return "the page is a user page (SMAP)";
+    if (w->flags & MAP_USER && !(error & FAULT_USER))
+        return error & FAULT_FETCH ? "the page is a user page (SMEP)"
+                                   : "the page is a user page (SMAP)";
     return "the tables allow it now: a stale TLB entry, or they changed since";
 }
 

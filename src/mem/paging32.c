@@ -46,11 +46,11 @@ unsigned format_flags(const struct paging_features *f, unsigned level, entry_t e
     return flags;
 }
 
-bool format_reserved(const struct paging_features *f, unsigned level, entry_t e)
+entry_t format_reserved_bits(const struct paging_features *f, unsigned level, entry_t e)
 {
     if (level == 1)
-        return !f->pat && (e & ENTRY_PAT_4K);
+        return f->pat ? 0 : e & ENTRY_PAT_4K;
     if (!(e & ENTRY_LARGE) || !f->pse)
-        return false; /* without PSE the bit is ignored */
-    return (e & 0x003fe000) || (!f->pat && (e & ENTRY_PAT_LARGE));
+        return 0; /* without PSE the bit is ignored */
+    return e & (0x003fe000 | (f->pat ? 0 : ENTRY_PAT_LARGE));
 }

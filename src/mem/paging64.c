@@ -49,14 +49,14 @@ unsigned format_flags(const struct paging_features *f, unsigned level, entry_t e
 }
 
 /* Bits from the physical width to 51, NX where there is none, PS where there are no such pages. */
-bool format_reserved(const struct paging_features *f, unsigned level, entry_t e)
+entry_t format_reserved_bits(const struct paging_features *f, unsigned level, entry_t e)
 {
-    if ((e & ADDRESS) >> f->phys_bits || (e & NX && !f->nx))
-        return true;
-    if (level == 1 || !(e & ENTRY_LARGE))
-        return false;
+    entry_t too_high = e & ADDRESS & ~(((entry_t)1 << f->phys_bits) - 1);
+    entry_t bits = too_high | (f->nx ? 0 : e & NX);
+    if (bits || level == 1 || !(e & ENTRY_LARGE))
+        return bits;
     if (!format_has_large(f, level))
-        return true;
+        return ENTRY_LARGE;
     entry_t below = level_bytes(level) - 1;
     return e & ADDRESS & below & ~ENTRY_PAT_LARGE;
 }

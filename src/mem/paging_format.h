@@ -96,8 +96,13 @@ pfn_t format_table_pfn(entry_t e);
 /* What the entry allows by itself: in a table pointer, what it lets through. */
 unsigned format_flags(const struct paging_features *f, unsigned level, entry_t e);
 
-/* True when a bit is set that this CPU requires to be zero (SDM 3A tables 4-4 to 4-20). */
-bool format_reserved(const struct paging_features *f, unsigned level, entry_t e);
+/* The bits that are set although this CPU requires them to be zero (SDM 3A tables 4-4 to 4-20). */
+entry_t format_reserved_bits(const struct paging_features *f, unsigned level, entry_t e);
+
+static inline bool format_reserved(const struct paging_features *f, unsigned level, entry_t e)
+{
+    return format_reserved_bits(f, level, e) != 0;
+}
 
 /* Can a page of this level exist on this CPU? */
 bool format_has_large(const struct paging_features *f, unsigned level);

@@ -61,7 +61,8 @@ enum mem_err paging_adopt(struct aspace *as, vaddr_t va, pfn_t frame)
     unsigned index = level_index(va.v, 2);
     bool free = !(table[index] & ENTRY_PRESENT);
     if (free) {
-        set_entry(table, index, format_table(frame, false) | ENTRY_PINNED);
+        entry_t no_exec = format_leaf(as->features, 1, PA(0), MAP_READ); /* P, and NX if there is */
+        set_entry(table, index, format_table(frame, false) | ENTRY_PINNED | no_exec);
         set_live_count(table, live_count(table) + 1);
         as->adopted = frame;
     }
