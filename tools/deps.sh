@@ -11,7 +11,7 @@
 set -eu
 
 # goals|piece|package|what for|what one sees without it
-#   goals: build iso run bochs tour debug test bench llvm; + before a piece: better with it, possible without
+#   goals: build iso run bochs tour debug web test bench llvm; + before a piece: better with it, possible without
 #   piece: a program; a file when it has a slash; "import MODULE" for Python, "include HEADER" and
 #   "link FLAG" for the host compiler, "grub PLATFORM" for its modules; alternatives with a comma
 table() {
@@ -36,6 +36,13 @@ bochs|/usr/lib/*/bochs/plugins/libbx_term_gui.so,/usr/lib/bochs/plugins/libbx_te
 tour|python3|python3|leads the tour that make bochs is|python3: not found
 tour|import pexpect|python3-pexpect|talks to Bochs' debugger|No module named pexpect
 tour|import elftools|python3-pyelftools|knows the kernel's names and lines|No module named elftools
+web|node,nodejs|nodejs|runs v86 without a browser|node: not found
+web|npm|npm|fetches v86, by version and hash|npm: not found
+web|/usr/share/seabios/bios.bin|seabios|the BIOS of the machine in the page|No such file: bios.bin
+web|/usr/share/seabios/vgabios-stdvga.bin|seabios|its VGA BIOS|No such file: vgabios-stdvga.bin
+test|+chromium,chromium-browser,google-chrome|chromium|opens the page as a reader would|no Chromium found
+test|+chromedriver|chromium-driver|types and clicks in it|no chromedriver found
+test|import selenium|python3-selenium|tells it what to do|No module named selenium
 debug|gdb|gdb|steps through the kernel|gdb: not found
 test|python3|python3|runs the tests|python3: not found
 test|import pytest|python3-pytest|runs the boot tests|No module named pytest
@@ -93,13 +100,14 @@ groups_of() {
         run) groups="$groups build iso run" ;;
         bochs | bochs-tour) groups="$groups build iso bochs tour" ;;
         debug) groups="$groups build iso run debug" ;;
+        web) groups="$groups build iso web" ;;
         bench) groups="$groups build iso run test bench" ;;
         bench-host) groups="$groups build test bench" ;;
         doctor | help | clean) ;;
-        *) groups="build iso run bochs tour debug test llvm" && break ;;
+        *) groups="build iso run bochs tour debug web test llvm" && break ;;
         esac
     done
-    echo "${groups:-build iso run bochs tour debug test bench llvm}"
+    echo "${groups:-build iso run bochs tour debug web test bench llvm}"
 }
 
 # Prints the rows of the given groups whose piece is missing.
@@ -108,6 +116,17 @@ missing() {
     table | while IFS='|' read -r group piece package purpose symptom; do
         case $wanted in *" $group "*) ;; *) continue ;; esac
         there "${piece#+}" || echo "$group|$piece|$package|$purpose|$symptom"
+    done
+}
+
+# Those of the names that apt can install; the others are named, and the rest goes on without them.
+known() {
+    for name; do
+        if apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]'; then
+            echo "$name"
+        else
+            echo "deps: no package $name here" >&2
+        fi
     done
 }
 
@@ -133,7 +152,7 @@ install() {
     echo "deps: installing $packages"
     # An index that cannot be refreshed may still do; the installation says so if not.
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -q || true
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(known $packages)
     left=$(missing $(groups_of "$@") | grep -v '|+' | cut -d'|' -f2,3 || true)
     [ -z "$left" ] || {
         echo "deps: installed, and still not there (piece|package):" >&2
@@ -144,7 +163,7 @@ install() {
 
 doctor() {
     bad=0
-    for group in build iso run bochs tour debug test bench llvm; do
+    for group in build iso run bochs tour debug web test bench llvm; do
         rows=$(missing $group)
         if [ -z "$rows" ]; then
             printf '  %-6s ok\n' $group

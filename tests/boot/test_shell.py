@@ -6,8 +6,8 @@ import pytest
 
 import harness
 
-COMMANDS = ("meminfo", "mmap", "pmm", "frames", "walk", "ptdump", "heap", "heap_test", "selftest",
-            "dmesg", "fault", "reboot", "help")
+COMMANDS = ("meminfo", "mmap", "pmm", "frames", "walk", "ptdump", "heap", "heap_test", "map", "unmap",
+            "protect", "grab", "drop", "selftest", "dmesg", "fault", "reboot", "help")
 REPORTS = ("meminfo", "mmap", "pmm", "frames", "walk 0x1000", "ptdump", "heap", "heap_test 100",
            "dmesg")
 KINDS = {"usable", "reserved", "acpi", "nvs", "bad", "pmem", "unknown"}
