@@ -9,6 +9,7 @@
 #include "diag/console.h"
 #include "diag/report.h"
 #include "diag/selftest.h"
+#include "diag/storm.h"
 #include "kernel_space.h"
 #include "layout.h"
 #include "lib/string.h"
@@ -127,6 +128,7 @@ const struct shell_command commands[] = {
     {"heap", "heap", "the heap: totals, picture, sizes, invariants", report_heap},
     {"heap_test", "heap_test [OPS]", "random heap calls with contents checked", heap_test_command},
     {"selftest", "selftest", "every self-test on this machine", selftest_command},
+    {"storm", "storm SEED CALLS", "random paging calls; storm check, clear, stop", storm_command},
     {"bench", "bench", "what the memory calls cost, in instructions", bench_command},
     {"dmesg", "dmesg", "everything said since boot", report_dmesg},
     {"fault", "fault [KIND]", "make a mistake on purpose and see it explained", command_fault},

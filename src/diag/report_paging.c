@@ -2,11 +2,21 @@
 /* report_paging.c - walk, ptdump: what the page tables say, level by level and as a whole. */
 #include "diag/report.h"
 
+#include <platform.h>
+
 #include "diag/console.h"
 #include "diag/json.h"
 #include "diag/units.h"
 #include "kernel.h"
 #include "kernel_space.h"
+
+/* The tables that are loaded: the kernel's, or others that share its half. */
+static struct aspace loaded(void)
+{
+    struct aspace as = kernel.aspace;
+    as.root = platform_root();
+    return as;
+}
 
 static const char *level_name(unsigned level)
 {
@@ -84,8 +94,9 @@ bool report_walk(const struct shell_args *args)
         return report_error("walk", args, "usage: walk ADDR");
     if (address > UINTPTR_MAX)
         return report_error("walk", args, "0x%llx is wider than an address here", address);
+    struct aspace as = loaded();
     struct walk w;
-    paging_walk(&kernel.aspace, VA((vword_t)address), &w);
+    paging_walk(&as, VA((vword_t)address), &w);
     if (args->json)
         walk_json(&w);
     else
@@ -175,18 +186,19 @@ bool report_ptdump(const struct shell_args *args)
     static struct dump d;
     d = (struct dump){0};
     vaddr_t last = VA(~(vword_t)0);
+    struct aspace as = loaded();
     if (args->json) {
         json_begin(&d.json, "ptdump");
-        json_address(&d.json, "cr3", kernel.aspace.root.v);
+        json_address(&d.json, "cr3", as.root.v);
         json_array(&d.json, "maps");
-        paging_visit(&kernel.aspace, VA(0), last, dump_json, &d);
+        paging_visit(&as, VA(0), last, dump_json, &d);
         json_finish(&d.json);
         return true;
     }
-    kprintf("  page tables at 0x%llx, %zu of them\n", (unsigned long long)kernel.aspace.root.v,
-            kernel.aspace.tables);
+    kprintf("  page tables at 0x%llx, %zu of them the kernel's\n", (unsigned long long)as.root.v,
+            as.tables);
     kprintf("  perm: read write execute user global accessed dirty\n");
-    paging_visit(&kernel.aspace, VA(0), last, dump_text, &d);
+    paging_visit(&as, VA(0), last, dump_text, &d);
     print_stretch(&d);
     print_audit(&d);
     return true;

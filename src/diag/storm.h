@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * storm.h - random calls of paging, repeatable, on places of their own; and what they left.
+ *
+ * storm.c makes the calls, storm_check.c looks at the result and takes it away again. The places
+ * and the address space are shared between the two.
+ */
+#ifndef DIAG_STORM_H
+#define DIAG_STORM_H
+
+#include <mem/mmio.h>
+#include <mem/paging.h>
+
+#include "diag/shell.h"
+
+enum { STORM_PLACES = 7, STORM_REMEMBERED = 8, STORM_MMIO_BYTES = 16 << 20 };
+
+/* Pages that a call mapped, to be found again: most of what is random hits nothing. */
+struct storm_run {
+    uint32_t page, pages;
+};
+
+struct storm_place {
+    const char *name;
+    struct aspace *as;
+    vaddr_t va;
+    uint32_t pages;
+    bool large; /* large pages alone; what fits there differs between the targets, so no trace */
+    struct storm_run run[STORM_REMEMBERED];
+};
+
+struct storm {
+    bool begun;
+    struct aspace space; /* user space of its own, with the kernel's half shared; loaded */
+    struct mmio_window mmio;
+    struct storm_place place[STORM_PLACES];
+    size_t kernel_tables; /* before the first call */
+    uint64_t free_frames;
+};
+extern struct storm storm;
+
+/* What a translation says, as both targets should say it. */
+uint32_t storm_trace_places(uint32_t hash);
+uint32_t storm_trace(uint32_t hash, uint32_t word);
+uint32_t storm_trace_physical(uint32_t hash, paddr_t pa);
+
+/* translate, paging_walk and paging_visit asked for every page of every place. */
+struct storm_agreement {
+    uint32_t addresses, mapped, disagree;
+    vaddr_t first; /* that they disagree about */
+};
+struct storm_agreement storm_agree(void);
+
+/* Unmaps all, leaves the address space; false: something is not as it was before the first call. */
+bool storm_clear(const char **broken);
+
+/* The command: storm SEED CALLS, storm check, storm clear, storm stop. */
+bool storm_command(const struct shell_args *args);
+
+#endif
