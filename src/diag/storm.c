@@ -146,9 +146,10 @@ static struct storm_run part_of(struct storm_run whole, uint32_t r)
     return (struct storm_run){whole.page + skip, 1 + (r >> 9) % (whole.pages - skip)};
 }
 
-static struct storm_place *draw_place(uint32_t r)
+/* The window of map_mmio is no place; numbers for it are drawn as for the first. */
+static struct storm_place *draw_place(enum verb verb, uint32_t r)
 {
-    return &storm.place[r % STORM_PLACES];
+    return &storm.place[verb < MMIO ? r % STORM_PLACES : 0];
 }
 
 /* A place for large pages gets whole large pages, but single ones are changed to split them. */
@@ -173,7 +174,8 @@ static struct call draw(uint32_t *state)
                                         MAP_RANGE,    MAP_RANGE,     UNMAP_PAGE,  UNMAP_RANGE,
                                         UNMAP_RANGE,  PROTECT_PAGE,  PROTECT_PAGE, PROTECT_RANGE,
                                         PROTECT_RANGE, PROTECT_RANGE, MMIO,       UNMMIO};
-    struct call c = {.verb = verbs[r[0] % 16], .at = draw_place(r[1]), .flags = draw_flags(r[5])};
+    enum verb verb = verbs[r[0] % 16];
+    struct call c = {.verb = verb, .at = draw_place(verb, r[1]), .flags = draw_flags(r[5])};
     bool change = c.verb >= UNMAP_PAGE && c.verb <= PROTECT_RANGE;
     struct storm_run known = c.at->run[r[2] % STORM_REMEMBERED];
     if (change && known.pages && r[2] >> 8 & 7)
@@ -254,18 +256,19 @@ static enum mem_err make_call(const struct call *c, uint32_t *trace)
     return err;
 }
 
+/* Of the places that both targets share, and of large pages. */
 struct tally {
-    uint32_t hash, large_hash;
-    unsigned results[MEM_ERR_COUNT];
+    uint32_t hash;
+    unsigned calls, results[MEM_ERR_COUNT];
 };
 
-static void one_call(uint32_t *state, struct tally *t)
+static void one_call(uint32_t *state, struct tally tally[2])
 {
     struct call c = draw(state);
-    bool window = c.verb == MMIO || c.verb == UNMMIO;
-    uint32_t *hash = c.at->large && !window ? &t->large_hash : &t->hash;
-    enum mem_err err = make_call(&c, hash);
-    *hash = storm_trace(*hash, (uint32_t)c.verb << 8 | err);
+    struct tally *t = &tally[c.at->large];
+    enum mem_err err = make_call(&c, &t->hash);
+    t->hash = storm_trace(t->hash, (uint32_t)c.verb << 8 | err);
+    t->calls++;
     t->results[err]++;
     if (!err && c.verb == MAP_PAGE)
         c.run.pages = 1;
@@ -275,26 +278,36 @@ static void one_call(uint32_t *state, struct tally *t)
 
 /* ---- the command -------------------------------------------------------------------------- */
 
-static void tell(const struct tally *t, const struct shell_args *args, unsigned calls)
+static void tell_text(const struct tally t[2])
 {
-    if (!args->json) {
-        kprintf("  %u calls: %u done, %u refused; results 0x%08x\n", calls, t->results[MEM_OK],
-                calls - t->results[MEM_OK], t->hash);
-        return;
+    kprintf("  %u calls: %u done, %u refused; results 0x%08x, equal on both targets\n", t->calls,
+            t->results[MEM_OK], t->calls - t->results[MEM_OK], t->hash);
+    t++;
+    kprintf("  %u calls for large pages: %u done, %u refused\n", t->calls, t->results[MEM_OK],
+            t->calls - t->results[MEM_OK]);
+}
+
+static void results_json(struct json *j, const char *key, const struct tally *t)
+{
+    json_object(j, key);
+    for (unsigned e = 0; e < MEM_ERR_COUNT; e++) {
+        if (t->results[e])
+            json_number(j, mem_err_name(e), t->results[e]);
     }
+    json_end(j);
+}
+
+static void tell_json(const struct tally t[2])
+{
     struct json j;
     json_begin(&j, "storm");
-    json_number(&j, "calls", calls);
+    json_number(&j, "calls", t[0].calls + t[1].calls);
     json_address(&j, "hash", t->hash);
     json_address(&j, "root", storm.space.root.v);
     json_number(&j, "user_tables", storm.space.tables);
     json_number(&j, "kernel_tables", kernel.aspace.tables - storm.kernel_tables);
-    json_object(&j, "results");
-    for (unsigned e = 0; e < MEM_ERR_COUNT; e++) {
-        if (t->results[e])
-            json_number(&j, mem_err_name(e), t->results[e]);
-    }
-    json_end(&j);
+    results_json(&j, "results", &t[0]);
+    results_json(&j, "large", &t[1]);
     json_array(&j, "places");
     for (unsigned i = 0; i < STORM_PLACES; i++) {
         const struct storm_place *p = &storm.place[i];
@@ -312,12 +325,15 @@ static bool blow(const struct shell_args *args, uint32_t seed, unsigned calls)
     enum mem_err err = begin(&storm);
     if (err)
         return report_error("storm", args, "no address space: %s", mem_err_name(err));
-    struct tally t = {.hash = 0x811c9dc5, .large_hash = 0x811c9dc5};
+    struct tally t[2] = {{.hash = 0x811c9dc5}, {0}};
     uint32_t state = seed * 2654435761u | 1;
     for (unsigned i = 0; i < calls; i++)
-        one_call(&state, &t);
-    t.hash = storm_trace_places(t.hash);
-    tell(&t, args, calls);
+        one_call(&state, t);
+    t->hash = storm_trace_places(t->hash);
+    if (args->json)
+        tell_json(t);
+    else
+        tell_text(t);
     return true;
 }
 

@@ -292,6 +292,8 @@ static void pinned_tables_stay(void **state)
     struct walk w;
     paging_walk(&user, VA(0x400000), &w);
     assert_true(w.flags & MAP_USER);
+    const char *broken;
+    assert_true(paging_holds(&user, &broken));
     paging_destroy(&user);
     assert_int_equal(unmap_page(&as, VA(BASE + PAGE), NULL), MEM_OK);
     as.adopted = PFN_NONE;
