@@ -73,10 +73,13 @@ void table_give(struct aspace *as, pfn_t frame)
     as->source.give(as->source.ctx, frame);
 }
 
-/* A user mapping needs U on every level (SDM 3A 4.6); the leaf alone decides in the kernel half. */
+/* A user mapping needs U on every level (SDM 3A 4.6); the leaf alone decides in the kernel half.
+ * With four levels that is the upper half; with two, user space goes on above bit 31, and every
+ * table that a space makes for itself serves it. */
 bool paging_is_user(const struct aspace *as, vword_t va)
 {
-    return !(va >> (as->features->virt_bits - 1)) && !as->kernel;
+    bool upper_half = LEVELS == 4 && va >> (as->features->virt_bits - 1);
+    return !as->kernel && !upper_half;
 }
 
 /* Frees the tables on the way to va that have become empty, from the lowest up to the first that

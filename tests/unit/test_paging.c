@@ -292,6 +292,10 @@ static void pinned_tables_stay(void **state)
     struct walk w;
     paging_walk(&user, VA(0x400000), &w);
     assert_true(w.flags & MAP_USER);
+    vword_t last = (WIDE ? (vword_t)1 << 47 : 0xc0000000u) - PAGE;
+    assert_int_equal(map_page(&user, VA(last), PA(0x8000), MAP_USER), MEM_OK);
+    paging_walk(&user, VA(last), &w);
+    assert_true(w.flags & MAP_USER);
     const char *broken;
     assert_true(paging_holds(&user, &broken));
     paging_destroy(&user);
