@@ -15,6 +15,7 @@ bool report_frames(const struct shell_args *args);
 bool report_walk(const struct shell_args *args);
 bool report_ptdump(const struct shell_args *args);
 bool report_heap(const struct shell_args *args);
+bool report_cpu(const struct shell_args *args);
 bool report_dmesg(const struct shell_args *args);
 
 /* A command's own complaint: {"cmd":...,"error":...} with -j, a red line without. Returns false. */

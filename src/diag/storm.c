@@ -371,6 +371,20 @@ static bool clear(const struct shell_args *args)
     return true;
 }
 
+static bool tighten(const struct shell_args *args)
+{
+    unsigned count = storm_tighten();
+    if (args->json) {
+        struct json j;
+        json_begin(&j, "storm");
+        json_number(&j, "tightened", count);
+        json_finish(&j);
+    } else {
+        kprintf("  %u entries above leaves allow less now\n", count);
+    }
+    return true;
+}
+
 /* Bochs' debugger takes over here when magic breaks are on; elsewhere it is no operation. */
 static bool stop(const struct shell_args *args)
 {
@@ -384,7 +398,7 @@ bool storm_command(const struct shell_args *args)
     static const struct {
         const char *word;
         bool (*run)(const struct shell_args *args);
-    } words[] = {{"check", check}, {"clear", clear}, {"stop", stop}};
+    } words[] = {{"check", check}, {"tighten", tighten}, {"clear", clear}, {"stop", stop}};
     unsigned long long seed, calls;
     for (unsigned i = 0; args->count == 1 && i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(args->word[0], words[i].word) == 0)
@@ -392,6 +406,6 @@ bool storm_command(const struct shell_args *args)
     }
     if (args->count != 2 || !shell_number(args->word[0], &seed) ||
         !shell_number(args->word[1], &calls) || calls > 10000000)
-        return report_error("storm", args, "usage: storm SEED CALLS | check | clear | stop");
+        return report_error("storm", args, "usage: storm SEED CALLS | check | tighten | clear | stop");
     return blow(args, (uint32_t)seed, (unsigned)calls);
 }

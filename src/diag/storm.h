@@ -51,10 +51,13 @@ struct storm_agreement {
 };
 struct storm_agreement storm_agree(void);
 
+/* Takes rights away in some entries above leaves; how many. Only before storm_clear. */
+unsigned storm_tighten(void);
+
 /* Unmaps all, leaves the address space; false: something is not as it was before the first call. */
 bool storm_clear(const char **broken);
 
-/* The command: storm SEED CALLS, storm check, storm clear, storm stop. */
+/* The command: storm SEED CALLS; then storm check, tighten, clear, stop. */
 bool storm_command(const struct shell_args *args);
 
 #endif

@@ -11,6 +11,8 @@
 
 #include <platform.h>
 
+#include <mem/kmap.h>
+
 #include "kernel.h"
 
 enum { LARGE_STRIDE = 61 }; /* of a place of millions of pages, a prime's multiples are looked at */
@@ -117,6 +119,39 @@ struct storm_agreement storm_agree(void)
         look_up_to(&l, p->pages, NULL);
     }
     return out;
+}
+
+/* ---- tightening --------------------------------------------------------------------------- */
+
+/* One entry above a leaf loses W or U, or gains NX. Flags of paging leave those to the leaf, so
+ * without this nobody would see whether readers of tables look at every level. */
+static void tighten_entry(const struct walk_step *step, unsigned choice)
+{
+    vword_t *table = kmap(paddr_pfn(step->entry_pa));
+    vword_t *entry = table + (step->entry_pa.v & (PAGE_SIZE - 1)) / sizeof *entry;
+    if (choice % 3 == 2 && kernel.features.nx)
+        *entry |= (vword_t)1 << (sizeof *entry * 8 - 1);
+    else
+        *entry &= ~((vword_t)2 << choice % 2);
+    kunmap(table);
+}
+
+unsigned storm_tighten(void)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; storm.begun && i < STORM_PLACES; i++) {
+        const struct storm_place *p = &storm.place[i];
+        for (uint32_t page = i * 512; p->as == &storm.space && page < p->pages; page += 3 * 1024) {
+            struct walk w;
+            paging_walk(p->as, vaddr_add(p->va, (size_t)page << PAGE_SHIFT), &w);
+            if (!w.mapped || w.steps < 2)
+                continue;
+            tighten_entry(&w.step[w.steps - 2 - count % (w.steps - 1)], count);
+            count++;
+        }
+    }
+    platform_flush_all();
+    return count;
 }
 
 /* ---- S2, S3 ------------------------------------------------------------------------------- */
