@@ -43,13 +43,13 @@ class Page:
 
 @dataclass
 class Cpu:
-    """The registers that decide. The width is CPUID's; without PAT only PCD and PWT count."""
+    """The registers that decide. The width is CPUID's; `pat` None: this CPU has no PAT."""
     cr3: int
     cr0: int = 1 << 31 | 1 << 16
     cr4: int = 0
     efer: int = 0
     phys_bits: int = 32
-    pat: int = PAT_POWER_UP
+    pat: int | None = PAT_POWER_UP
     gib_pages: bool = False
 
     @property
@@ -125,8 +125,10 @@ class Tables:
         return bool(entry & ADDRESS64 & below & ~(1 << 12)) or (level == 3 and not self.cpu.gib_pages)
 
     def cache(self, level, entry):
-        pat_bit = entry >> (7 if level == 1 else 12) & 1
-        index = pat_bit << 2 | bool(entry & PCD) << 1 | bool(entry & PWT)
+        index = bool(entry & PCD) << 1 | bool(entry & PWT)
+        if self.cpu.pat is None:
+            return CACHE_TYPES[PAT_POWER_UP >> 8 * index & 7]
+        index |= (entry >> (7 if level == 1 else 12) & 1) << 2
         return CACHE_TYPES[self.cpu.pat >> 8 * index & 7]
 
     def perm(self, rights, entry):
