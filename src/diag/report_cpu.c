@@ -85,8 +85,8 @@ static void cpu_json(const struct row rows[ROWS])
 
 static void cpu_text(const struct row rows[ROWS])
 {
-    kprintf("  %s family %u model %u %s\n", kernel.cpu.vendor, kernel.cpu.family, kernel.cpu.model,
-            kernel.cpu.brand);
+    kprintf("  %s family %u model %u\n", kernel.cpu.vendor, kernel.cpu.family, kernel.cpu.model);
+    kprintf("  %s\n", *kernel.cpu.brand ? kernel.cpu.brand : "no brand string");
     for (unsigned i = 0; i < ROWS; i++)
         kprintf("    %-5s %-12s %s\n", rows[i].name, rows[i].offered ? "offered" : "not offered",
                 rows[i].used ? "used" : "not used");

@@ -6,9 +6,9 @@ import pytest
 
 import harness
 
-COMMANDS = ("meminfo", "mmap", "pmm", "frames", "walk", "ptdump", "heap", "heap_test", "selftest",
+COMMANDS = ("cpu", "storm", "meminfo", "mmap", "pmm", "frames", "walk", "ptdump", "heap", "heap_test", "selftest",
             "dmesg", "fault", "reboot", "help")
-REPORTS = ("meminfo", "mmap", "pmm", "frames", "walk 0x1000", "ptdump", "heap", "heap_test 100",
+REPORTS = ("cpu", "storm check", "meminfo", "mmap", "pmm", "frames", "walk 0x1000", "ptdump", "heap", "heap_test 100",
            "dmesg")
 KINDS = {"usable", "reserved", "acpi", "nvs", "bad", "pmem", "unknown"}
 

@@ -91,7 +91,8 @@ def kernel_view(told):
 def tab_view(text):
     """`info tab`: [(va, end, pa)]."""
     rows = re.findall(r"0x([0-9a-f]+)-0x([0-9a-f]+) -> 0x([0-9a-f]+)-0x", text)
-    return [(int(a, 16), int(b, 16) + 1, int(c, 16)) for a, b, c in rows]
+    rows = [(int(a, 16), int(b, 16) + 1, int(c, 16)) for a, b, c in rows]
+    return [(a, min(b, witness.LOWER_END) if a < witness.LOWER_END else b, c) for a, b, c in rows]
 
 
 def as_tab(stretches):

@@ -106,10 +106,19 @@ class Scene:
         for line in self.mem_text.splitlines():
             extent, _, letters = line.split()
             start, end = (number(part) for part in extent.split("-"))
-            if start < 1 << 47 and end == 0xFFFF8 << 44:
-                end = 1 << 47  # the end of the lower half, with sign bits
-            add_right(out, start, end, letters)
+            for part in without_hole(start, end):
+                add_right(out, *part, letters)
         return [r for r in out if self.outside(r[0])]
+
+
+LOWER_END, UPPER_START = 1 << 47, 0xFFFF8 << 44
+
+
+def without_hole(start, end):
+    """Emulators count table by table, so a stretch may go on over addresses that do not exist."""
+    if not start < LOWER_END < end:
+        return [(start, end)]
+    return [(start, LOWER_END)] + ([(UPPER_START, end)] if end > UPPER_START else [])
 
 
 def add_right(out, start, end, letters):
