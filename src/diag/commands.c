@@ -129,7 +129,7 @@ const struct shell_command commands[] = {
     {"heap_test", "heap_test [OPS]", "random heap calls with contents checked", heap_test_command},
     {"selftest", "selftest", "every self-test on this machine", selftest_command},
     {"cpu", "cpu", "what this CPU has, and what is used of it", report_cpu},
-    {"storm", "storm SEED CALLS", "random paging calls; storm check|tighten|clear|stop", storm_command},
+    {"storm", "storm SEED N", "random paging calls; check|edges|tighten|clear|stop", storm_command},
     {"bench", "bench", "what the memory calls cost, in instructions", bench_command},
     {"dmesg", "dmesg", "everything said since boot", report_dmesg},
     {"fault", "fault [KIND]", "make a mistake on purpose and see it explained", command_fault},

@@ -27,7 +27,7 @@
 #include "lib/string.h"
 #include "scratch.h"
 
-enum { PLACE_BYTES = 32 << 20, LARGE_UNIT_PAGES = (4 << 20) >> 12, DRAWS = 8 };
+enum { PLACE_BYTES = 32 << 20 };
 
 struct storm storm;
 
@@ -56,8 +56,9 @@ static void lay_out(struct storm *s)
     mmio_init(&s->mmio, &kernel.aspace, VA(SCRATCH_MMIO), STORM_MMIO_BYTES);
 }
 
-static enum mem_err begin(struct storm *s)
+enum mem_err storm_begin(void)
 {
+    struct storm *s = &storm;
     if (s->begun)
         return MEM_OK;
     *s = (struct storm){.kernel_tables = kernel.aspace.tables,
@@ -77,121 +78,37 @@ static enum mem_err begin(struct storm *s)
     return MEM_OK;
 }
 
-/* ---- chance ------------------------------------------------------------------------------- */
+/* ---- few frames --------------------------------------------------------------------------- */
 
-static uint32_t random_next(uint32_t *state) /* xorshift32 */
+/* Stands before the true source of tables and has none left after so many. Then refusals come half
+ * way through calls, so every refused call is looked at: it must have changed nothing. */
+static struct {
+    struct frame_source source;
+    unsigned left;
+    bool few;
+} ration;
+
+static pfn_t take_ration(void *ctx)
 {
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    return *state ^= *state << 5;
+    (void)ctx;
+    if (!ration.left)
+        return PFN_NONE;
+    pfn_t frame = ration.source.take(ration.source.ctx);
+    ration.left -= !pfn_is_none(frame);
+    return frame;
 }
 
-enum verb { MAP_PAGE, MAP_RANGE, UNMAP_PAGE, UNMAP_RANGE, PROTECT_PAGE, PROTECT_RANGE, MMIO,
-            UNMMIO, VERBS };
-
-struct call {
-    enum verb verb;
-    struct storm_place *at;
-    struct storm_run run; /* page within the place, and how many */
-    size_t odd;           /* bytes by which va, pa or the length are off the page */
-    unsigned odd_which;
-    paddr_t pa;
-    unsigned flags;
-};
-
-/* Single pages, a few, hundreds, whole tables. */
-static uint32_t draw_pages(uint32_t r)
+static void give_ration(void *ctx, pfn_t frame)
 {
-    static const uint32_t at_most[] = {1, 4, 40, 600, 1024, 2048, 4096, 16};
-    uint32_t most = at_most[r & 7];
-    return most == 1024 || most == 2048 ? most : 1 + (r >> 3) % most;
+    (void)ctx;
+    ration.left++;
+    ration.source.give(ration.source.ctx, frame);
 }
 
-/* Anywhere; at a large page's begin; or a few pages around the middle, where a boundary is. */
-static uint32_t draw_page(const struct storm_place *at, uint32_t r)
+static void set_source(struct frame_source source)
 {
-    uint32_t page = (r >> 3) % at->pages;
-    if ((r & 7) < 3)
-        return page & ~(LARGE_UNIT_PAGES - 1u);
-    if ((r & 7) < 5)
-        return at->pages / 2 - 8 + (r >> 3) % 16;
-    return page;
-}
-
-/* 1 to 2 GiB, congruent to va where large pages shall fit; one in 64 around the physical limit. */
-static paddr_t draw_physical(vword_t va, uint32_t unit_mask, uint32_t r)
-{
-    if (r % 64 == 63)
-        return PA((1ull << kernel.features.phys_bits) - ((r >> 6) % 64) * PAGE_SIZE);
-    uint64_t pa = (1ull << 30) + ((uint64_t)(r >> 2) % (1u << 18) << PAGE_SHIFT);
-    if (r & 3)
-        pa = (pa & ~(uint64_t)unit_mask) | ((uint32_t)va & unit_mask);
-    return PA(pa);
-}
-
-/* Every flag there is; one in 32 has one that there is not. */
-static unsigned draw_flags(uint32_t r)
-{
-    unsigned flags = r & MAP_FLAGS_ALL;
-    if ((r >> 8) % 4)
-        flags &= ~(unsigned)(flags & MAP_WRITE ? MAP_EXEC : 0); /* most keep to W^X */
-    return (r >> 12) % 32 ? flags : flags | (MAP_FLAGS_ALL + 1) << (r >> 17) % 8;
-}
-
-static struct storm_run part_of(struct storm_run whole, uint32_t r)
-{
-    if (r & 1)
-        return whole;
-    uint32_t skip = (r >> 1) % whole.pages;
-    return (struct storm_run){whole.page + skip, 1 + (r >> 9) % (whole.pages - skip)};
-}
-
-/* The window of map_mmio is no place; numbers for it are drawn as for the first. */
-static struct storm_place *draw_place(enum verb verb, uint32_t r)
-{
-    return &storm.place[verb < MMIO ? r % STORM_PLACES : 0];
-}
-
-/* A place for large pages gets whole large pages, but single ones are changed to split them. */
-static void keep_large(struct call *c, bool fresh)
-{
-    uint32_t unit = LARGE_UNIT_PAGES;
-    if (!fresh)
-        return;
-    c->verb = c->verb == MAP_PAGE ? MAP_RANGE : c->verb;
-    c->run.page &= ~(unit - 1);
-    c->run.pages = (c->run.pages * 256 + unit - 1) & ~(unit - 1);
-    c->run.pages = c->run.pages ? c->run.pages : unit;
-    c->flags &= ~(unsigned)MAP_NO_LARGE;
-}
-
-static struct call draw(uint32_t *state)
-{
-    uint32_t r[DRAWS];
-    for (unsigned i = 0; i < DRAWS; i++)
-        r[i] = random_next(state) >> 4; /* the lowest bits are the poorest */
-    static const enum verb verbs[16] = {MAP_PAGE,     MAP_RANGE,     MAP_PAGE,    MAP_RANGE,
-                                        MAP_RANGE,    MAP_RANGE,     UNMAP_PAGE,  UNMAP_RANGE,
-                                        UNMAP_RANGE,  PROTECT_PAGE,  PROTECT_PAGE, PROTECT_RANGE,
-                                        PROTECT_RANGE, PROTECT_RANGE, MMIO,       UNMMIO};
-    enum verb verb = verbs[r[0] % 16];
-    struct call c = {.verb = verb, .at = draw_place(verb, r[1]), .flags = draw_flags(r[5])};
-    bool change = c.verb >= UNMAP_PAGE && c.verb <= PROTECT_RANGE;
-    struct storm_run known = c.at->run[r[2] % STORM_REMEMBERED];
-    if (change && known.pages && r[2] >> 8 & 7)
-        c.run = part_of(known, r[3]);
-    else
-        c.run = (struct storm_run){draw_page(c.at, r[3]), draw_pages(r[2] >> 4)};
-    if (c.at->large)
-        keep_large(&c, !change);
-    if (c.run.pages > c.at->pages - c.run.page)
-        c.run.pages = c.at->pages - c.run.page;
-    vword_t va = c.at->va.v + ((vword_t)c.run.page << PAGE_SHIFT);
-    c.pa = c.at->large ? PA((1ull << 30) | ((uint32_t)va & 0x3fffffff))
-                       : draw_physical(va, (4u << 20) - 1, r[4]);
-    c.odd = r[6] % 32 ? 0 : 1 + (r[6] >> 5) % 4095;
-    c.odd_which = r[7] % 4;
-    return c;
+    kernel.aspace.source = source;
+    storm.space.source = source;
 }
 
 /* ---- calls -------------------------------------------------------------------------------- */
@@ -202,7 +119,7 @@ static void remember(struct storm_place *at, struct storm_run run)
     at->run[0] = run;
 }
 
-static enum mem_err call_mmio(const struct call *c, uint32_t *trace)
+static enum mem_err call_mmio(const struct storm_call *c, uint32_t *trace)
 {
     void *out = NULL;
     size_t bytes = ((size_t)c->run.pages % 600 << PAGE_SHIFT) + c->odd;
@@ -214,7 +131,7 @@ static enum mem_err call_mmio(const struct call *c, uint32_t *trace)
 }
 
 /* Most hit a region; some are one page too far, which is nobody's pointer. */
-static enum mem_err call_unmmio(const struct call *c)
+static enum mem_err call_unmmio(const struct storm_call *c)
 {
     vaddr_t va = vaddr_add(storm.mmio.start, c->run.page % 4096 * PAGE_SIZE);
     if (storm.mmio.count)
@@ -223,7 +140,7 @@ static enum mem_err call_unmmio(const struct call *c)
     return unmap_mmio(&storm.mmio, vaddr_ptr(va));
 }
 
-static enum mem_err make_call(const struct call *c, uint32_t *trace)
+static enum mem_err make_call(const struct storm_call *c, uint32_t *trace)
 {
     struct aspace *as = c->at->as;
     vaddr_t va = vaddr_add(c->at->va, ((size_t)c->run.page << PAGE_SHIFT) +
@@ -260,13 +177,18 @@ static enum mem_err make_call(const struct call *c, uint32_t *trace)
 struct tally {
     uint32_t hash;
     unsigned calls, results[MEM_ERR_COUNT];
+    unsigned half_done; /* refused, and yet something changed */
 };
 
 static void one_call(uint32_t *state, struct tally tally[2])
 {
-    struct call c = draw(state);
+    struct storm_call c = storm_draw(state);
     struct tally *t = &tally[c.at->large];
+    bool look = ration.few;
+    uint32_t before = look ? storm_trace_run(0, c.at, c.run) : 0;
     enum mem_err err = make_call(&c, &t->hash);
+    if (look && err)
+        t->half_done += storm_trace_run(0, c.at, c.run) != before;
     t->hash = storm_trace(t->hash, (uint32_t)c.verb << 8 | err);
     t->calls++;
     t->results[err]++;
@@ -306,6 +228,7 @@ static void tell_json(const struct tally t[2])
     json_address(&j, "root", storm.space.root.v);
     json_number(&j, "user_tables", storm.space.tables);
     json_number(&j, "kernel_tables", kernel.aspace.tables - storm.kernel_tables);
+    json_number(&j, "half_done", t[0].half_done + t[1].half_done);
     results_json(&j, "results", &t[0]);
     results_json(&j, "large", &t[1]);
     json_array(&j, "places");
@@ -320,21 +243,26 @@ static void tell_json(const struct tally t[2])
     json_finish(&j);
 }
 
-static bool blow(const struct shell_args *args, uint32_t seed, unsigned calls)
+static bool blow(const struct shell_args *args, uint32_t seed, unsigned calls, unsigned frames)
 {
-    enum mem_err err = begin(&storm);
+    enum mem_err err = storm_begin();
     if (err)
         return report_error("storm", args, "no address space: %s", mem_err_name(err));
     struct tally t[2] = {{.hash = 0x811c9dc5}, {0}};
     uint32_t state = seed * 2654435761u | 1;
+    ration.source = kernel.aspace.source;
+    ration.left = frames;
+    ration.few = frames < UINT32_MAX;
+    set_source((struct frame_source){take_ration, give_ration, NULL});
     for (unsigned i = 0; i < calls; i++)
         one_call(&state, t);
+    set_source(ration.source);
     t->hash = storm_trace_places(t->hash);
     if (args->json)
         tell_json(t);
     else
         tell_text(t);
-    return true;
+    return !t[0].half_done && !t[1].half_done;
 }
 
 static bool check(const struct shell_args *args)
@@ -398,14 +326,18 @@ bool storm_command(const struct shell_args *args)
     static const struct {
         const char *word;
         bool (*run)(const struct shell_args *args);
-    } words[] = {{"check", check}, {"tighten", tighten}, {"clear", clear}, {"stop", stop}};
-    unsigned long long seed, calls;
+    } words[] = {{"check", check}, {"edges", storm_edges}, {"tighten", tighten}, {"clear", clear},
+                 {"stop", stop}};
+    unsigned long long seed, calls, frames = UINT32_MAX;
     for (unsigned i = 0; args->count == 1 && i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(args->word[0], words[i].word) == 0)
             return words[i].run(args);
     }
-    if (args->count != 2 || !shell_number(args->word[0], &seed) ||
-        !shell_number(args->word[1], &calls) || calls > 10000000)
-        return report_error("storm", args, "usage: storm SEED CALLS | check | tighten | clear | stop");
-    return blow(args, (uint32_t)seed, (unsigned)calls);
+    if (args->count < 2 || args->count > 3 || !shell_number(args->word[0], &seed) ||
+        !shell_number(args->word[1], &calls) || calls > 10000000 ||
+        (args->count == 3 && !shell_number(args->word[2], &frames)))
+        return report_error("storm", args,
+                            "usage: storm SEED CALLS [FRAMES] | check | edges | tighten | clear | "
+                            "stop");
+    return blow(args, (uint32_t)seed, (unsigned)calls, (unsigned)frames);
 }

@@ -2,8 +2,8 @@
 /*
  * storm.h - random calls of paging, repeatable, on places of their own; and what they left.
  *
- * storm.c makes the calls, storm_check.c looks at the result and takes it away again. The places
- * and the address space are shared between the two.
+ * storm_draw.c thinks of calls, storm.c makes them, storm_check.c looks at the result and takes it away again, storm_edges.c
+ * counts tables. The places and the address space are shared between them.
  */
 #ifndef DIAG_STORM_H
 #define DIAG_STORM_H
@@ -39,8 +39,36 @@ struct storm {
 };
 extern struct storm storm;
 
+enum storm_verb {
+    MAP_PAGE,
+    MAP_RANGE,
+    UNMAP_PAGE,
+    UNMAP_RANGE,
+    PROTECT_PAGE,
+    PROTECT_RANGE,
+    MMIO,
+    UNMMIO,
+};
+
+struct storm_call {
+    enum storm_verb verb;
+    struct storm_place *at;
+    struct storm_run run; /* page within the place, and how many */
+    size_t odd;           /* bytes by which va, pa or the length are off the page */
+    unsigned odd_which;
+    paddr_t pa;
+    unsigned flags;
+};
+
+/* The next call; *state is the generator. */
+struct storm_call storm_draw(uint32_t *state);
+
+/* Makes the address space and loads it, unless that is done. Errors of paging_create. */
+enum mem_err storm_begin(void);
+
 /* What a translation says, as both targets should say it. */
 uint32_t storm_trace_places(uint32_t hash);
+uint32_t storm_trace_run(uint32_t hash, const struct storm_place *place, struct storm_run run);
 uint32_t storm_trace(uint32_t hash, uint32_t word);
 uint32_t storm_trace_physical(uint32_t hash, paddr_t pa);
 
@@ -57,7 +85,11 @@ unsigned storm_tighten(void);
 /* Unmaps all, leaves the address space; false: something is not as it was before the first call. */
 bool storm_clear(const char **broken);
 
-/* The command: storm SEED CALLS; then storm check, tighten, clear, stop. */
+/* storm edges: ranges across every boundary, and the tables that each took and gave back. */
+bool storm_edges(const struct shell_args *args);
+
+/* The command: storm SEED CALLS [FRAMES]; then storm check, edges, tighten, clear, stop. With FRAMES
+ * the calls find no more than so many for their tables. */
 bool storm_command(const struct shell_args *args);
 
 #endif

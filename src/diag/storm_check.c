@@ -46,12 +46,20 @@ static uint32_t trace_page(uint32_t hash, const struct storm_place *place, uint3
     return storm_trace_physical(hash, w.pa);
 }
 
+uint32_t storm_trace_run(uint32_t hash, const struct storm_place *place, struct storm_run run)
+{
+    uint32_t stride = place->large ? LARGE_STRIDE : 1;
+    for (uint32_t i = 0; i < run.pages; i += stride)
+        hash = trace_page(hash, place, run.page + i);
+    return hash;
+}
+
 uint32_t storm_trace_places(uint32_t hash)
 {
     for (unsigned i = 0; i < STORM_PLACES; i++) {
         const struct storm_place *p = &storm.place[i];
-        for (uint32_t page = 0; !p->large && page < p->pages; page++)
-            hash = trace_page(hash, p, page);
+        if (!p->large)
+            hash = storm_trace_run(hash, p, (struct storm_run){0, p->pages});
     }
     return hash;
 }

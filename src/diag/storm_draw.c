@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * storm_draw.c - what the next call of a storm is.
+ *
+ * Eight numbers are drawn for each call, never more or fewer, and nothing but them and what earlier
+ * calls returned decides it: one seed is one sequence of calls, on every target. Left to chance
+ * alone most would miss, so half the changes begin where something was mapped, and addresses gather
+ * where large pages begin and at the boundary in the middle of each place.
+ */
+#include "diag/storm.h"
+
+#include "kernel.h"
+
+enum { LARGE_UNIT_PAGES = (4 << 20) >> 12, DRAWS = 8 };
+
+static uint32_t random_next(uint32_t *state) /* xorshift32 */
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    return *state ^= *state << 5;
+}
+
+/* Single pages, a few, hundreds, whole tables. */
+static uint32_t draw_pages(uint32_t r)
+{
+    static const uint32_t at_most[] = {1, 4, 40, 600, 1024, 2048, 4096, 16};
+    uint32_t most = at_most[r & 7];
+    return most == 1024 || most == 2048 ? most : 1 + (r >> 3) % most;
+}
+
+/* Anywhere; at a large page's begin; or a few pages around the middle, where a boundary is. */
+static uint32_t draw_page(const struct storm_place *at, uint32_t r)
+{
+    uint32_t page = (r >> 3) % at->pages;
+    if ((r & 7) < 3)
+        return page & ~(LARGE_UNIT_PAGES - 1u);
+    if ((r & 7) < 5)
+        return at->pages / 2 - 8 + (r >> 3) % 16;
+    return page;
+}
+
+/* 1 to 2 GiB, congruent to va where large pages shall fit; one in 64 around the physical limit. */
+static paddr_t draw_physical(vword_t va, uint32_t unit_mask, uint32_t r)
+{
+    if (r % 64 == 63)
+        return PA((1ull << kernel.features.phys_bits) - ((r >> 6) % 64) * PAGE_SIZE);
+    uint64_t pa = (1ull << 30) + ((uint64_t)(r >> 2) % (1u << 18) << PAGE_SHIFT);
+    if (r & 3)
+        pa = (pa & ~(uint64_t)unit_mask) | ((uint32_t)va & unit_mask);
+    return PA(pa);
+}
+
+/* Every flag there is; one in 32 has one that there is not. */
+static unsigned draw_flags(uint32_t r)
+{
+    unsigned flags = r & MAP_FLAGS_ALL;
+    if ((r >> 8) % 4)
+        flags &= ~(unsigned)(flags & MAP_WRITE ? MAP_EXEC : 0); /* most keep to W^X */
+    return (r >> 12) % 32 ? flags : flags | (MAP_FLAGS_ALL + 1) << (r >> 17) % 8;
+}
+
+static struct storm_run part_of(struct storm_run whole, uint32_t r)
+{
+    if (r & 1)
+        return whole;
+    uint32_t skip = (r >> 1) % whole.pages;
+    return (struct storm_run){whole.page + skip, 1 + (r >> 9) % (whole.pages - skip)};
+}
+
+/* The window of map_mmio is no place; numbers for it are drawn as for the first. */
+static struct storm_place *draw_place(enum storm_verb verb, uint32_t r)
+{
+    return &storm.place[verb < MMIO ? r % STORM_PLACES : 0];
+}
+
+/* A place for large pages gets whole large pages, but single ones are changed to split them. */
+static void keep_large(struct storm_call *c, bool fresh)
+{
+    uint32_t unit = LARGE_UNIT_PAGES;
+    if (!fresh)
+        return;
+    c->verb = c->verb == MAP_PAGE ? MAP_RANGE : c->verb;
+    c->run.page &= ~(unit - 1);
+    c->run.pages = (c->run.pages * 256 + unit - 1) & ~(unit - 1);
+    c->run.pages = c->run.pages ? c->run.pages : unit;
+    c->flags &= ~(unsigned)MAP_NO_LARGE;
+}
+
+struct storm_call storm_draw(uint32_t *state)
+{
+    uint32_t r[DRAWS];
+    for (unsigned i = 0; i < DRAWS; i++)
+        r[i] = random_next(state) >> 4; /* the lowest bits are the poorest */
+    static const enum storm_verb verbs[16] = {MAP_PAGE,     MAP_RANGE,     MAP_PAGE,    MAP_RANGE,
+                                        MAP_RANGE,    MAP_RANGE,     UNMAP_PAGE,  UNMAP_RANGE,
+                                        UNMAP_RANGE,  PROTECT_PAGE,  PROTECT_PAGE, PROTECT_RANGE,
+                                        PROTECT_RANGE, PROTECT_RANGE, MMIO,       UNMMIO};
+    enum storm_verb verb = verbs[r[0] % 16];
+    struct storm_call c = {.verb = verb, .at = draw_place(verb, r[1]), .flags = draw_flags(r[5])};
+    bool change = c.verb >= UNMAP_PAGE && c.verb <= PROTECT_RANGE;
+    struct storm_run known = c.at->run[r[2] % STORM_REMEMBERED];
+    if (change && known.pages && r[2] >> 8 & 7)
+        c.run = part_of(known, r[3]);
+    else
+        c.run = (struct storm_run){draw_page(c.at, r[3]), draw_pages(r[2] >> 4)};
+    if (c.at->large)
+        keep_large(&c, !change);
+    if (c.run.pages > c.at->pages - c.run.page)
+        c.run.pages = c.at->pages - c.run.page;
+    vword_t va = c.at->va.v + ((vword_t)c.run.page << PAGE_SHIFT);
+    c.pa = c.at->large ? PA((1ull << 30) | ((uint32_t)va & 0x3fffffff))
+                       : draw_physical(va, (4u << 20) - 1, r[4]);
+    c.odd = r[6] % 32 ? 0 : 1 + (r[6] >> 5) % 4095;
+    c.odd_which = r[7] % 4;
+    return c;
+}
