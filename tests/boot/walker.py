@@ -14,6 +14,7 @@ EFER, the PAT, the width of physical addresses, and memory.
     accessed, dirty    of the leaf
     own                the leaf entry itself, whatever the levels above it take away
 """
+import struct
 from dataclasses import dataclass
 
 P, W, U, PWT, PCD, A, D, PS, G = (1 << bit for bit in range(9))
@@ -81,16 +82,19 @@ class Tables:
         self.size = 8 if cpu.long_mode else 4
         self.bits = 9 if cpu.long_mode else 10
         self.entries = 1 << self.bits
+        self.format = f"<{self.entries}{'Q' if cpu.long_mode else 'I'}"
         self.seen = set()  # frames that were read as tables
         self.changed = {}  # physical address of an entry -> what it is pretended to hold
 
-    def entry(self, table, index):
-        at = table + index * self.size
-        if at + self.size > len(self.memory):
+    def load(self, table):
+        """All entries of a table."""
+        if table + 4096 > len(self.memory):
             raise BadTables(f"a table at {table:#x}, where there is no memory")
-        if at in self.changed:
-            return self.changed[at]
-        return int.from_bytes(self.memory[at:at + self.size], "little")
+        entries = list(struct.unpack_from(self.format, self.memory, table))
+        for at, entry in self.changed.items():
+            if table <= at < table + 4096:
+                entries[(at - table) // self.size] = entry
+        return entries
 
     def shift(self, level):
         return 12 + (level - 1) * self.bits
@@ -154,7 +158,7 @@ class Tables:
         table, out = self.cpu.cr3 & ~0xFFF & (ADDRESS64 | 0xFFF), []
         for level in range(self.cpu.levels, 0, -1):
             index = va >> self.shift(level) & (self.entries - 1)
-            entry = self.entry(table, index)
+            entry = self.load(table)[index]
             out.append((level, table + index * self.size, entry))
             leaf = self.is_leaf(level, entry)
             if not entry & P or leaf or self.reserved(level, entry, leaf):
@@ -183,8 +187,7 @@ class Tables:
 
     def below(self, table, level, base, rights):
         self.seen.add(table)
-        for index in range(self.entries):
-            entry = self.entry(table, index)
+        for index, entry in enumerate(self.load(table)):
             if not entry & P:
                 continue
             va = base | index << self.shift(level)
