@@ -23,14 +23,10 @@ static void gather(struct row out[ROWS])
     const struct paging_features *f = &kernel.features;
     const struct row rows[ROWS] = {
         {"wp", true, f->wp}, /* CPUID does not tell: every CPU since the 486 */
-        {"pse", c->pse, f->pse},
-        {"pge", c->pge, f->pge},
-        {"pat", c->pat, f->pat},
-        {"nx", c->nx, f->nx},
-        {"smep", c->smep, f->smep},
-        {"smap", c->smap, f->smap},
-        {"umip", c->umip, f->umip},
-        {"gib", c->gib_pages, f->gib_pages},
+        {"pse", c->pse, f->pse},    {"pge", c->pge, f->pge},
+        {"pat", c->pat, f->pat},    {"nx", c->nx, f->nx},
+        {"smep", c->smep, f->smep}, {"smap", c->smap, f->smap},
+        {"umip", c->umip, f->umip}, {"gib", c->gib_pages, f->gib_pages},
         {"pcid", c->pcid, f->pcid},
     };
     for (unsigned i = 0; i < ROWS; i++)

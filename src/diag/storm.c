@@ -123,8 +123,8 @@ static enum mem_err call_mmio(const struct storm_call *c, uint32_t *trace)
 {
     void *out = NULL;
     size_t bytes = ((size_t)c->run.pages % 600 << PAGE_SHIFT) + c->odd;
-    enum mem_err err = map_mmio(&storm.mmio, paddr_add(c->pa, c->odd / 2), bytes, c->flags,
-                                "storm", &out);
+    enum mem_err err =
+        map_mmio(&storm.mmio, paddr_add(c->pa, c->odd / 2), bytes, c->flags, "storm", &out);
     if (!err)
         *trace = storm_trace(*trace, (uint32_t)(ptr_vaddr(out).v - storm.mmio.start.v));
     return err;
@@ -140,37 +140,46 @@ static enum mem_err call_unmmio(const struct storm_call *c)
     return unmap_mmio(&storm.mmio, vaddr_ptr(va));
 }
 
+static enum mem_err call_unmap_page(struct aspace *as, vaddr_t va, uint32_t *trace)
+{
+    paddr_t was = PA(0);
+    enum mem_err err = unmap_page(as, va, &was);
+    *trace = storm_trace_physical(*trace, was);
+    return err;
+}
+
+/* The pages of the call in bytes; a few are no whole pages, or go round the address space. */
+static size_t call_bytes(const struct storm_call *c)
+{
+    if (c->odd && c->odd_which == 3)
+        return ~(PAGE_SIZE - 1);
+    return ((size_t)c->run.pages << PAGE_SHIFT) + (c->odd_which == 2 ? c->odd : 0);
+}
+
 static enum mem_err make_call(const struct storm_call *c, uint32_t *trace)
 {
     struct aspace *as = c->at->as;
-    vaddr_t va = vaddr_add(c->at->va, ((size_t)c->run.page << PAGE_SHIFT) +
-                                          (c->odd_which == 0 ? c->odd : 0));
+    size_t offset = ((size_t)c->run.page << PAGE_SHIFT) + (c->odd_which == 0 ? c->odd : 0);
+    vaddr_t va = vaddr_add(c->at->va, offset);
     paddr_t pa = paddr_add(c->pa, c->odd_which == 1 ? c->odd : 0);
-    size_t bytes = ((size_t)c->run.pages << PAGE_SHIFT) + (c->odd_which == 2 ? c->odd : 0);
-    if (c->odd && c->odd_which == 3)
-        bytes = ~(PAGE_SIZE - 1); /* round the address space */
-    paddr_t was = PA(0);
     switch (c->verb) {
     case MAP_PAGE:
         return map_page(as, va, pa, c->flags);
     case MAP_RANGE:
-        return map_range(as, va, pa, bytes, c->flags);
+        return map_range(as, va, pa, call_bytes(c), c->flags);
     case UNMAP_RANGE:
-        return unmap_range(as, va, bytes);
+        return unmap_range(as, va, call_bytes(c));
     case PROTECT_PAGE:
         return protect_page(as, va, c->flags);
     case PROTECT_RANGE:
-        return protect_range(as, va, bytes, c->flags);
+        return protect_range(as, va, call_bytes(c), c->flags);
     case MMIO:
         return call_mmio(c, trace);
     case UNMMIO:
         return call_unmmio(c);
     default:
-        break;
+        return call_unmap_page(as, va, trace);
     }
-    enum mem_err err = unmap_page(as, va, &was);
-    *trace = storm_trace_physical(*trace, was);
-    return err;
 }
 
 /* Of the places that both targets share, and of large pages. */
@@ -326,7 +335,10 @@ bool storm_command(const struct shell_args *args)
     static const struct {
         const char *word;
         bool (*run)(const struct shell_args *args);
-    } words[] = {{"check", check}, {"edges", storm_edges}, {"tighten", tighten}, {"clear", clear},
+    } words[] = {{"check", check},
+                 {"edges", storm_edges},
+                 {"tighten", tighten},
+                 {"clear", clear},
                  {"stop", stop}};
     unsigned long long seed, calls, frames = UINT32_MAX;
     for (unsigned i = 0; args->count == 1 && i < sizeof words / sizeof words[0]; i++) {

@@ -2,8 +2,9 @@
 /*
  * storm.h - random calls of paging, repeatable, on places of their own; and what they left.
  *
- * storm_draw.c thinks of calls, storm.c makes them, storm_check.c looks at the result and takes it away again, storm_edges.c
- * counts tables. The places and the address space are shared between them.
+ * storm_draw.c thinks of calls, storm.c makes them, storm_check.c looks at the result and takes it
+ * away again, storm_edges.c counts tables. The places and the address space are shared between
+ * them.
  */
 #ifndef DIAG_STORM_H
 #define DIAG_STORM_H
@@ -88,8 +89,8 @@ bool storm_clear(const char **broken);
 /* storm edges: ranges across every boundary, and the tables that each took and gave back. */
 bool storm_edges(const struct shell_args *args);
 
-/* The command: storm SEED CALLS [FRAMES]; then storm check, edges, tighten, clear, stop. With FRAMES
- * the calls find no more than so many for their tables. */
+/* The command: storm SEED CALLS [FRAMES]; then storm check, edges, tighten, clear, stop. With
+ * FRAMES the calls find no more than so many for their tables. */
 bool storm_command(const struct shell_args *args);
 
 #endif

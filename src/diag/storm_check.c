@@ -211,9 +211,9 @@ bool storm_clear(const char **broken)
     platform_flush_all();
     paging_destroy(&storm.space);
     storm.begun = false;
-    *broken = left != 1                                            ? "S2: tables of user space left"
-              : kernel.aspace.tables != storm.kernel_tables        ? "S2: tables of the kernel left"
+    *broken = left != 1                                           ? "S2: tables of user space left"
+              : kernel.aspace.tables != storm.kernel_tables       ? "S2: tables of the kernel left"
               : pmm_free_frames(&kernel.pmm) != storm.free_frames ? "S2: frames are missing"
-                                                                   : NULL;
+                                                                  : NULL;
     return !*broken && paging_holds(&kernel.aspace, broken);
 }

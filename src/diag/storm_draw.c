@@ -40,8 +40,9 @@ static uint32_t draw_page(const struct storm_place *at, uint32_t r)
 }
 
 /* 1 to 2 GiB, congruent to va where large pages shall fit; one in 64 around the physical limit. */
-static paddr_t draw_physical(vword_t va, uint32_t unit_mask, uint32_t r)
+static paddr_t draw_physical(vword_t va, uint32_t r)
 {
+    uint32_t unit_mask = LARGE_UNIT_PAGES * PAGE_SIZE - 1;
     if (r % 64 == 63)
         return PA((1ull << kernel.features.phys_bits) - ((r >> 6) % 64) * PAGE_SIZE);
     uint64_t pa = (1ull << 30) + ((uint64_t)(r >> 2) % (1u << 18) << PAGE_SHIFT);
@@ -74,16 +75,32 @@ static struct storm_place *draw_place(enum storm_verb verb, uint32_t r)
 }
 
 /* A place for large pages gets whole large pages, but single ones are changed to split them. */
-static void keep_large(struct storm_call *c, bool fresh)
+static void keep_large(struct storm_call *c)
 {
     uint32_t unit = LARGE_UNIT_PAGES;
-    if (!fresh)
-        return;
     c->verb = c->verb == MAP_PAGE ? MAP_RANGE : c->verb;
     c->run.page &= ~(unit - 1);
     c->run.pages = (c->run.pages * 256 + unit - 1) & ~(unit - 1);
-    c->run.pages = c->run.pages ? c->run.pages : unit;
     c->flags &= ~(unsigned)MAP_NO_LARGE;
+}
+
+static enum storm_verb draw_verb(uint32_t r)
+{
+    static const enum storm_verb verbs[16] = {
+        MAP_PAGE,      MAP_PAGE,      MAP_RANGE,   MAP_RANGE,    MAP_RANGE,    MAP_RANGE,
+        UNMAP_PAGE,    UNMAP_RANGE,   UNMAP_RANGE, PROTECT_PAGE, PROTECT_PAGE, PROTECT_RANGE,
+        PROTECT_RANGE, PROTECT_RANGE, MMIO,        UNMMIO,
+    };
+    return verbs[r % 16];
+}
+
+/* Changes mostly take part of what a call before has mapped. */
+static struct storm_run draw_run(const struct storm_place *at, bool change, uint32_t r, uint32_t s)
+{
+    struct storm_run known = at->run[r % STORM_REMEMBERED];
+    if (change && known.pages && r >> 8 & 7)
+        return part_of(known, s);
+    return (struct storm_run){draw_page(at, s), draw_pages(r >> 4)};
 }
 
 struct storm_call storm_draw(uint32_t *state)
@@ -91,25 +108,18 @@ struct storm_call storm_draw(uint32_t *state)
     uint32_t r[DRAWS];
     for (unsigned i = 0; i < DRAWS; i++)
         r[i] = random_next(state) >> 4; /* the lowest bits are the poorest */
-    static const enum storm_verb verbs[16] = {MAP_PAGE,     MAP_RANGE,     MAP_PAGE,    MAP_RANGE,
-                                        MAP_RANGE,    MAP_RANGE,     UNMAP_PAGE,  UNMAP_RANGE,
-                                        UNMAP_RANGE,  PROTECT_PAGE,  PROTECT_PAGE, PROTECT_RANGE,
-                                        PROTECT_RANGE, PROTECT_RANGE, MMIO,       UNMMIO};
-    enum storm_verb verb = verbs[r[0] % 16];
-    struct storm_call c = {.verb = verb, .at = draw_place(verb, r[1]), .flags = draw_flags(r[5])};
+
+    struct storm_call c = {.verb = draw_verb(r[0]), .flags = draw_flags(r[5])};
+    c.at = draw_place(c.verb, r[1]);
     bool change = c.verb >= UNMAP_PAGE && c.verb <= PROTECT_RANGE;
-    struct storm_run known = c.at->run[r[2] % STORM_REMEMBERED];
-    if (change && known.pages && r[2] >> 8 & 7)
-        c.run = part_of(known, r[3]);
-    else
-        c.run = (struct storm_run){draw_page(c.at, r[3]), draw_pages(r[2] >> 4)};
-    if (c.at->large)
-        keep_large(&c, !change);
+    c.run = draw_run(c.at, change, r[2], r[3]);
+    if (c.at->large && !change)
+        keep_large(&c);
     if (c.run.pages > c.at->pages - c.run.page)
         c.run.pages = c.at->pages - c.run.page;
+
     vword_t va = c.at->va.v + ((vword_t)c.run.page << PAGE_SHIFT);
-    c.pa = c.at->large ? PA((1ull << 30) | ((uint32_t)va & 0x3fffffff))
-                       : draw_physical(va, (4u << 20) - 1, r[4]);
+    c.pa = c.at->large ? PA((1ull << 30) | ((uint32_t)va & 0x3fffffff)) : draw_physical(va, r[4]);
     c.odd = r[6] % 32 ? 0 : 1 + (r[6] >> 5) % 4095;
     c.odd_which = r[7] % 4;
     return c;

@@ -17,8 +17,8 @@
 /* Pages below and above the boundary: single ones, one table and one more, several tables. */
 static const struct {
     uint32_t below, above;
-} reaches[] = {{1, 0}, {0, 1}, {1, 1}, {512, 512}, {513, 511}, {1024, 1024}, {1025, 3}, {3, 1025},
-               {2048, 2048}, {3071, 1025}};
+} reaches[] = {{1, 0},       {0, 1},    {1, 1},    {512, 512},   {513, 511},
+               {1024, 1024}, {1025, 3}, {3, 1025}, {2048, 2048}, {3071, 1025}};
 enum { REACHES = sizeof reaches / sizeof reaches[0] };
 
 struct edge {
@@ -36,7 +36,8 @@ static enum mem_err unmap_in_parts(struct aspace *as, vaddr_t va, size_t bytes, 
     if (how == 0 || !first)
         return unmap_range(as, va, bytes);
     vaddr_t middle = vaddr_add(va, first);
-    enum mem_err err = how == 1 ? unmap_range(as, middle, bytes - first) : unmap_range(as, va, first);
+    enum mem_err err =
+        how == 1 ? unmap_range(as, middle, bytes - first) : unmap_range(as, va, first);
     if (err)
         return err;
     return how == 1 ? unmap_range(as, va, first) : unmap_range(as, middle, bytes - first);
