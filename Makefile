@@ -90,7 +90,7 @@ SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fau
     src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
     src/diag/report_heap.c src/diag/report_cpu.c src/diag/selftest.c src/diag/selftest_machine.c \
     src/diag/selftest_memory.c src/diag/storm.c src/diag/storm_draw.c \
-    src/diag/storm_check.c src/diag/storm_edges.c
+    src/diag/storm_check.c src/diag/storm_edges.c src/diag/storm_effect.c
 
 SOURCES := $(SRC_CORE) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
 

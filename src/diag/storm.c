@@ -119,15 +119,25 @@ static void remember(struct storm_place *at, struct storm_run run)
     at->run[0] = run;
 }
 
-static enum mem_err call_mmio(const struct storm_call *c, uint32_t *trace)
+/* Of the places that both targets share, and of large pages. */
+struct tally {
+    uint32_t hash;
+    unsigned calls, results[MEM_ERR_COUNT];
+    unsigned half_done; /* refused, and yet something changed      */
+    unsigned wrong;     /* did not do what storm_effect.c expects  */
+};
+
+static enum mem_err call_mmio(const struct storm_call *c, struct tally *t)
 {
     void *out = NULL;
     size_t bytes = ((size_t)c->run.pages % 600 << PAGE_SHIFT) + c->odd;
     enum mem_err err =
         map_mmio(&storm.mmio, paddr_add(c->pa, c->odd / 2), bytes, c->flags, "storm", &out);
-    if (!err)
-        *trace = storm_trace(*trace, (uint32_t)(ptr_vaddr(out).v - storm.mmio.start.v));
-    return err;
+    if (err)
+        return err;
+    t->hash = storm_trace(t->hash, (uint32_t)(ptr_vaddr(out).v - storm.mmio.start.v));
+    t->wrong += !storm_mmio_right(ptr_vaddr(out), bytes);
+    return MEM_OK;
 }
 
 /* Most hit a region; some are one page too far, which is nobody's pointer. */
@@ -140,11 +150,11 @@ static enum mem_err call_unmmio(const struct storm_call *c)
     return unmap_mmio(&storm.mmio, vaddr_ptr(va));
 }
 
-static enum mem_err call_unmap_page(struct aspace *as, vaddr_t va, uint32_t *trace)
+static enum mem_err call_unmap_page(struct aspace *as, vaddr_t va, struct tally *t)
 {
     paddr_t was = PA(0);
     enum mem_err err = unmap_page(as, va, &was);
-    *trace = storm_trace_physical(*trace, was);
+    t->hash = storm_trace_physical(t->hash, was);
     return err;
 }
 
@@ -156,7 +166,7 @@ static size_t call_bytes(const struct storm_call *c)
     return ((size_t)c->run.pages << PAGE_SHIFT) + (c->odd_which == 2 ? c->odd : 0);
 }
 
-static enum mem_err make_call(const struct storm_call *c, uint32_t *trace)
+static enum mem_err make_call(const struct storm_call *c, struct tally *t)
 {
     struct aspace *as = c->at->as;
     size_t offset = ((size_t)c->run.page << PAGE_SHIFT) + (c->odd_which == 0 ? c->odd : 0);
@@ -174,35 +184,45 @@ static enum mem_err make_call(const struct storm_call *c, uint32_t *trace)
     case PROTECT_RANGE:
         return protect_range(as, va, call_bytes(c), c->flags);
     case MMIO:
-        return call_mmio(c, trace);
+        return call_mmio(c, t);
     case UNMMIO:
         return call_unmmio(c);
     default:
-        return call_unmap_page(as, va, trace);
+        return call_unmap_page(as, va, t);
     }
 }
 
-/* Of the places that both targets share, and of large pages. */
-struct tally {
-    uint32_t hash;
-    unsigned calls, results[MEM_ERR_COUNT];
-    unsigned half_done; /* refused, and yet something changed */
-};
+static bool is_window_call(const struct storm_call *c)
+{
+    return c->verb == MMIO || c->verb == UNMMIO;
+}
+
+/* Makes the call and looks at what it did. */
+static enum mem_err watch_call(const struct storm_call *c, struct tally *t)
+{
+    struct storm_effect effect;
+    bool window = is_window_call(c);
+    uint32_t before = ration.few ? storm_trace_run(0, c->at, c->run) : 0;
+    if (!window)
+        storm_look(c, &effect);
+    enum mem_err err = make_call(c, t);
+    if (ration.few && err)
+        t->half_done += storm_trace_run(0, c->at, c->run) != before;
+    if (!window)
+        t->wrong += !storm_right(c, err, &effect);
+    return err;
+}
 
 static void one_call(uint32_t *state, struct tally tally[2])
 {
     struct storm_call c = storm_draw(state);
     struct tally *t = &tally[c.at->large];
-    bool look = ration.few;
-    uint32_t before = look ? storm_trace_run(0, c.at, c.run) : 0;
-    enum mem_err err = make_call(&c, &t->hash);
-    if (look && err)
-        t->half_done += storm_trace_run(0, c.at, c.run) != before;
+    if (c.verb == MAP_PAGE || c.verb == UNMAP_PAGE || c.verb == PROTECT_PAGE)
+        c.run.pages = 1;
+    enum mem_err err = watch_call(&c, t);
     t->hash = storm_trace(t->hash, (uint32_t)c.verb << 8 | err);
     t->calls++;
     t->results[err]++;
-    if (!err && c.verb == MAP_PAGE)
-        c.run.pages = 1;
     if (!err && c.verb <= MAP_RANGE)
         remember(c.at, c.run);
 }
@@ -238,6 +258,7 @@ static void tell_json(const struct tally t[2])
     json_number(&j, "user_tables", storm.space.tables);
     json_number(&j, "kernel_tables", kernel.aspace.tables - storm.kernel_tables);
     json_number(&j, "half_done", t[0].half_done + t[1].half_done);
+    json_number(&j, "wrong", t[0].wrong + t[1].wrong);
     results_json(&j, "results", &t[0]);
     results_json(&j, "large", &t[1]);
     json_array(&j, "places");
@@ -271,7 +292,7 @@ static bool blow(const struct shell_args *args, uint32_t seed, unsigned calls, u
         tell_json(t);
     else
         tell_text(t);
-    return !t[0].half_done && !t[1].half_done;
+    return !t[0].half_done && !t[1].half_done && !t[0].wrong && !t[1].wrong;
 }
 
 static bool check(const struct shell_args *args)

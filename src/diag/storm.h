@@ -2,9 +2,9 @@
 /*
  * storm.h - random calls of paging, repeatable, on places of their own; and what they left.
  *
- * storm_draw.c thinks of calls, storm.c makes them, storm_check.c looks at the result and takes it
- * away again, storm_edges.c counts tables. The places and the address space are shared between
- * them.
+ * storm_draw.c thinks of calls, storm.c makes them, storm_effect.c knows what each should do,
+ * storm_check.c looks at the result and takes it away again, storm_edges.c counts tables. The
+ * places and the address space are shared between them.
  */
 #ifndef DIAG_STORM_H
 #define DIAG_STORM_H
@@ -63,6 +63,16 @@ struct storm_call {
 
 /* The next call; *state is the generator. */
 struct storm_call storm_draw(uint32_t *state);
+
+/* What was there before a call, and whether the call did what it should (storm_effect.c). */
+enum { STORM_PROBES = 5 };
+struct storm_effect {
+    struct walk before[STORM_PROBES];
+    uint64_t mapped;
+};
+void storm_look(const struct storm_call *c, struct storm_effect *e);
+bool storm_right(const struct storm_call *c, enum mem_err err, const struct storm_effect *e);
+bool storm_mmio_right(vaddr_t va, size_t bytes);
 
 /* Makes the address space and loads it, unless that is done. Errors of paging_create. */
 enum mem_err storm_begin(void);
