@@ -283,7 +283,8 @@ static bool blow(const struct shell_args *args, uint32_t seed, unsigned calls, u
     ration.source = kernel.aspace.source;
     ration.left = frames;
     ration.few = frames < UINT32_MAX;
-    set_source((struct frame_source){take_ration, give_ration, NULL});
+    if (ration.few)
+        set_source((struct frame_source){take_ration, give_ration, NULL});
     for (unsigned i = 0; i < calls; i++)
         one_call(&state, t);
     set_source(ration.source);

@@ -39,12 +39,12 @@ static uint32_t draw_page(const struct storm_place *at, uint32_t r)
     return page;
 }
 
-/* 1 to 2 GiB, congruent to va where large pages shall fit; one in 64 around the physical limit. */
+/* 1 to 2 GiB, congruent to va where large pages shall fit; one in 32 around the physical limit. */
 static paddr_t draw_physical(vword_t va, uint32_t r)
 {
     uint32_t unit_mask = LARGE_UNIT_PAGES * PAGE_SIZE - 1;
-    if (r % 64 == 63)
-        return PA((1ull << kernel.features.phys_bits) - ((r >> 6) % 64) * PAGE_SIZE);
+    if (r % 32 == 31)
+        return PA((1ull << kernel.features.phys_bits) - ((r >> 5) % 6) * PAGE_SIZE);
     uint64_t pa = (1ull << 30) + ((uint64_t)(r >> 2) % (1u << 18) << PAGE_SHIFT);
     if (r & 3)
         pa = (pa & ~(uint64_t)unit_mask) | ((uint32_t)va & unit_mask);

@@ -6,13 +6,14 @@
  * the first, middle and last page of its range and the two beside it are walked, and the mapped
  * pages counted; and after it again:
  *
- *   E1  a refused call has changed none of them, and its reason is true.
+ *   E1  a refused call has changed none of them, and its reason is the first that holds.
  *   E2  a map call found nothing mapped; now all is, where and with what rights it was asked.
  *   E3  an unmap call found all mapped; now nothing is.
  *   E4  a protect call found all mapped; now all has the new rights, and is where it was, with its
  *       accessed and dirty bits.
  *   E5  the pages beside the range are as they were, those bits too.
- *   E6  page 0 is never mapped, nothing is writable and executable, unknown flags are refused.
+ *   E6  unknown flags, odd addresses, page 0, ranges round the address space or beyond the physical
+ *       width, and pages writable and executable are refused, in this order.
  *
  * Nobody touches what the storm maps, so accessed and dirty bits are set by hand now and then.
  */
@@ -140,34 +141,57 @@ static bool is_as_before(const struct storm_call *c, const struct walk *before)
     return same(before, &now);
 }
 
-static bool refused_right(const struct storm_call *c, enum mem_err err,
-                          const struct storm_effect *e)
+static bool all_as_before(const struct storm_call *c, const struct storm_effect *e)
 {
-    for (unsigned i = 0; i < STORM_PROBES; i++) {
-        if (!is_as_before(c, &e->before[i]))
-            return false;
-    }
-    return (err != MEM_MAPPED || e->mapped) &&
-           (err != MEM_NOT_MAPPED || e->mapped < c->run.pages || c->odd);
+    bool right = true;
+    for (unsigned i = 0; i < STORM_PROBES; i++)
+        right = right && is_as_before(c, &e->before[i]);
+    return right;
 }
 
-/* E6, and what was there for a call that succeeded. */
-static bool could_succeed(const struct storm_call *c, const struct storm_effect *e)
+static bool is_range(const struct storm_call *c)
 {
-    bool unmap = c->verb == UNMAP_PAGE || c->verb == UNMAP_RANGE;
-    bool wx = (c->flags & MAP_WRITE) && (c->flags & MAP_EXEC);
-    if (!unmap && (wx || c->flags & ~(unsigned)MAP_FLAGS_ALL))
-        return false;
-    if (!probe_va(c, FIRST).v)
-        return false;
-    return c->verb <= MAP_RANGE ? !e->mapped : e->mapped == c->run.pages;
+    return c->verb == MAP_RANGE || c->verb == UNMAP_RANGE || c->verb == PROTECT_RANGE;
+}
+
+/* Which of the odd bytes this call uses (call_bytes and make_call of storm.c). */
+static bool is_misaligned(const struct storm_call *c)
+{
+    return c->odd && (c->odd_which == 0 || (c->odd_which == 1 && c->verb <= MAP_RANGE) ||
+                      (c->odd_which == 2 && is_range(c)));
+}
+
+static bool is_out_of_range(const struct storm_call *c)
+{
+    bool wraps = c->odd && c->odd_which == 3 && is_range(c);
+    uint64_t end = c->pa.v + ((uint64_t)c->run.pages << PAGE_SHIFT);
+    bool beyond = c->verb <= MAP_RANGE && end > 1ull << kernel.features.phys_bits;
+    return wraps || beyond || !probe_va(c, FIRST).v;
+}
+
+/* The one answer to this call, if there are frames: the order is that of paging.c's essay. */
+static enum mem_err expected_answer(const struct storm_call *c, const struct storm_effect *e)
+{
+    bool map = c->verb <= MAP_RANGE, gives_rights = map || c->verb >= PROTECT_PAGE;
+    if (gives_rights && c->flags & ~(unsigned)MAP_FLAGS_ALL)
+        return MEM_BAD_ARG;
+    if (is_misaligned(c))
+        return MEM_MISALIGNED;
+    if (is_out_of_range(c))
+        return MEM_OUT_OF_RANGE;
+    if (gives_rights && (c->flags & MAP_WRITE) && (c->flags & MAP_EXEC))
+        return MEM_WX;
+    if (map)
+        return e->mapped ? MEM_MAPPED : MEM_OK;
+    return e->mapped < c->run.pages ? MEM_NOT_MAPPED : MEM_OK;
 }
 
 bool storm_right(const struct storm_call *c, enum mem_err err, const struct storm_effect *e)
 {
+    enum mem_err expected = expected_answer(c, e);
     if (err)
-        return refused_right(c, err, e);
-    if (!could_succeed(c, e))
+        return (err == expected || (!expected && err == MEM_NO_FRAME)) && all_as_before(c, e);
+    if (expected)
         return false;
     for (unsigned i = 0; i < STORM_PROBES; i++) {
         bool beside = is_beside(c, i);
