@@ -103,8 +103,10 @@ SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fau
     src/diag/units.c src/diag/json.c src/diag/input.c src/diag/line_editor.c src/diag/report_line.c \
     src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
     src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
-    src/diag/report_heap.c src/diag/try.c src/diag/report_blocks.c src/diag/report_leaks.c src/diag/report_preflight.c src/diag/selftest.c src/diag/selftest_machine.c \
-    src/diag/selftest_memory.c
+    src/diag/report_heap.c src/diag/report_cpu.c src/diag/try.c src/diag/report_blocks.c \
+    src/diag/report_leaks.c src/diag/report_preflight.c src/diag/storm.c src/diag/storm_draw.c \
+    src/diag/storm_check.c src/diag/storm_edges.c src/diag/storm_effect.c src/diag/selftest.c \
+    src/diag/selftest_machine.c src/diag/selftest_memory.c src/diag/selftest_oom.c
 
 SOURCES := $(SRC_CORE) $(if $(BREAK),$(SRC_MUSEUM)) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
 

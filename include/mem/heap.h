@@ -135,7 +135,6 @@ enum heap_state { HEAP_DAMAGED, HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_STATES }
 enum {
     HEAP_BIN_UNITS = 65, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
     HEAP_SLOTS = 2140, /* in all bins, each with one for its bottom; see make_bins                */
-    HEAP_SHELF = 64, HEAP_PILE = 7,
     HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
     HEAP_CHUNKS = sizeof(void *) == 8 ? 1024 : 128, /* the most: 4 GiB, 512 MiB                */
     HEAP_UPPER = 73,       /* words above the lowest level of a tree of 512 words, 8-fold      */
@@ -144,11 +143,6 @@ enum {
 /* Blocks of one size that were freed, not yet merged: a stack that ends below at NULL. */
 struct heap_bin {
     void **top, **end; /* the last payload, and where there is no more room */
-};
-
-struct heap_pile {
-    void *slot[HEAP_PILE];
-    size_t count;
 };
 
 struct heap {
@@ -162,14 +156,10 @@ struct heap {
     size_t wild_units;
     size_t below; /* no block in the index has more units                                 */
     struct heap_bin bin[HEAP_BIN_UNITS + 1];
-    struct heap_pile shelf[HEAP_SHELF];
-    uint64_t piles;               /* a bit for each that is not empty                      */
-    size_t shelved;               /* units on the shelf                                    */
     uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be             */
     uint8_t *index;               /* nodes, one for each chunk, growing up from here       */
     size_t index_held;            /* bytes of it                                           */
     unsigned root_from;           /* the word of root at which a search starts             */
-    unsigned shelf_next;
     unsigned flush_next;          /* the bin to be emptied next                            */
     uintptr_t caller_base;        /* upper bits that recorded callers share                */
     struct heap_stats stats;

@@ -10,6 +10,7 @@
 #include "diag/console.h"
 #include "diag/report.h"
 #include "diag/selftest.h"
+#include "diag/storm.h"
 #include "diag/try.h"
 #include "kernel.h"
 #include "layout.h"
@@ -165,6 +166,8 @@ const struct shell_command commands[] = {
     {"grab", "grab BYTES", "takes memory from the heap, to look at", try_grab},
     {"drop", "drop", "gives the newest of it back", try_drop},
     {"selftest", "selftest", "every self-test on this machine", selftest_command},
+    {"cpu", "cpu", "what this CPU has, and what is used of it", report_cpu},
+    {"storm", "storm SEED N", "random paging calls; check|edges|tighten|clear|stop", storm_command},
     {"bench", "bench", "what the memory calls cost, in instructions", bench_command},
     {"dmesg", "dmesg", "everything said since boot", report_dmesg},
     {"fault", "fault [KIND]", "make a mistake on purpose and see it explained", command_fault},

@@ -34,7 +34,6 @@
 
 enum {
     BIN_SIZE_MAX = 1023, /* bytes asked for: more never waits in a bin            */
-    SHELF_MAX = 1 << 12, SHELF_PART = SP,
     BIN_ROOM = 13300,    /* a bin of n units holds that / n^2 blocks, but         */
     BIN_ROOM_MAX = 104,  /* no more than these and at least one                   */
     FLUSH_BINS = 16,     /* bins that one call looks into for blocks to merge     */
@@ -108,72 +107,6 @@ static bool merge_top(struct heap *h, struct heap_bin *bin)
     return true;
 }
 
-/* ---- the shelf ------------------------------------------------------------------------------ */
-
-static inline struct heap_pile *pile_for(struct heap *h, size_t units)
-{
-    return &h->shelf[units % HEAP_SHELF];
-}
-
-/* Merges the block at the bottom of a pile. */
-static bool merge_bottom(struct heap *h, unsigned i)
-{
-    struct heap_pile *p = &h->shelf[i];
-    struct block *b = block_of(p->slot[0]);
-    uint64_t fields = block_open(h, b, HEAP_BINNED);
-    size_t units = units_for(live_size(fields));
-    if (!is_sound(fields) || space_release(h, b, units, fields & PREV))
-        return false;
-    h->shelved -= units;
-    p->count--;
-    for (size_t k = 0; k < p->count; k++)
-        p->slot[k] = p->slot[k + 1];
-    if (!p->count)
-        h->piles &= ~((uint64_t)1 << i);
-    return true;
-}
-
-static bool evict(struct heap *h)
-{
-    if (!h->piles)
-        return false;
-    uint64_t ahead = h->piles & ~(uint64_t)0 << h->shelf_next;
-    unsigned i = (unsigned)__builtin_ctzll(ahead ? ahead : h->piles);
-    h->shelf_next = (i + 1) % HEAP_SHELF;
-    return merge_bottom(h, i);
-}
-
-/* Puts a live block on the shelf, which has room for it. */
-static inline bool put_on_shelf(struct heap *h, struct block *b, size_t units)
-{
-    struct heap_pile *p = pile_for(h, units);
-    if (p->count == HEAP_PILE || h->shelved + units > h->span >> SHELF_PART)
-        return false;
-    b->word += h->to_binned;
-    p->slot[p->count++] = block_payload(b);
-    h->piles |= (uint64_t)1 << units % HEAP_SHELF;
-    h->shelved += units;
-    fill(block_payload(b), block_at(b, units));
-    return true;
-}
-
-/* The block of just these units from the shelf, which is free now; NULL: there is none. */
-static inline struct block *take_from_shelf(struct heap *h, size_t units, uint64_t *prev)
-{
-    struct heap_pile *p = pile_for(h, units);
-    if (!p->count)
-        return NULL;
-    struct block *b = block_of(p->slot[p->count - 1]);
-    uint64_t fields = block_open(h, b, HEAP_BINNED);
-    if (!is_sound(fields) || units_for(live_size(fields)) != units)
-        return NULL;
-    *prev = fields & PREV;
-    if (!--p->count)
-        h->piles &= ~((uint64_t)1 << units % HEAP_SHELF);
-    h->shelved -= units;
-    return b;
-}
-
 /* Empties up to `count` slots of the bins, large blocks first. */
 static bool flush(struct heap *h, unsigned count, unsigned bins)
 {
@@ -185,14 +118,6 @@ static bool flush(struct heap *h, unsigned count, unsigned bins)
             h->flush_next = h->flush_next ? h->flush_next - 1 : HEAP_BIN_UNITS;
     }
     return done;
-}
-
-/* All of them. */
-static void flush_all(struct heap *h)
-{
-    flush(h, HEAP_SLOTS, HEAP_BIN_UNITS + 1);
-    for (unsigned i = 0; i < HEAP_SHELF * HEAP_PILE && h->piles; i++)
-        evict(h);
 }
 
 /* ---- allocating ----------------------------------------------------------------------------- */
@@ -221,11 +146,9 @@ static struct piece find(struct heap *h, size_t align, size_t units, const void 
     if (p.b || fault)
         return p;
     bool merged = flush(h, FLUSH, FLUSH_BINS);
-    if (h->piles) { while (evict(h)); p = space_take(h, align, units, caller, &fault);if (p.b || fault)
-        return p; }
     if (space_grow(h, units + (align >> UNIT_SHIFT), merged))
         return space_take_wild(h, align, units, caller, &fault);
-    flush_all(h);
+    flush(h, HEAP_SLOTS, HEAP_BIN_UNITS + 1);
     return space_take(h, align, units, caller, &fault);
 }
 
@@ -238,11 +161,6 @@ static struct piece find(struct heap *h, size_t align, size_t units, const void 
 
 [[gnu::noinline]] static void *alloc_slowly(struct heap *h, size_t size, const void *caller)
 {
-    uint64_t prev;
-    size_t units = units_for(size);
-    struct block *b = units <= SHELF_MAX ? take_from_shelf(h, units, &prev) : NULL;
-    if (b)
-        return make_long(h, b, size, caller, prev);
     struct piece p = can_fit(h, size) ? find(h, HEAP_ALIGN, units_for(size), caller) : (struct piece){0};
     return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
@@ -309,16 +227,7 @@ static inline size_t place_of(const struct heap *h, const void *p)
 {
     if (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, fields))
         return heap_report_live(h, HEAP_OVERRUN, b, caller);
-    size_t units = units_for(live_size(fields));
-    if (units > HEAP_BIN_UNITS && units <= SHELF_MAX) {
-        if (put_on_shelf(h, b, units))
-            return HEAP_OK;
-        evict(h);
-        if (put_on_shelf(h, b, units))
-            return HEAP_OK;
-        fields = block_open(h, b, HEAP_LIVE);
-    }
-    enum heap_fault fault = space_release(h, b, units, fields & PREV);
+    enum heap_fault fault = space_release(h, b, units_for(live_size(fields)), fields & PREV);
     return fault ? heap_report_live(h, fault, b, caller) : HEAP_OK;
 }
 
@@ -410,7 +319,7 @@ size_t heap_usable_size(struct heap *h, const void *block)
 
 void heap_trim(struct heap *h)
 {
-    flush_all(h);
+    flush(h, HEAP_SLOTS, HEAP_BIN_UNITS + 1);
     space_trim(h, 0);
 }
 

@@ -61,16 +61,6 @@ static bool bins_hold(const struct heap *h, size_t *count)
                 return false;
         }
     }
-    for (size_t i = 0; i < HEAP_SHELF * HEAP_PILE; i++) {
-        const struct heap_pile *p = &h->shelf[i / HEAP_PILE];
-        if (i % HEAP_PILE >= p->count)
-            continue;
-        const struct block *b = block_of(p->slot[i % HEAP_PILE]);
-        struct view v = in_heap(h, b) ? block_view(h, b) : (struct view){0};
-        if (v.state != HEAP_BINNED || v.units % HEAP_SHELF != i / HEAP_PILE)
-            return false;
-        ++*count;
-    }
     return true;
 }
 
