@@ -44,7 +44,10 @@ class Image:
             elf = ELFFile(file)
             self.bits = elf.elfclass
             table = elf.get_section_by_name(".symtab")
-            self.symbols = {s.name: s["st_value"] for s in table.iter_symbols() if s.name}
+            order = ("STT_FUNC", "STT_NOTYPE", "STT_OBJECT")  # of one name, the data is meant
+            named = [s for s in table.iter_symbols() if s["st_info"]["type"] in order]
+            named.sort(key=lambda s: order.index(s["st_info"]["type"]))
+            self.symbols = {s.name: s["st_value"] for s in named}
             self.code = sorted((s["st_value"], s["st_size"], s.name) for s in table.iter_symbols()
                                if s.name and s["st_info"]["type"] in ("STT_FUNC", "STT_NOTYPE"))
             high = [s for s in elf.iter_segments()
@@ -180,6 +183,11 @@ class Kernel:
             if start > address:
                 break
         return best or ""
+
+    def guards(self):
+        """The pages below the stacks, which are not mapped (cpu_stacks of src/arch)."""
+        return [self.symbol(name) for name in ("boot_stack_guard", "fault_stack", "nmi_stack")
+                if self.symbol(name)]
 
     # ---- stages ----
 

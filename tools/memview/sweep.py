@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""sweep.py - marks every frame that is used, then sweeps over those that are owned.
+
+The allocator says which frames are free, held, or reserved since boot. Who uses a frame is found
+without asking it: page tables by walking down from CR3 (and from the kernel's own root, while the
+boot tables still serve), heap pages and device memory by what is mapped where their owner says it
+holds addresses. Where the two disagree, something is lost or will be used twice:
+
+    leaked            held, and used by nobody that can be reached
+    doubly_owned      used by two, or used by one and reserved for another
+    mapped_but_free   in use (a page of the heap, a page table), and the allocator says free
+    free_but_mapped   free, and a mapping that nobody answers for still shows it
+    stray             the same for a frame that is not free
+    missing           an owner holds an address, and nothing is mapped there
+    misplaced         the direct map or the image shows the wrong frame
+    no_wx             writable and executable at once, or open to user code
+    bad_table         a table that cannot be one: reserved bits set, outside RAM
+    ledger            the allocator's counters are not what its bitmap adds up to
+    heap_damage       headers that do not match
+
+The direct map and the kmap window show frames without using them. The boot tables, which lie in the
+kernel image, show everything; they are not judged.
+"""
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+from memview.frames import ABSENT, FREE, HELD
+from memview.physical import PAGE, Unreadable
+from memview.tables import PRESENT, Leaf, PageTables, Table
+
+KINDS = {
+    "leaked": "held, but used by nobody that can be reached",
+    "doubly_owned": "two owners at once",
+    "mapped_but_free": "in use, but the allocator would give it out",
+    "free_but_mapped": "given back, but a mapping still shows it",
+    "stray": "mapped at an address that nobody answers for",
+    "missing": "an owner holds the address, but nothing is mapped there",
+    "misplaced": "the address shows the wrong frame",
+    "no_wx": "writable and executable at once, or open to user code",
+    "bad_table": "a page table that cannot be one",
+    "ledger": "the allocator's counters disagree with its bitmap",
+    "heap_damage": "the heap's headers do not match",
+}
+TABLES, HEAP, IMAGE = "page tables", "heap", "kernel image"
+
+
+@dataclass(frozen=True)
+class Finding:
+    kind: str
+    pa: int  # -1: not about a frame
+    va: int  # -1: not about an address
+    words: str
+
+
+class Sweep:
+    def __init__(self, kernel, frames, heap):
+        self.kernel, self.frames, self.heap = kernel, frames, heap
+        self.findings = []
+        self.users = defaultdict(dict)  # frame -> {user: first virtual address or table's base}
+        self.table_count = 0
+        if not kernel.has_map:
+            return
+        for tables in self._spaces():
+            self._mark_space(tables)
+        self._sweep_held()
+        self._look_for_missing()
+        self._compare_ledger()
+        self.findings += [Finding("heap_damage", -1, at, words) for at, words in heap.damage]
+
+    def _find(self, kind, words, pa=-1, va=-1):
+        self.findings.append(Finding(kind, pa, va, words))
+
+    @property
+    def counts(self):
+        return {kind: sum(f.kind == kind for f in self.findings) for kind in KINDS}
+
+    # ---- marking ----
+
+    def _is_boot(self, root):
+        start, end = self.kernel.image.physical
+        return start <= root < end
+
+    def _spaces(self):
+        """The tables in force, and the kernel's own if those are not yet."""
+        tables = self.kernel.tables
+        if tables.on:
+            yield tables
+        if self.kernel.root and self.kernel.root != tables.root:
+            yield PageTables(self.kernel.physical,
+                             replace(tables.registers, cr3=self.kernel.root))
+
+    def _mark_space(self, tables):
+        boot = self._is_boot(tables.root)
+        seen = {}
+        try:
+            for found in tables.visit():
+                if isinstance(found, Table):
+                    self._mark_table(found, seen, boot)
+                    self._check_entries(tables, found)
+                elif not boot:
+                    self._mark_leaf(found)
+        except Unreadable as error:
+            self._find("bad_table", "a table lies where no memory is", pa=error.address)
+
+    def _check_entries(self, tables, table):
+        for index, entry in enumerate(tables.read_table(table.pa, table.level)):
+            if entry & PRESENT and tables.reserved(table.level, entry):
+                self._find("bad_table", f"entry {entry:#x} has a reserved bit set",
+                           pa=table.pa + index * tables.entry_bytes)
+
+    def _mark_table(self, table, seen, boot):
+        frame = table.pa // PAGE
+        state = self.frames.at(frame).state
+        if table.pa in seen and not boot:
+            self._find("doubly_owned", f"a page table for {seen[table.pa]:#x} and {table.va:#x}",
+                       pa=table.pa, va=table.va)
+        first = table.pa not in seen
+        seen.setdefault(table.pa, table.va)
+        if state == FREE:
+            self._find("mapped_but_free", "a page table in a free frame", pa=table.pa, va=table.va)
+        elif state == ABSENT:
+            self._find("bad_table", "a page table outside RAM", pa=table.pa, va=table.va)
+        elif state not in (HELD, IMAGE, "early tables"):
+            self._find("doubly_owned", f"a page table in a frame of {state}", pa=table.pa, va=table.va)
+        elif state != IMAGE and first:
+            self.table_count += 1
+            self.users[frame].setdefault(TABLES, table.va)
+
+    def _holder(self, va):
+        """Who answers for this address: (name, kind), or (None, kind of the region)."""
+        region = self.kernel.region(va)
+        if region is None:
+            return None, "hole"
+        if region.kind == "heap":
+            return (HEAP if va < self.heap.top else None), "heap"
+        if region.kind == "device" and region.name == "device window":
+            return None, "device"
+        return region.name, region.kind
+
+    def _mark_leaf(self, leaf):
+        if leaf.user or (leaf.write and leaf.exec and self.kernel.tables.nx):
+            self._find("no_wx", f"{leaf.perm}", pa=leaf.pa, va=leaf.va)
+        holder, kind = self._holder(leaf.va)
+        if kind == "window":
+            self._check_window(leaf, holder)
+            return
+        if kind == "image" and leaf.pa != leaf.va - self.kernel.image.offset:
+            self._find("misplaced", "the image shows another frame", pa=leaf.pa, va=leaf.va)
+        for at in range(0, leaf.size, PAGE):
+            self._mark_page(leaf.va + at, leaf.pa + at, holder, kind)
+
+    def _check_window(self, leaf, name):
+        hhdm = self.kernel.hhdm
+        if hhdm and name == hhdm.name:
+            if leaf.pa != leaf.va - hhdm.start:
+                self._find("misplaced", "the direct map shows another frame", pa=leaf.pa, va=leaf.va)
+        elif self.frames.at(leaf.pa // PAGE).state == FREE:
+            self._find("mapped_but_free", "a kmap slot shows a free frame", pa=leaf.pa, va=leaf.va)
+
+    def _mark_page(self, va, pa, holder, kind):
+        state = self.frames.at(pa // PAGE).state
+        if state == FREE:
+            self._find("mapped_but_free" if holder else "free_but_mapped",
+                       f"mapped for {holder}" if holder else "nobody holds the address", pa, va)
+        elif state == ABSENT:
+            if kind != "device":
+                self._find("misplaced", "shows what is no RAM", pa, va)
+        elif not holder:
+            self._find("stray", f"the frame: {state}", pa, va)
+        elif state == HELD:
+            self._use(pa // PAGE, holder, va)
+        elif (kind == "heap") or (kind == "image" and state != IMAGE):
+            self._find("doubly_owned", f"{holder} and {state}", pa, va)
+
+    def _use(self, frame, user, va):
+        if user in self.users[frame]:
+            self._find("doubly_owned", f"{user} at {self.users[frame][user]:#x} and at {va:#x}",
+                       frame * PAGE, va)
+        self.users[frame].setdefault(user, va)
+
+    # ---- sweeping ----
+
+    def _sweep_held(self):
+        for run in self.frames.runs:
+            if run.state != HELD:
+                continue
+            for frame in range(run.first, run.end):
+                self._judge_held(frame, run.tag)
+
+    def _judge_held(self, frame, tag):
+        users = list(self.users.get(frame, ()))
+        if not users:
+            self._find("leaked", f"tagged {tag}" if tag else "nobody uses it", pa=frame * PAGE)
+        elif len(users) > 1:
+            self._find("doubly_owned", " and ".join(users), pa=frame * PAGE)
+        elif tag and users[0] in (TABLES, HEAP) and users[0] != tag:
+            self._find("doubly_owned", f"used as {users[0]}, tagged {tag}", pa=frame * PAGE)
+
+    def _look_for_missing(self):
+        """Only on the kernel's own tables: the boot tables promise nothing."""
+        kernel = self.kernel
+        if kernel.tables.root != kernel.root or not kernel.tables.on:
+            return
+        shown = sorted((leaf.va, leaf.va + leaf.size) for leaf in self._safe_leaves())
+        for start, end, words in self._promised():
+            for a, b in _holes(shown, start, end):
+                self._find("missing", f"{words}, {(b - a) // PAGE} pages", va=a)
+
+    def _safe_leaves(self):
+        try:
+            yield from (f for f in self.kernel.tables.visit() if isinstance(f, Leaf))
+        except Unreadable:
+            return
+
+    def _promised(self):
+        for region in self.kernel.regions:
+            if region.name in ("kernel text", "kernel rodata") or \
+                    (region.kind == "device" and region.name != "device window"):
+                yield region.start, region.end, region.name
+        yield from self._data_section()
+        if self.heap.top > self.heap.start:
+            yield self.heap.start, self.heap.top, HEAP
+        hhdm = self.kernel.hhdm
+        for run in self.frames.runs if hhdm else ():
+            yield hhdm.start + run.first * PAGE, hhdm.start + run.end * PAGE, hhdm.name
+
+    def _data_section(self):
+        """All but the guard pages below the stacks."""
+        data = next(r for r in self.kernel.regions if r.name == "kernel data")
+        guards = sorted(self.kernel.guards())
+        for start, end in zip([data.start] + [g + PAGE for g in guards], guards + [data.end]):
+            if start < end:
+                yield start, end, data.name
+
+    # ---- counting ----
+
+    def owners(self):
+        """Owner -> frames, by what was found: the boot map's for the reserved, users for the rest."""
+        counts = defaultdict(int)
+        for run in self.frames.runs:
+            if run.reserved:
+                counts[run.state] += run.frames
+            elif run.state == HELD:
+                for frame in range(run.first, run.end):
+                    counts[self.owner_of_held(frame, run.tag)] += 1
+        return dict(counts)
+
+    def owner_of_held(self, frame, tag=""):
+        users = self.users.get(frame)
+        return next(iter(users)) if users else tag or "nobody"
+
+    def _compare_ledger(self):
+        if not self.frames.bits:
+            return
+        ledger, found = self.frames.ledger(), self.owners()
+        free = self.frames.total - sum(ledger.values())
+        if free != self.frames.free:
+            self._find("ledger", f"{free} frames free by the counters, {self.frames.free} by the bits")
+        for name in (n for n in {**ledger, **found} if n in self.kernel.owners.values()):
+            if ledger.get(name, 0) != found.get(name, 0):
+                self._find("ledger", f"{name}: {ledger.get(name, 0)} frames by the counters, "
+                                     f"{found.get(name, 0)} found")
+
+
+def _holes(shown, start, end):
+    """What of [start, end) no stretch of the sorted list covers."""
+    at = start
+    for a, b in shown:
+        if b <= at:
+            continue
+        if a >= end:
+            break
+        if a > at:
+            yield at, a
+        at = max(at, b)
+    if at < end:
+        yield at, end
