@@ -180,7 +180,7 @@ class PageTables:
                     bool(entry & GLOBAL) and bool(self.registers.cr4 & CR4_PGE),
                     bool(entry & ACCESSED), bool(entry & DIRTY), self.cache_of(level, entry))
 
-    def _narrow(self, rights, level, entry):
+    def narrow(self, rights, level, entry):
         if self.levels == 3 and level == 3:  # PAE's top level has no rights (4.4.1)
             return rights
         write, user, execute = rights
@@ -204,7 +204,7 @@ class PageTables:
                 break
             if self.reserved(level, entry):
                 return Walk(va, True, tuple(steps), reserved=True)
-            rights = self._narrow(rights, level, entry)
+            rights = self.narrow(rights, level, entry)
             if self.is_leaf(level, entry):
                 page = va & -(1 << self.shift(level)) & (1 << self.word) - 1
                 return Walk(va, True, tuple(steps),
@@ -234,7 +234,7 @@ class PageTables:
                 continue
             va = self.widen(base + (index << self.shift(level)))
             entry_pa = table + index * self.entry_bytes
-            now = self._narrow(rights, level, entry)
+            now = self.narrow(rights, level, entry)
             if self.is_leaf(level, entry):
                 yield self._leaf(va, level, entry, entry_pa, now)
                 continue
