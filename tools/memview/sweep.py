@@ -13,7 +13,7 @@ holds addresses. Where the two disagree, something is lost or will be used twice
     stray             the same for a frame that is not free
     missing           an owner holds an address, and nothing is mapped there
     misplaced         the direct map or the image shows the wrong frame
-    no_wx             writable and executable at once, or open to user code
+    rights            allows more, or less, or is cached otherwise, than what lies there needs
     bad_table         a table that cannot be one: reserved bits set, outside RAM
     ledger            the allocator's counters are not what its bitmap adds up to
     heap_damage       headers that do not match
@@ -36,12 +36,16 @@ KINDS = {
     "stray": "mapped at an address that nobody answers for",
     "missing": "an owner holds the address, but nothing is mapped there",
     "misplaced": "the address shows the wrong frame",
-    "no_wx": "writable and executable at once, or open to user code",
+    "rights": "allows more or less than what lies there needs; W^X is broken",
     "bad_table": "a page table that cannot be one",
     "ledger": "the allocator's counters disagree with its bitmap",
     "heap_damage": "the heap's headers do not match",
 }
 TABLES, HEAP, IMAGE = "page tables", "heap", "kernel image"
+RIGHTS = {  # region -> (write, exec)
+    "kernel text": (False, True), "kernel rodata": (False, False), "kernel data": (True, False),
+    HEAP: (True, False),
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Sweep:
         self.kernel, self.frames, self.heap = kernel, frames, heap
         self.findings = []
         self.users = defaultdict(dict)  # frame -> {user: first virtual address or table's base}
+        self.devices = {}  # region -> (physical less virtual, write, cache) of its first page
         self.table_count = 0
         if not kernel.has_map:
             return
@@ -138,20 +143,50 @@ class Sweep:
         return region.name, region.kind
 
     def _mark_leaf(self, leaf):
-        if leaf.user or (leaf.write and leaf.exec and self.kernel.tables.nx):
-            self._find("no_wx", f"{leaf.perm}", pa=leaf.pa, va=leaf.va)
         holder, kind = self._holder(leaf.va)
+        self._check_rights(leaf, holder)
         if kind == "window":
             self._check_window(leaf, holder)
             return
+        if kind == "device" and holder:
+            self._check_device(leaf, holder)
         if kind == "image" and leaf.pa != leaf.va - self.kernel.image.offset:
             self._find("misplaced", "the image shows another frame", pa=leaf.pa, va=leaf.va)
         for at in range(0, leaf.size, PAGE):
             self._mark_page(leaf.va + at, leaf.pa + at, holder, kind)
 
+    def _check_rights(self, leaf, holder):
+        """Without NX (32-bit paging) everything can be executed, and that is nobody's fault."""
+        nx = self.kernel.tables.nx
+        write, execute = RIGHTS.get(holder, (leaf.write, leaf.exec))
+        wrong = leaf.user or leaf.write != write or (nx and leaf.exec != execute) or \
+            (nx and leaf.write and leaf.exec) or (holder in RIGHTS and leaf.cache != "wb")
+        if wrong:
+            self._find("rights", f"{holder or 'nobody'}: {leaf.perm} {leaf.cache}", leaf.pa, leaf.va)
+
+    def _check_device(self, leaf, holder):
+        """One region is one stretch of physical memory, with the same rights throughout."""
+        now = (leaf.pa - leaf.va, leaf.write, leaf.cache)
+        first = self.devices.setdefault(holder, now)
+        if now[0] != first[0]:
+            self._find("misplaced", f"{holder} is torn", leaf.pa, leaf.va)
+        elif now != first:
+            self._find("rights", f"{holder}: {leaf.perm} {leaf.cache}, unlike its first page",
+                       leaf.pa, leaf.va)
+
+    def _check_alias(self, leaf):
+        """The direct map must not make code writable or anything executable."""
+        s = self.kernel.image
+        text = s.symbols["kernel_text_start"] - s.offset
+        end = s.symbols["kernel_rodata_end"] - s.offset
+        overlaps = leaf.pa < end and text < leaf.pa + leaf.size
+        if leaf.write == overlaps or (self.kernel.tables.nx and leaf.exec) or leaf.cache != "wb":
+            self._find("rights", f"direct map: {leaf.perm} {leaf.cache}", leaf.pa, leaf.va)
+
     def _check_window(self, leaf, name):
         hhdm = self.kernel.hhdm
         if hhdm and name == hhdm.name:
+            self._check_alias(leaf)
             if leaf.pa != leaf.va - hhdm.start:
                 self._find("misplaced", "the direct map shows another frame", pa=leaf.pa, va=leaf.va)
         elif self.frames.at(leaf.pa // PAGE).state == FREE:
