@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 
 from memview.frames import ABSENT, FREE, HELD
 from memview.physical import PAGE, Unreadable
-from memview.tables import PRESENT, Leaf, PageTables, Table
+from memview.tables import NX, PRESENT, WRITE, Leaf, PageTables, Table
 
 KINDS = {
     "leaked": "held, but used by nobody that can be reached",
@@ -101,17 +101,22 @@ class Sweep:
             for found in tables.visit():
                 if isinstance(found, Table):
                     self._mark_table(found, seen, boot)
-                    self._check_entries(tables, found)
+                    self._check_entries(tables, found, boot)
                 elif not boot:
                     self._mark_leaf(found)
         except Unreadable as error:
             self._find("bad_table", "a table lies where no memory is", pa=error.address)
 
-    def _check_entries(self, tables, table):
+    def _check_entries(self, tables, table, boot):
         for index, entry in enumerate(tables.read_table(table.pa, table.level)):
-            if entry & PRESENT and tables.reserved(table.level, entry):
-                self._find("bad_table", f"entry {entry:#x} has a reserved bit set",
-                           pa=table.pa + index * tables.entry_bytes)
+            if not entry & PRESENT:
+                continue
+            at = table.pa + index * tables.entry_bytes
+            if tables.reserved(table.level, entry):
+                self._find("bad_table", f"entry {entry:#x} has a reserved bit set", at)
+            elif not boot and not tables.is_leaf(table.level, entry) and \
+                    not (entry & WRITE and not (tables.nx and entry & NX)):
+                self._find("rights", f"entry {entry:#x} forbids for all pages below", at)
 
     def _mark_table(self, table, seen, boot):
         frame = table.pa // PAGE
