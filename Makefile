@@ -32,7 +32,7 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs debug test unit matrix bench bench-so bootmap screens deps doctor help clean \
+.PHONY: kernel iso run bochs debug memview test unit matrix bench bench-so bootmap screens deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -225,7 +225,15 @@ bochs: $(ISO)
 	$(call need,bochs)
 	@NM='$(NM)' tools/bochs.sh $(ISO) $(KERNEL) $(BOCHS_CPU_$(ARCH))
 
-export MEM CPU MACHINE QEMU_ARGS STEP DISPLAY_LIBRARY BOCHS_ARGS
+# The kernel's memory from outside, as a page for a browser. TYPE='heap_test 1000' is typed first.
+memview: $(ISO)
+	$(call need,$(QEMU_$(ARCH)) import\ elftools)
+	@$(PYTHON) tools/memview/memview.py --boot $(ISO) --elf $(KERNEL) --qemu $(QEMU_$(ARCH)) \
+	    --memory $(or $(MEM),64M) --cpu $(or $(CPU),max) $(if $(TYPE),--type '$(TYPE)') \
+	    -o $(O)/memview.html --json $(O)/memview.json
+	$(say) PAGE $(O)/memview.html
+
+export MEM CPU MACHINE QEMU_ARGS GDB_ARGS STEP DISPLAY_LIBRARY BOCHS_ARGS
 
 # ---- host programs: the kernel's own sources, compiled for this machine -----------------------
 HOSTCC       ?= gcc
@@ -339,7 +347,7 @@ compile_commands.json:
 clean:
 	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)); do \
 	    rm -rf $$d/obj $$d/host $$d/flags* $$d/cmdline $$d/font.psf $$d/pass1.elf $$d/ksyms_*.c \
-	        $$d/twinpage-* $$d/bochs* $$d/serial.txt $$d/e9.txt; \
+	        $$d/twinpage-* $$d/bochs* $$d/serial.txt $$d/e9.txt $$d/memview.*; \
 	    rmdir $$d 2>/dev/null || true; done; rmdir $(BUILD) 2>/dev/null || true
 
 help:
@@ -349,13 +357,14 @@ help:
 	@echo '  iso       a bootable image of it: BIOS, UEFI x64, UEFI ia32; CD or stick'
 	@echo '  run       boots it in QEMU; serial line in this terminal, a window if there is a display'
 	@echo '  bochs     boots it in Bochs; STEP=symbol stops there in its debugger'
-	@echo '  debug     QEMU stopped at its first instruction, gdb attached, with words for paging'
+	@echo '  debug     QEMU stopped at its first instruction, gdb attached, with the shell'\''s words'
+	@echo '  memview   $$(O)/memview.html: the kernel'\''s memory from outside, searchable, checked'
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
 	@echo '  bench     instruction counts of the allocators and of paging, on both targets'
 	@echo '  bench-so  heap and frame allocator as shared objects for trace replay (BITS=32|64)'
-	@echo '  screens   docs/screen-*.png, from a real boot'
+	@echo '  screens   docs/screen-*.png and memview-*.png, from a real boot'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
 	@echo '  doctor    names what is missing, what for, and the package that has it'
@@ -367,5 +376,5 @@ help:
 	@echo '  LLVM=1          clang and lld; CROSS_COMPILE=x86_64-elf- takes that gcc instead'
 	@echo '  DEBUG=1         an owner on every frame, freed heap memory watched'
 	@echo '  V=1 WERROR=1    show commands; warnings are errors'
-	@echo '  MEM=128M CPU=max MACHINE=pc QEMU_ARGS=...   what run and debug start'
+	@echo '  MEM=128M CPU=max MACHINE=pc QEMU_ARGS=...   what run and debug start; GDB_ARGS for gdb'
 endif

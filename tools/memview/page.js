@@ -37,7 +37,10 @@ function size(bytes) {
   return (n % 1 ? n.toFixed(1) : n) + " " + units[unit];
 }
 
+const many = (n, one, more) => `${n} ${n === 1 ? one : more}`;
 const box = c => el("i", {class: "box", style: "background:" + c});
+const heading = text => el("th", ["frames", "size", "length", "bytes", "asked for"].includes(text)
+  ? {class: "n"} : {}, text);
 const link = (text, query) => el("a", {class: "mono", onclick: () => ask(query || text)}, text);
 const perm = p => el("span", {class: "perm" + (p.includes("w") ? " w" : "") + (p.includes("x") ? " x" : ""),
                              title: "read write execute user global accessed dirty"}, p);
@@ -87,7 +90,7 @@ function pageOf(va) {
 
 const regionAt = va => D.regions.find(r => BigInt(r.start) <= va && va < BigInt(r.end));
 const blockAt = va => D.heap.blocks.find(b => BigInt(b[0]) <= va && va < BigInt(b[0]) + BigInt(b[1]));
-const MAPS = D.ptdump.maps.map(m => ({va: BigInt(m.va), pa: BigInt(m.pa), length: BigInt(m.length), m}));
+const MAPS = D.maps.map(m => ({va: BigInt(m.va), pa: BigInt(m.pa), length: BigInt(m.length), m}));
 
 // ---- search -----------------------------------------------------------------------------------
 function ask(query) {
@@ -142,17 +145,17 @@ function tellPhysical(pa) {
 
 function askWords(words) {
   const runs = RUNS.filter(r => r.owner.toLowerCase().includes(words));
-  const maps = D.ptdump.maps.filter(m => m.name.toLowerCase().includes(words));
+  const maps = D.maps.filter(m => m.name.toLowerCase().includes(words));
   const out = [];
   if (runs.length) {
     const frames = runs.reduce((sum, r) => sum + (r.end - r.start) / PAGE, 0n);
-    out.push(el("h3", {}, `physical: ${frames} frames in ${runs.length} runs`));
+    out.push(el("h3", {}, `physical: ${frames} frames in ${many(runs.length, "run", "runs")}`));
     runs.slice(0, 60).forEach(r => out.push(el("div", {class: "mono"}, box(colour(r.owner)), "[",
       link(hex(r.start)), ", " + hex(r.end) + ")  " + size(r.end - r.start) + "  " + r.owner)));
     show(runs[0].start);
   }
   if (maps.length) {
-    out.push(el("h3", {}, `virtual: ${maps.length} stretches`));
+    out.push(el("h3", {}, `virtual: ${many(maps.length, "stretch", "stretches")}`));
     maps.slice(0, 60).forEach(m => out.push(el("div", {class: "mono"}, link(m.va), "  " + size(m.length) +
       " → ", link(m.pa), " ", perm(m.perm), " " + m.name)));
   }
@@ -226,13 +229,13 @@ function drawLegend() {
   const owners = [...new Set(RUNS.map(r => r.owner))];
   $("legend").replaceChildren(...owners.map(o => el("span", {}, owned(o))),
     el("span", {}, box("#fff"), "no RAM"));
-  $("scale").replaceChildren(...[0n, 1n, 2n, 3n, 4n].map(i => el("span", {}, hex(TOP * i / 4n & -PAGE))));
+  $("scale").replaceChildren(...[0n, 1n, 2n, 3n, 4n].map(i => el("span", {}, size(TOP * i / 4n & -PAGE))));
 }
 
 // ---- tables of facts --------------------------------------------------------------------------
 function drawOwners() {
   const total = D.meminfo.frames.total, rows = {free: D.meminfo.frames.free, ...D.meminfo.frames.owners};
-  const head = el("tr", {}, ["owner", "frames", "size", "", "share of RAM"].map(t => el("th", {}, t)));
+  const head = el("tr", {}, ["owner", "frames", "size", "", "share of RAM"].map(heading));
   const sorted = Object.entries(rows).sort((a, b) => b[1] - a[1]);
   $("ownertable").replaceChildren(head, ...sorted.map(([owner, frames]) => el("tr",
     {class: "pick", onclick: () => ask(owner)}, el("td", {}, box(colour(owner)), owner),
@@ -244,9 +247,9 @@ function drawOwners() {
 
 function drawSweep() {
   const {counts, meaning, findings} = D.sweep;
-  $("sweeptable").replaceChildren(...Object.entries(counts).map(([kind, n]) => el("tr", {},
-    el("td", {class: n ? "bad" : "good"}, String(n)), el("td", {}, kind.replaceAll("_", " ")),
-    el("td", {class: "hint"}, meaning[kind]))));
+  $("sweeptable").replaceChildren(...Object.entries(counts).map(([kind, n]) => el("div", {},
+    el("span", {class: n ? "bad" : "good"}, String(n)), el("span", {}, kind.replaceAll("_", " ")),
+    el("span", {class: "hint"}, meaning[kind]))));
   $("findings").replaceChildren(...findings.slice(0, 200).map(f => el("div", {class: "bad"},
     f.kind.replaceAll("_", " ") + ": ", f.pa ? link(f.pa) : "", " ", f.va ? link(f.va) : "", " " + f.words)));
   const sum = findings.length;
@@ -257,19 +260,20 @@ function drawSweep() {
 
 function drawMaps() {
   const head = el("tr", {}, ["region", "virtual", "length", "physical", "page", "allows", "cache"]
-    .map(t => el("th", {}, t)));
-  const merged = [];
-  for (const m of D.ptdump.maps) {  // what the CPU has touched is no difference here
-    const last = merged[merged.length - 1], p = m.perm.replace(/[ad]/g, "");
-    if (last && last.p === p && last.page === m.page && last.cache === m.cache && last.name === m.name &&
-        BigInt(last.va) + last.bytes === BigInt(m.va) && BigInt(last.pa) + last.bytes === BigInt(m.pa))
-      last.bytes += BigInt(m.length);
-    else merged.push({...m, p, bytes: BigInt(m.length)});
-  }
-  $("maptable").replaceChildren(head, ...merged.slice(0, 400).map((m, i) => el("tr", {},
-    el("td", {}, i && merged[i - 1].name === m.name ? "" : m.name), el("td", {class: "a"}, link(m.va)),
-    el("td", {class: "n"}, size(m.bytes)), el("td", {class: "a"}, link(m.pa)), el("td", {}, m.page),
-    el("td", {}, perm(m.p)), el("td", {}, m.cache))));
+    .map(heading));
+  const rows = [head];
+  D.maps.slice(0, 400).forEach((m, i) => {
+    const last = i ? D.maps[i - 1] : null, same = last && last.name === m.name;
+    if (same && m.name === "kernel data" && BigInt(last.va) + BigInt(last.length) + PAGE === BigInt(m.va))
+      rows.push(el("tr", {}, el("td", {}), el("td", {class: "hint", colspan: "6"},
+        "one page left out: the guard below a stack, so that an overflow faults")));
+    rows.push(el("tr", {}, el("td", {}, same ? "" : m.name), el("td", {class: "a"}, link(m.va)),
+      el("td", {class: "n"}, size(m.length)), el("td", {class: "a"}, link(m.pa)), el("td", {}, m.page),
+      el("td", {}, perm(m.perm)), el("td", {}, m.cache)));
+  });
+  $("maptable").replaceChildren(...rows);
+  $("wx").textContent = D.nx ? "Code is never writable, data never executable."
+    : "This paging mode has no execute-disable bit: whatever can be read can be executed.";
 }
 
 // ---- the tree of tables -----------------------------------------------------------------------
@@ -281,7 +285,7 @@ function drawRow(table, row) {
     return child ? drawTable(child, count) : el("div", {class: "row bad"}, `${count}: a broken entry ${row[2]}`);
   }
   return el("div", {class: "row"}, el("span", {class: "idx"}, count), link(va), " → ", link(row[3]),
-    ` ${row[1]} page${row[1] > 1 ? "s" : ""} of ${size(1n << shift(table.level))} `, perm(row[5]), " ",
+    ` ${many(row[1], "page", "pages")} of ${size(1n << shift(table.level))} `, perm(row[5]), " ",
     box(colour(ownerAt(BigInt(row[3])))), ownerAt(BigInt(row[3])));
 }
 
@@ -294,8 +298,9 @@ function drawTable(table, index) {
   const used = table.rows.reduce((sum, r) => sum + r[1], 0), region = regionAt(BigInt(table.va));
   const line = el("summary", {}, index === "" ? "CR3 → " : el("span", {class: "idx"}, index),
     "table at ", link(table.pa), ` (level ${table.level}) `, `for ${size(1n << shift(table.level + 1))} from `,
-    link(table.va), ` : ${used} entries`, region && table.level < D.geometry.levels ? `, ${region.name}` : "");
-  const details = el("details", index === "" ? {open: ""} : {}, line);
+    link(table.va), ` : ${many(used, "entry", "entries")}`, region && table.level < D.geometry.levels ? `, ${region.name}` : "");
+  const open = index === "" || (used && region && region.name === "heap"); // one branch to the leaves
+  const details = el("details", open ? {open: ""} : {}, line);
   let filled = false;
   const fill = () => {
     if (filled || !details.open) return;
@@ -361,7 +366,7 @@ function drawHeap() {
     (Math.floor(event.offsetY / 15) + event.offsetX / width) * perRow))));
   $("heaplegend").replaceChildren(el("span", {}, box(LIVE), "live"), el("span", {}, box(DEAD), "free"),
     el("span", {}, box(HEAD), "headers"), el("span", {class: "hint"}, "click to ask about an address"));
-  const head = el("tr", {}, ["payload", "bytes", "asked for", "", "by"].map(t => el("th", {}, t)));
+  const head = el("tr", {}, ["payload", "bytes", "asked for", "", "by"].map(heading));
   $("heaptable").replaceChildren(head, ...blocks.slice(0, 300).map(b => el("tr", {},
     el("td", {class: "a"}, link(b[0])), el("td", {class: "n"}, String(b[1])),
     el("td", {class: "n"}, b[3] ? String(b[2]) : ""), el("td", {}, b[3] ? "live" : "free"), el("td", {class: "a"}, b[4]))),

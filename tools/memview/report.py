@@ -55,6 +55,12 @@ class Picture:
         return {"cr3": hex(self.kernel.tables.root),
                 "maps": [self._map(leaf, size) for leaf, size in merge(self.leaves)]}
 
+    def maps(self):
+        """For people: a stretch ends where a region ends, not where the CPU has not been yet."""
+        name = self.kernel.region_name
+        return [dict(self._map(leaf, size), perm=leaf.perm.replace("a", "").replace("d", ""))
+                for leaf, size in merge(self.leaves, False, lambda leaf: name(leaf.va))]
+
     def _map(self, leaf, size):
         return {"va": hex(leaf.va), "length": size, "pa": hex(leaf.pa),
                 "page": PAGE_NAMES[leaf.size], "perm": leaf.perm, "cache": leaf.cache,
@@ -143,7 +149,7 @@ class Picture:
             "frames": {"stretches": self.stretches()}, "pmm": self.pmm(), "mmap": self.mmap(),
             "regions": [{"name": g.name, "start": hex(g.start), "end": hex(g.end), "kind": g.kind}
                         for g in k.regions],
-            "runs": self.runs(), "tables": self.tables(),
+            "nx": t.nx, "maps": self.maps(), "runs": self.runs(), "tables": self.tables(),
             "heap": {"start": hex(self.heap.start), "top": hex(self.heap.top),
                      "limit": hex(self.heap.limit), "blocks": self.blocks()},
             "sweep": {"counts": self.sweep.counts, "meaning": KINDS,

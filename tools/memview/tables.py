@@ -249,11 +249,11 @@ class PageTables:
         return (found for found in self.visit() if isinstance(found, Table))
 
 
-def merge(leaves, touched=True):
+def merge(leaves, touched=True, apart=lambda leaf: None):
     """Neighbours that continue each other become one (first leaf, bytes); `touched`: accessed and
-    dirty count as differences."""
+    dirty count as differences; `apart`: another one that does."""
     def key(leaf):
-        same = (leaf.size, leaf.write, leaf.exec, leaf.user, leaf.glob, leaf.cache)
+        same = (leaf.size, leaf.write, leaf.exec, leaf.user, leaf.glob, leaf.cache, apart(leaf))
         return same + ((leaf.accessed, leaf.dirty) if touched else ())
 
     stretches = []
