@@ -95,8 +95,8 @@ def test_nothing_is_lost_amid_work(arch, tmp_path):
     machine = dict(cpu="max", cmdline='run="heap_test 3000"',
                    extra=["-S", "-gdb", f"unix:{socket},server=on,wait=off"])
     script = tmp_path / "script.gdb"
-    script.write_text("hbreak heap_alloc\ncontinue\nignore 1 400\n" +
-                      ("continue\nsweep\nheap\nignore 1 250\n" * 3))
+    script.write_text("hbreak heap_alloc\ncontinue\nignore 1 100\n" +
+                      ("continue\nsweep\nheap\nignore 1 60\n" * 3))
     with harness.Machine(arch, **machine):
         done = subprocess.run(
             ["gdb", "-nx", "-batch", harness.kernel_path(arch), "-ex", f"target remote {socket}",

@@ -281,6 +281,15 @@ def test_the_text_of_bochs_is_read(tmp_path):
     assert isinstance(open_dump(tmp_path / "xp.txt"), XpText)
 
 
+def test_a_dump_of_bochs_is_sound(arch, tmp_path):
+    done = subprocess.run([MEMVIEW, *dumps.bochs_dump(arch, tmp_path), "--elf",
+                           harness.kernel_path(arch), "--json", "-"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    whole = json.loads(done.stdout)
+    assert whole["stage"] == "with frames and heap"
+    assert whole["meminfo"]["heap"]["mapped"] > 0 and whole["sweep"]["findings"] == []
+
+
 # ---- the page ---------------------------------------------------------------------------------
 def answer_of(document):
     """The text of the answer to a search."""

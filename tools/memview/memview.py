@@ -17,7 +17,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from memview import page  # noqa: E402
 from memview.kernel import Image, Kernel  # noqa: E402
-from memview.physical import Unreadable, open_dump  # noqa: E402
+from memview.physical import Unreadable, open_dumps  # noqa: E402
 from memview.report import Picture  # noqa: E402
 from memview.tables import CR4_PAE, CR4_PGE, CR4_PSE, EFER_LMA, EFER_NXE, Registers  # noqa: E402
 
@@ -30,10 +30,10 @@ def parse(words):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--dump", help="physical memory in a file")
+    source.add_argument("--dump", action="append", metavar="FILE[@ADDRESS]",
+                        help="physical memory in a file; may be given again, for its other parts")
     source.add_argument("--boot", metavar="ISO", help="boot this image in QEMU and dump it")
     parser.add_argument("--elf", required=True, help="the kernel, with its debug information")
-    parser.add_argument("--base", type=number, default=0, help="address of a raw dump's first byte")
     for name in ("cr3", "cr4", "efer", "cr0", "pat"):
         parser.add_argument(f"--{name}", type=number)
     parser.add_argument("--qemu", default="", help="the QEMU program for --boot")
@@ -62,7 +62,7 @@ def registers_for(options, image):
 def picture_of(options):
     image = Image(options.elf)
     if options.dump:
-        physical, registers = open_dump(options.dump, options.base), registers_for(options, image)
+        physical, registers = open_dumps(options.dump), registers_for(options, image)
     else:
         from memview import machine
         physical, registers = machine.boot_and_dump(

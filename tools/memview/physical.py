@@ -7,6 +7,7 @@ reader that made up zeroes for what it cannot see would find empty page tables e
     RawFile    bytes from physical address 0 on: QMP pmemsave, Bochs' writemem over a direct map
     CoreFile   an ELF core by physical address: QMP dump-guest-memory with paging false
     XpText     what Bochs' `xp /Nwx ADDRESS` prints: only the pages that were asked for
+    Several    more than one of these: the first that knows the bytes answers
     Patched    another source with some bytes changed: how the tests plant a corruption
 """
 import mmap
@@ -90,6 +91,23 @@ class XpText:
         return max(self.words, default=-4) + 4
 
 
+class Several:
+    def __init__(self, sources):
+        self.sources = sources
+
+    def read(self, address, count):
+        for source in self.sources:
+            try:
+                return source.read(address, count)
+            except Unreadable:
+                continue
+        raise Unreadable(address, count)
+
+    @property
+    def end(self):
+        return max(source.end for source in self.sources)
+
+
 class Patched:
     def __init__(self, below):
         self.below = below
@@ -113,13 +131,22 @@ class Patched:
         return self.below.end
 
 
+def open_dumps(names):
+    """One source for files, each FILE or FILE@ADDRESS: where the first byte of a raw one belongs."""
+    sources = []
+    for name in names:
+        path, _, base = name.rpartition("@") if "@" in name else (name, "", "0")
+        sources.append(open_dump(path, int(base, 0)))
+    return sources[0] if len(sources) == 1 else Several(sources)
+
+
 def open_dump(path, base=0):
     """The source that fits the file: an ELF core, Bochs' text, or raw bytes from `base` on."""
     with open(path, "rb") as file:
         head = file.read(4096)
     if head.startswith(b"\x7fELF"):
         return CoreFile(path)
-    if re.match(rb"\s*(\[bochs\]|<bochs|0x[0-9a-fA-F]{8,16} )", head):
+    if re.search(rb"^\s*(\[bochs\]|<bochs|0x[0-9a-fA-F]{8,16} <|Next at t=)", head, re.M):
         with open(path, encoding="utf-8", errors="replace") as file:
             return XpText(file.read())
     return RawFile(path, base)
