@@ -49,16 +49,21 @@ class Struct:
 
 
 class Types:
-    """The types that one compilation unit knows."""
+    """The types that one source file knows; what it only declares is looked for in the others. (A
+    compiler describes what a file uses, and Clang uses less than GCC.)"""
 
     def __init__(self, elf, source):
-        info = elf.get_dwarf_info()
-        self.unit = next(cu for cu in info.iter_CUs() if self._name(cu.get_top_DIE()).endswith(source))
+        units = list(elf.get_dwarf_info().iter_CUs())
+        self.unit = next(cu for cu in units if self._name(cu.get_top_DIE()).endswith(source))
+        self.others = [cu for cu in units if cu is not self.unit]
         self.by_tag, self.cache = {}, {}
-        for die in self.unit.iter_DIEs():
+        self._note(self.unit)
+
+    def _note(self, unit):
+        for die in unit.iter_DIEs():
             if die.tag in ("DW_TAG_structure_type", "DW_TAG_enumeration_type") \
                     and "DW_AT_declaration" not in die.attributes:
-                self.by_tag[self._name(die)] = die
+                self.by_tag.setdefault(self._name(die), die)
 
     @staticmethod
     def _name(die):
@@ -66,6 +71,8 @@ class Types:
         return attribute.value.decode() if attribute else ""
 
     def struct(self, name):
+        while name not in self.by_tag and self.others:
+            self._note(self.others.pop(0))
         return self._type(self.by_tag[name])
 
     enum = struct
@@ -96,6 +103,8 @@ class Types:
             return Pointer(size or self.unit["address_size"], False, "", self._below(die))
         if die.tag == "DW_TAG_array_type":
             return self._array(die)
+        if "DW_AT_declaration" in die.attributes:
+            return self.struct(self._name(die))
         if die.tag in ("DW_TAG_structure_type", "DW_TAG_union_type"):
             return self._struct(die, size)
         return self._type(self._below(die))  # typedef, const, volatile, _Atomic

@@ -65,6 +65,11 @@ class Format:
         return (x * 0xd6e8feb86659fd93 & (1 << 64) - 1) >> shift
 
 
+def heap_window(kernel):
+    """(start, top, limit) of the kernel's heap; zeroes before there is one."""
+    return Format(kernel.image.bits).window(kernel.view.heap)
+
+
 # ---- the walk ---------------------------------------------------------------------------------
 class Heap:
     """blocks, and `damage`: (address, words) for everything that cannot be."""
@@ -76,7 +81,7 @@ class Heap:
         if not kernel.has_heap:
             return
         self.format = Format(kernel.image.bits)
-        self.start, self.top, self.limit = self.format.window(self.view)
+        self.start, self.top, self.limit = heap_window(kernel)
         try:
             self._walk(kernel)
         except Unreadable as error:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from elftools.elf.elffile import ELFFile
 
 from memview.dwarf import Types, View
+from memview.heap import heap_window
 from memview.physical import PAGE, Unreadable
 from memview.tables import PageTables
 
@@ -145,9 +146,9 @@ class Kernel:
         s = self.image.symbols
         for name in ("text", "rodata", "data"):
             yield Region(f"kernel {name}", s[f"kernel_{name}_start"], s[f"kernel_{name}_end"], "image")
-        heap = self.view.heap
-        if heap.start:
-            yield Region("heap", heap.start, heap.limit, "heap")
+        start, _, limit = heap_window(self)
+        if start:
+            yield Region("heap", start, limit, "heap")
         mmio = self.view.mmio
         if mmio.bytes:
             for i in range(mmio.count):
@@ -201,7 +202,7 @@ class Kernel:
 
     @property
     def has_heap(self):
-        return bool(self.view.heap.start)
+        return bool(heap_window(self)[0])
 
     @property
     def root(self):

@@ -254,8 +254,9 @@ function drawSweep() {
     f.kind.replaceAll("_", " ") + ": ", f.pa ? link(f.pa) : "", " ", f.va ? link(f.va) : "", " " + f.words)));
   const sum = findings.length;
   $("verdict").replaceChildren(el("span", {class: sum ? "bad" : "good"},
-    sum ? `${sum} things are wrong: see "Mark and sweep"`
-        : "Every frame has one owner, and every owner uses its frames."));
+    sum ? `${many(sum, "thing is", "things are")} wrong. `
+        : "Every frame has one owner, and every owner uses its frames. "),
+    el("a", {onclick: () => $("sweep").scrollIntoView({behavior: "smooth"})}, "How that was found"));
 }
 
 function drawMaps() {
