@@ -18,10 +18,16 @@ $(error ARCH=$(ARCH) is not a target; there are: $(ARCHES))
 endif
 
 BUILD   := $(if $(O),$(O),build)
-O       := $(if $(O),$(O),build/$(ARCH))
+O       := $(if $(O),$(O),build/$(ARCH)$(if $(BREAK),-break-$(BREAK))$(if $(filter 0,$(PREFLIGHT)),-raw))
 PHYSMAP ?= $(firstword $(PHYSMAPS_$(ARCH)))
 ifeq ($(filter $(PHYSMAP),$(PHYSMAPS_$(ARCH))),)
 $(error PHYSMAP=$(PHYSMAP) is not possible for ARCH=$(ARCH); there is: $(PHYSMAPS_$(ARCH)))
+endif
+
+NO_DIGITS = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst \
+    7,,$(subst 8,,$(subst 9,,$(1)))))))))))
+ifneq ($(call NO_DIGITS,$(BREAK)),)
+$(error BREAK=$(BREAK) is not a number; docs/museum.md lists them)
 endif
 
 PYTHON  ?= /usr/bin/python3
@@ -32,7 +38,8 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs debug memview test unit matrix bench bench-so bootmap screens deps doctor help clean \
+.PHONY: kernel iso run bochs bochs-tour debug memview test unit matrix bench bench-host bench-so bootmap screens \
+        museum deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -66,7 +73,11 @@ doctor:
 # ---- what the kernel is made of ---------------------------------------------------------------
 SRC_ASM := boot/header.asm $(ENTRY_$(ARCH)) src/arch/$(ARCH)/trap_entry.asm src/dev/font.asm
 
-SRC_CORE := src/kernel.c src/kernel_space.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
+SRC_CORE := src/kernel.c src/kernel_space.c src/kernel_preflight.c src/physmap_$(PHYSMAP).c src/cmdline.c src/multiboot2.c
+
+# Broken bring-ups, in kernels built with BREAK=n only.
+SRC_MUSEUM := src/museum.c src/museum_tables.c src/museum_frames.c src/museum_machine.c \
+    src/arch/$(ARCH)/museum.c
 
 SRC_LIB := src/lib/fmt.c src/lib/string.c
 
@@ -75,7 +86,8 @@ SRC_PMM     := src/mem/pmm.c src/mem/pmm_layout.c src/mem/pmm_run.c src/mem/pmm_
     src/mem/pmm_look.c src/mem/pmm_cache.c src/mem/pmm_check.c
 SRC_PAGING  := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c src/mem/paging_table.c \
     src/mem/paging_walk.c src/mem/paging_check.c $(PAGING_$(ARCH))
-SRC_HEAP    := src/mem/heap.c src/mem/heap_guard.c src/mem/heap_tree.c src/mem/heap_check.c
+SRC_HEAP    := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/heap_guard.c src/mem/heap_walk.c \
+    src/mem/heap_check.c
 SRC_MEM     := src/mem/mem_err.c src/mem/owner.c $(SRC_BOOTMAP) $(SRC_PMM) $(SRC_PAGING) \
     src/mem/frames.c src/mem/lock.c \
     src/mem/$(PHYSMAP).c src/mem/mmio.c src/mem/preflight.c $(SRC_HEAP) src/mem/kmalloc.c
@@ -87,13 +99,14 @@ SRC_DEV := src/dev/serial.c src/dev/debugcon.c src/dev/debug_exit.c src/dev/fw_c
     src/dev/font.c
 
 SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c \
-    src/diag/ksyms.c src/diag/banner.c src/diag/units.c src/diag/json.c src/diag/input.c \
+    src/diag/heap_fault.c src/diag/explain.c src/diag/ksyms.c src/diag/klines.c src/diag/banner.c \
+    src/diag/units.c src/diag/json.c src/diag/input.c \
     src/diag/line_editor.c src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
     src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
-    src/diag/report_heap.c src/diag/selftest.c src/diag/selftest_machine.c \
+    src/diag/report_heap.c src/diag/report_blocks.c src/diag/report_leaks.c src/diag/report_preflight.c src/diag/selftest.c src/diag/selftest_machine.c \
     src/diag/selftest_memory.c
 
-SOURCES := $(SRC_CORE) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
+SOURCES := $(SRC_CORE) $(if $(BREAK),$(SRC_MUSEUM)) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
 
 OBJECTS := $(SOURCES:%.c=$(O)/obj/%.o) $(SRC_ASM:%.asm=$(O)/obj/%.asm.o)
 
@@ -105,9 +118,10 @@ endif
 ifeq ($(origin LD),default)
 LD := ld.lld
 endif
-NM    ?= llvm-nm
-STRIP ?= llvm-strip
-CFLAGS_TOOL := --target=$(CLANG_TARGET_$(ARCH))
+NM      ?= llvm-nm
+STRIP   ?= llvm-strip
+OBJDUMP ?= llvm-objdump
+CFLAGS_TOOL := --target=$(CLANG_TARGET_$(ARCH)) $(CLANG_FLAGS_$(ARCH))
 else
 ifeq ($(origin CC),default)
 CC := $(CROSS_COMPILE)gcc
@@ -115,14 +129,16 @@ endif
 ifeq ($(origin LD),default)
 LD := $(CROSS_COMPILE)ld
 endif
-NM    ?= $(CROSS_COMPILE)nm
-STRIP ?= $(CROSS_COMPILE)strip
-CFLAGS_TOOL :=
+NM      ?= $(CROSS_COMPILE)nm
+STRIP   ?= $(CROSS_COMPILE)strip
+OBJDUMP ?= $(CROSS_COMPILE)objdump
+CFLAGS_TOOL := $(GCC_FLAGS_$(ARCH))
 endif
 NASM ?= nasm
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wvla -Wundef -Wwrite-strings $(if $(filter 1,$(WERROR)),-Werror)
+DEFINES  := $(if $(BREAK),-DBREAK=$(BREAK)) $(if $(PREFLIGHT),-DPREFLIGHT=$(PREFLIGHT))
 INCLUDES := -Iinclude -Isrc -Isrc/arch/$(ARCH)
 HARDEN   ?= -fno-stack-protector
 
@@ -133,7 +149,7 @@ CFLAGS_DEBUG := $(if $(filter 1,$(DEBUG)),-DPMM_TAGS=1 -DHEAP_HARDEN=3)
 CFLAGS_KERNEL = -std=gnu2x -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only \
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common -gno-record-gcc-switches $(HARDEN) \
     -ffile-prefix-map=$(abspath $(O))=build -ffile-prefix-map=$(CURDIR)=. \
-    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(CFLAGS_DEBUG) $(WARNINGS) $(INCLUDES) $(CFLAGS)
+    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(CFLAGS_DEBUG) $(WARNINGS) $(DEFINES) $(INCLUDES) $(CFLAGS)
 NASMFLAGS_KERNEL = -f $(NASM_FORMAT_$(ARCH)) -w+error=all -I$(O)/ $(NASMFLAGS)
 LDFLAGS_KERNEL = -m $(LD_EMULATION_$(ARCH)) -static --build-id=none -z noexecstack \
     -z max-page-size=0x1000 -T $(LD_SCRIPT_$(ARCH)) $(LDFLAGS)
@@ -152,7 +168,7 @@ endef
 need = @tools/deps.sh need $(1)
 
 $(O)/flags: FORCE
-	$(call need,$(CC) $(LD) $(NM) $(NASM))
+	$(call need,$(CC) $(LD) $(NM) $(OBJDUMP) $(NASM))
 	@mkdir -p $(O)
 	@{ printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))'; \
 	   $(CC) --version; $(LD) --version; $(NASM) -v; } 2>&1 >$@.new; \
@@ -166,6 +182,9 @@ $(O)/obj/%.o: %.c $(O)/flags
 	$(say) CC $<
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_KERNEL) -MMD -MP -c $< -o $@
+
+# Wrappers around one instruction that cannot fault: a frame would be most of their cost.
+$(O)/obj/src/arch/platform.o: CFLAGS_KERNEL += -momit-leaf-frame-pointer
 
 $(O)/obj/%.asm.o: %.asm $(O)/flags
 	$(say) NASM $<
@@ -187,23 +206,28 @@ $(O)/font.psf:
 	$(Q)gzip -dc $(FONT) >$@
 $(O)/obj/src/dev/font.asm.o: $(O)/font.psf
 
-# ---- linking, twice: the first image tells the names for the second one's backtraces ----------
-$(O)/ksyms_none.c:
+# ---- linking, twice: the first image tells names and lines for the second one's backtraces -----
+KSYMS := tools/ksyms.awk tools/klines.awk
+
+# $(call symbols,IMAGE): the C source that names the code of an image.
+symbols = { $(NM) -n $(1) | awk -f tools/ksyms.awk; \
+    $(OBJDUMP) -d -l -j .text --no-show-raw-insn $(1) | awk -f tools/klines.awk; }
+
+$(O)/ksyms_none.c: $(KSYMS)
 	@mkdir -p $(@D)
-	@awk -f tools/ksyms.awk /dev/null >$@
-$(O)/ksyms_none.c: tools/ksyms.awk
+	@{ awk -f tools/ksyms.awk /dev/null; awk -f tools/klines.awk /dev/null; } >$@
 
 $(O)/pass1.elf: $(OBJECTS) $(O)/obj/ksyms_none.o $(LD_SCRIPT_$(ARCH))
 	$(Q)$(LD) $(LDFLAGS_KERNEL) -o $@ $(OBJECTS) $(O)/obj/ksyms_none.o
 
-$(O)/ksyms_real.c: $(O)/pass1.elf tools/ksyms.awk
+$(O)/ksyms_real.c: $(O)/pass1.elf $(KSYMS)
 	$(say) KSYMS $@
-	$(Q)$(NM) -n $< | awk -f tools/ksyms.awk >$@
+	$(Q)$(call symbols,$<) >$@
 
 $(KERNEL): $(OBJECTS) $(O)/obj/ksyms_real.o $(LD_SCRIPT_$(ARCH))
 	$(say) LD $@
 	$(Q)$(LD) $(LDFLAGS_KERNEL) -o $@ $(OBJECTS) $(O)/obj/ksyms_real.o
-	$(Q)$(NM) -n $@ | awk -f tools/ksyms.awk | cmp -s - $(O)/ksyms_real.c || \
+	$(Q)$(call symbols,$@) | cmp -s - $(O)/ksyms_real.c || \
 	    { echo "error: text moved between the two links; backtraces would lie" >&2; rm $@; exit 1; }
 
 kernel: $(KERNEL)
@@ -221,9 +245,25 @@ run debug: $(ISO)
 	$(call need,$(QEMU_$(ARCH)))
 	@tools/qemu.sh $@ $(QEMU_$(ARCH)) $(ISO) $(KERNEL)
 
+# A guided tour; STEP= gives the bare debugger, TOUR=0 just runs. The tour's document shows the
+# machine that everybody has, whatever MEM= says.
+TOUR_PIECES := bochs import\ pexpect import\ elftools
+TOUR_WORDS   = $(ISO) $(KERNEL) $(BOCHS_CPU_$(ARCH))
 bochs: $(ISO)
+ifneq ($(STEP)$(filter 0,$(TOUR)),)
 	$(call need,bochs)
-	@NM='$(NM)' tools/bochs.sh $(ISO) $(KERNEL) $(BOCHS_CPU_$(ARCH))
+	@NM='$(NM)' tools/bochs.sh $(TOUR_WORDS)
+else
+	$(call need,$(TOUR_PIECES))
+	@NM='$(NM)' $(PYTHON) -B tools/tour/tour.py $(TOUR_WORDS)
+endif
+
+bochs-tour: $(ISO)
+ifneq ($(PHYSMAP),$(firstword $(PHYSMAPS_$(ARCH))))
+	@echo "error: the document shows PHYSMAP=$(firstword $(PHYSMAPS_$(ARCH)))" >&2; exit 1
+endif
+	$(call need,$(TOUR_PIECES))
+	@NM='$(NM)' $(PYTHON) -B tools/tour/tour.py --document docs $(TOUR_WORDS)
 
 # The kernel's memory from outside, as a page for a browser. TYPE='heap_test 1000' is typed first.
 memview: $(ISO)
@@ -311,8 +351,45 @@ $(eval $(call bench_rule,pmm,$(PMM_BENCH),_cached,-DCACHED))
 
 bench-so: $(HOST)/heap_bench.so $(HOST)/pmm_bench.so $(HOST)/pmm_bench_cached.so
 
-# Instruction counts on both targets.
-bench: images
+# ---- tables: ours beside others, on this machine (x86_64 Linux) -------------------------------
+TABLE_CFLAGS = -std=gnu2x -O2 -g -m64 $(WARNINGS) -Iinclude -Isrc -Isrc/arch/x86_64 $(CFLAGS)
+PMM_TABLE    := bench/pmm_table.c bench/pmm_measure.c bench/step.c bench/pmm_ours.c \
+    bench/yardsticks/linear_bitmap.c bench/yardsticks/free_list.c bench/yardsticks/buddy.c \
+    $(PMM_BENCH) src/mem/mem_err.c
+HEAP_REPLAY  := bench/heap_replay.c bench/heap_trace.c bench/heap_trace_file.c bench/heap_library.c
+TABLES       := $(HOST)/pmm_table $(HOST)/heap_replay $(HOST)/heap_bench.so
+
+table_objects = $(patsubst %.c,$(HOST)/table/%.o,$(1))
+
+$(HOST)/flags_table: FORCE
+	$(call need,$(HOSTCC) include\ stdio.h)
+	$(call keep,$@,$(HOSTCC) $(TABLE_CFLAGS))
+
+$(HOST)/table/%.o: %.c $(HOST)/flags_table
+	$(say) HOSTCC '$< (table)'
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(TABLE_CFLAGS) -MMD -MP -c $< -o $@
+
+$(HOST)/pmm_table: $(call table_objects,$(PMM_TABLE))
+$(HOST)/heap_replay: $(call table_objects,$(HEAP_REPLAY))
+$(HOST)/pmm_table $(HOST)/heap_replay:
+	$(say) HOSTLD $@
+	$(Q)$(HOSTCC) -m64 -o $@ $^ -ldl
+-include $(patsubst %.o,%.d,$(call table_objects,$(PMM_TABLE) $(HEAP_REPLAY)))
+
+define show_tables
+	@$(HOST)/pmm_table
+	@echo
+	@$(PYTHON) bench/heap_table.py $(HOST)/heap_replay $(HOST)/heap_bench.so
+endef
+
+bench-host: $(TABLES)
+	$(show_tables)
+
+# The same, then instruction counts inside the kernel on both targets.
+bench: $(TABLES) images
+	$(show_tables)
+	@echo
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/bench.py
 
 # ---- tests ------------------------------------------------------------------------------------
@@ -325,7 +402,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap
+test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(TABLES)
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
 	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)
@@ -334,6 +411,11 @@ matrix: TEST_MARK := matrix or not matrix
 # Screenshots for the documentation, from a real boot.
 screens: images
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/screens.py docs
+
+# docs/museum.md: what comes of every broken bring-up, from real runs.
+museum:
+	$(call need,$(QEMU_$(ARCH)) bochs)
+	@$(PYTHON) tests/boot/museum.py
 
 # ---- the rest ---------------------------------------------------------------------------------
 compile_commands.json:
@@ -345,7 +427,8 @@ compile_commands.json:
 
 # Only what is ours: O may be a directory with other things in it.
 clean:
-	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)); do \
+	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)) \
+	    $(wildcard $(BUILD)/*-break-* $(BUILD)/*-raw); do \
 	    rm -rf $$d/obj $$d/host $$d/flags* $$d/cmdline $$d/font.psf $$d/pass1.elf $$d/ksyms_*.c \
 	        $$d/twinpage-* $$d/bochs* $$d/serial.txt $$d/e9.txt $$d/memview.*; \
 	    rmdir $$d 2>/dev/null || true; done; rmdir $(BUILD) 2>/dev/null || true
@@ -356,15 +439,21 @@ help:
 	@echo '  kernel    the kernel: $$(O)/twinpage-$$(ARCH).elf (the default goal)'
 	@echo '  iso       a bootable image of it: BIOS, UEFI x64, UEFI ia32; CD or stick'
 	@echo '  run       boots it in QEMU; serial line in this terminal, a window if there is a display'
-	@echo '  bochs     boots it in Bochs; STEP=symbol stops there in its debugger'
+	@echo '  bochs     a guided tour of paging bring-up in Bochs: stops by itself, explains, goes on'
+	@echo '            STEP=1 is the bare debugger at the first instruction, STEP=symbol there instead;'
+	@echo '            TOUR=0 boots to the shell without stopping'
+	@echo '  bochs-tour  the same unattended, into docs/bringup-$$(ARCH).md with drawings'
 	@echo '  debug     QEMU stopped at its first instruction, gdb attached, with the shell'\''s words'
 	@echo '  memview   $$(O)/memview.html: the kernel'\''s memory from outside, searchable, checked'
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
-	@echo '  bench     instruction counts of the allocators and of paging, on both targets'
+	@echo '  bench     instruction counts: the allocators beside others, on this machine; then the'
+	@echo '            allocators and paging inside the kernel, on both targets'
+	@echo '  bench-host the first half of it'
 	@echo '  bench-so  heap and frame allocator as shared objects for trace replay (BITS=32|64)'
 	@echo '  screens   docs/screen-*.png and memview-*.png, from a real boot'
+	@echo '  museum    docs/museum.md, from boots of every broken bring-up (BREAK=n run: one)'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
 	@echo '  doctor    names what is missing, what for, and the package that has it'
@@ -373,6 +462,7 @@ help:
 	@echo '  O=dir           build there instead of build/$$(ARCH)'
 	@echo "  CMDLINE='...'   kernel command line: selftest, run=\"mmap; pmm\", quiet, bench"
 	@echo '  PHYSMAP=kmap    x86_64 with the window instead of the direct map'
+	@echo '  BREAK=n         a bring-up with mistake n of docs/museum.md; PREFLIGHT=0 lets it crash'
 	@echo '  LLVM=1          clang and lld; CROSS_COMPILE=x86_64-elf- takes that gcc instead'
 	@echo '  DEBUG=1         an owner on every frame, freed heap memory watched'
 	@echo '  V=1 WERROR=1    show commands; warnings are errors'

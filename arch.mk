@@ -13,6 +13,10 @@ ARCHES := i386 x86_64
 CFLAGS_i386       := -m32 -march=i486 -freg-struct-return
 CFLAGS_x86_64     := -m64 -march=x86-64 -mcmodel=kernel -mno-red-zone
 
+# Nothing on i386 needs a stack aligned to more than a word; the two compilers call that differently.
+GCC_FLAGS_i386   := -mpreferred-stack-boundary=2
+CLANG_FLAGS_i386 := -mstack-alignment=4
+
 CLANG_TARGET_i386   := i686-elf
 CLANG_TARGET_x86_64 := x86_64-elf
 

@@ -60,15 +60,20 @@ _start:
         loop .table
         mov dword [PHYS(boot_directory) + 1023 * 4], PHYS(kmap_table) + PRESENT_WRITE
 
-global boot_before_paging
-boot_before_paging:
+; The labels from here to boot_high are where `make bochs` and `make debug` stop.
+global boot_tables_built
+boot_tables_built:
         mov eax, PHYS(boot_directory)
         mov cr3, eax
+global boot_mode_chosen
+boot_mode_chosen:
         mov eax, CR0_BITS
+global boot_before_paging
+boot_before_paging:
         mov cr0, eax
 global boot_after_paging
 boot_after_paging:
-        mov eax, high                   ; an absolute jump: a relative one would stay low
+        mov eax, boot_high              ; an absolute jump: a relative one would stay low
         jmp eax
 
 align 8
@@ -81,7 +86,8 @@ boot_gdt_pointer:
         dd boot_gdt
 
 section .text
-high:
+global boot_high
+boot_high:
         mov esp, boot_stack_top
         xor ebp, ebp                    ; where a backtrace ends
         call kernel_main

@@ -89,8 +89,9 @@ _start:
         mov dword [PHYS(boot_pdpt_high) + 511 * 8], PHYS(boot_pd_top) + PRESENT_WRITE
         mov dword [PHYS(boot_pd_top) + 511 * 8], PHYS(kmap_table) + PRESENT_WRITE
 
-global boot_before_paging
-boot_before_paging:
+; The labels from here to boot_high are where `make bochs` and `make debug` stop.
+global boot_tables_built
+boot_tables_built:
         mov eax, CR4_PAE
         mov cr4, eax
         mov eax, PHYS(boot_pml4)
@@ -102,11 +103,15 @@ boot_before_paging:
         jz .no_nx
         or eax, EFER_NXE
 .no_nx: wrmsr
+global boot_mode_chosen
+boot_mode_chosen:
         mov eax, CR0_BITS
+global boot_before_paging
+boot_before_paging:
         mov cr0, eax
 global boot_after_paging
 boot_after_paging:
-        jmp 0x08:long_mode
+        jmp 0x08:boot_long_mode
 
 ; The one message that C cannot print: this CPU does not run C's instructions.
 no_long_mode:
@@ -137,8 +142,9 @@ no_long_mode_text:
         db "twinpage: verdict fail: this CPU has no long mode; use the i386 build", 10, 0
 
 BITS 64
-long_mode:
-        mov rax, high                   ; 64-bit absolute: 2 GiB below the top
+global boot_long_mode
+boot_long_mode:
+        mov rax, boot_high              ; 64-bit absolute: 2 GiB below the top
         jmp rax
 
 align 8
@@ -152,7 +158,8 @@ boot_gdt_pointer:
         dd boot_gdt
 
 section .text
-high:
+global boot_high
+boot_high:
         xor eax, eax
         mov ds, ax
         mov es, ax

@@ -22,6 +22,7 @@
 #include "diag/commands.h"
 #include "diag/console.h"
 #include "diag/fault.h"
+#include "diag/heap_fault.h"
 #include "diag/input.h"
 #include "diag/screen.h"
 #include "diag/selftest.h"
@@ -117,7 +118,6 @@ static void take_over_paging(struct kernel *k)
     enum mem_err err = kernel_space_build(k);
     if (err)
         verdict_fail("kernel page tables: %s", mem_err_name(err));
-    screen_close_early();
     kernel_space_switch(k);
     mmio_init(&k->mmio, &k->aspace, VA(MMIO_START), MMIO_BYTES);
     screen_open(k);
@@ -174,7 +174,8 @@ static void start_frames(struct kernel *k)
 
 static void start_heap(struct kernel *k)
 {
-    enum mem_err err = kmalloc_init(&k->heap, &k->aspace, VA(HEAP_START), HEAP_BYTES);
+    enum mem_err err =
+        kmalloc_init(&k->heap, &k->aspace, VA(HEAP_START), HEAP_BYTES, heap_fault_explain);
     if (err)
         verdict_fail("heap: %s", mem_err_name(err));
     banner_heap(k);

@@ -12,12 +12,18 @@
 
 #include <mem/kmap.h>
 #include <mem/mmio.h>
-#include <mem/preflight.h>
 #include <platform.h>
 
 #include "arch/cpu.h"
+#include "diag/screen.h"
+#include "kernel_preflight.h"
 #include "layout.h"
+#include "museum.h"
 #include "physmap.h"
+
+#ifndef PREFLIGHT /* make PREFLIGHT=0: look away, and see what the CPU makes of it */
+#define PREFLIGHT 1
+#endif
 
 extern uint8_t kernel_physical_start[], kernel_physical_end[];
 extern uint8_t kernel_text_start[], kernel_text_end[];
@@ -63,9 +69,8 @@ static enum mem_err map_image(struct aspace *as, const uint8_t *start, const uin
     return map_range(as, va, PA(va.v - KERNEL_OFFSET), (size_t)(end - start), flags);
 }
 
-/* One section, with a hole for every guard page in it. Stacks are listed by rising address? No
- * order is promised, so look for the next guard above `from` each time. */
-static const uint8_t *next_guard(const uint8_t *from, const uint8_t *end)
+/* Stacks are listed in no order, so all are asked each time. */
+const uint8_t *kernel_next_guard(const uint8_t *from, const uint8_t *end)
 {
     size_t count;
     const struct cpu_stack *stacks = cpu_stacks(&count);
@@ -78,11 +83,12 @@ static const uint8_t *next_guard(const uint8_t *from, const uint8_t *end)
     return next;
 }
 
+/* One section, with a hole for every guard page in it. */
 static enum mem_err map_section(struct aspace *as, const struct section *s)
 {
     const uint8_t *from = s->start;
     for (unsigned i = 0; from < s->end && i < 16; i++) {
-        const uint8_t *guard = next_guard(from, s->end);
+        const uint8_t *guard = kernel_next_guard(from, s->end);
         enum mem_err err = map_image(as, from, guard, s->flags);
         if (err)
             return err;
@@ -107,42 +113,26 @@ enum mem_err kernel_space_build(struct kernel *k)
     return err;
 }
 
-static struct preflight_need image_need(const char *what, const void *start, size_t bytes,
-                                        unsigned flags)
-{
-    vaddr_t va = ptr_vaddr(start);
-    return (struct preflight_need){what, va, bytes, PA(va.v - KERNEL_OFFSET), flags};
-}
-
-/* Everything that the instructions after the switch touch before a fault could be told. */
-static void preflight(const struct aspace *as)
-{
-    struct cpu_tables t = cpu_tables();
-    struct preflight_need needs[] = {
-        image_need("kernel text", kernel_text_start, (size_t)(kernel_text_end - kernel_text_start),
-                   MAP_EXEC),
-        image_need("the stack", (uint8_t *)__builtin_frame_address(0) - PAGE_SIZE / 2, PAGE_SIZE,
-                   MAP_WRITE),
-        image_need("the GDT", t.gdt, t.gdt_bytes, MAP_WRITE),
-        image_need("the IDT", t.idt, t.idt_bytes, MAP_READ),
-        image_need("the TSS", t.tss, t.tss_bytes, MAP_WRITE),
-        image_need("kernel read-only data", kernel_rodata_start,
-                   (size_t)(kernel_rodata_end - kernel_rodata_start), MAP_READ),
-        image_need("the kernel's instances", &kernel, sizeof kernel, MAP_WRITE),
-    };
-    struct preflight_refusal r;
-    if (!paging_preflight(as, needs, sizeof needs / sizeof needs[0], &r))
-        platform_panic("preflight: %s at %p %s; CR3 not loaded", r.what, (void *)r.walk.va.v,
-                       r.why);
-}
-
 void kernel_space_switch(struct kernel *k)
 {
-    preflight(&k->aspace);
+    struct switch_plan plan = {
+        .load = platform_load_root,
+        .controls = cpu_paging_controls(),
+        .flush = true,
+        .close_screen = true,
+        .check = PREFLIGHT,
+    };
+    museum_plant(k, &plan);
+    if (plan.check)
+        kernel_preflight(k, &plan);
+    if (plan.close_screen)
+        screen_close_early();
     vword_t irq = platform_irq_save();
-    platform_load_root(k->aspace.root);
-    platform_flush_all();
+    plan.load(k->aspace.root);
+    if (plan.flush)
+        platform_flush_all();
     live = true;
+    museum_visit();
     platform_irq_restore(irq);
 }
 

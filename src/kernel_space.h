@@ -14,7 +14,10 @@
  */
 enum mem_err kernel_space_build(struct kernel *k);
 
-/* Loads them. The low identity map is gone when this returns. */
+/*
+ * Checks them (kernel_preflight.h), closes the screen of the boot tables, and loads them. The low
+ * identity map is gone when this returns. Ends with a fail verdict if the kernel would not survive.
+ */
 void kernel_space_switch(struct kernel *k);
 
 /* True from the switch on. */
@@ -22,6 +25,9 @@ bool kernel_space_live(void);
 
 /* "kernel text", "heap", "user space", "a hole" ...; never NULL. */
 const char *kernel_region_name(vaddr_t va);
+
+/* The lowest guard page of a kernel stack in [from, end); `end` if there is none. */
+const uint8_t *kernel_next_guard(const uint8_t *from, const uint8_t *end);
 
 /* Physical extent of the image, boot tables and boot stack included. */
 void kernel_image_extent(uint64_t *start, uint64_t *bytes);

@@ -17,7 +17,7 @@ from pathlib import Path
 # Lowest first. A path belongs to the first pattern that matches it.
 LAYERS = [
     ("lib, types", [r"src/lib/", r"include/mem/(types|owner)\.h", r"src/mem/(mem_err|owner)\.c"]),
-    ("platform, arch", [r"include/platform\.h", r"src/arch/"]),
+    ("platform, arch", [r"include/platform\.h", r"src/arch/(?!\w+/museum)"]),
     ("multiboot2, bootmap", [r"(include|src)/multiboot2", r"(include|src)/mem/bootmap",
                              r"src/cmdline"]),
     ("pmm", [r"(include|src)/mem/(pmm|lock|frames)"]),
@@ -27,7 +27,7 @@ LAYERS = [
     ("services", [r"(include|src)/mem/"]),
     ("dev", [r"src/dev/"]),
     ("diag", [r"src/diag/", r"src/kernel\.h", r"src/kernel_space\.h"]),
-    ("kernel", [r"src/kernel"]),
+    ("kernel", [r"src/kernel", r"src/(arch/\w+/)?museum"]),
 ]
 
 # One step up that is right, each with its reason.

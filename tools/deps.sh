@@ -11,7 +11,7 @@
 set -eu
 
 # goals|piece|package|what for|what one sees without it
-#   goals: build iso run bochs debug memview test llvm; + before a piece: better with it, possible without
+#   goals: build iso run bochs tour debug memview test bench llvm; + before a piece: better with it, possible without
 #   piece: a program; a file when it has a slash; "import MODULE" for Python, "include HEADER" and
 #   "link FLAG" for the host compiler, "grub PLATFORM" for its modules; alternatives with a comma
 table() {
@@ -33,6 +33,9 @@ bochs|bochs|bochs|the other machine, with a debugger|bochs: not found
 bochs|/usr/share/bochs/BIOS-bochs-latest|bochsbios|its BIOS|ROM: couldn't open ROM image file
 bochs|/usr/share/bochs/VGABIOS-lgpl-latest|vgabios|its VGA BIOS|ROM: couldn't open ROM image file
 bochs|/usr/lib/*/bochs/plugins/libbx_term_gui.so,/usr/lib/bochs/plugins/libbx_term_gui.so|bochs-term|its screen in the terminal, and no screen at all|display library 'term' not available
+tour|python3|python3|leads the tour that make bochs is|python3: not found
+tour|import pexpect|python3-pexpect|talks to Bochs' debugger|No module named pexpect
+tour|import elftools|python3-pyelftools|knows the kernel's names and lines|No module named elftools
 debug|gdb|gdb|steps through the kernel|gdb: not found
 memview|import elftools|python3-pyelftools|reads the kernel's debug information, also for gdb|No module named elftools
 test|python3|python3|runs the tests|python3: not found
@@ -46,6 +49,9 @@ test|include stdio.h|libc6-dev|host programs|stdio.h: No such file or directory
 test|link -m32|gcc-multilib|unit tests in 32 bits|cannot find -lgcc, or bits/libc-header-start.h: No such file
 test|/usr/share/ovmf/OVMF.fd|ovmf|UEFI x64 for QEMU|qemu: could not load PC BIOS 'OVMF.fd'
 test|/usr/share/OVMF/OVMF32_CODE_4M.secboot.fd|ovmf-ia32|UEFI ia32 for QEMU|Could not open 'OVMF32_CODE_4M.secboot.fd'
+bench|+valgrind|valgrind|counts what the heaps cost|valgrind is absent: instructions are not counted
+bench|+/usr/lib/*/libmimalloc.so.[23],/usr/lib64/libmimalloc.so.[23]|libmimalloc2.0|a heap beside ours|mimalloc is absent
+bench|+/usr/lib/*/libjemalloc.so.2,/usr/lib64/libjemalloc.so.2|libjemalloc2|a heap beside ours|jemalloc is absent
 llvm|clang|clang|compiles the kernel with LLVM=1|clang: not found
 llvm|ld.lld|lld|links it with LLVM=1|ld.lld: not found
 llvm|llvm-nm|llvm|reads its symbols with LLVM=1|llvm-nm: not found
@@ -86,14 +92,16 @@ groups_of() {
         kernel) groups="$groups build" ;;
         iso) groups="$groups build iso" ;;
         run) groups="$groups build iso run" ;;
-        bochs) groups="$groups build iso bochs" ;;
+        bochs | bochs-tour) groups="$groups build iso bochs tour" ;;
         debug) groups="$groups build iso run debug memview" ;;
         memview) groups="$groups build iso run memview" ;;
+        bench) groups="$groups build iso run test bench" ;;
+        bench-host) groups="$groups build test bench" ;;
         doctor | help | clean) ;;
-        *) groups="build iso run bochs debug memview test llvm" && break ;;
+        *) groups="build iso run bochs tour debug memview test llvm" && break ;;
         esac
     done
-    echo "${groups:-build iso run bochs debug memview test llvm}"
+    echo "${groups:-build iso run bochs tour debug memview test bench llvm}"
 }
 
 # Prints the rows of the given groups whose piece is missing.
@@ -138,7 +146,7 @@ install() {
 
 doctor() {
     bad=0
-    for group in build iso run bochs debug memview test llvm; do
+    for group in build iso run bochs tour debug memview test bench llvm; do
         rows=$(missing $group)
         if [ -z "$rows" ]; then
             printf '  %-7s ok\n' $group

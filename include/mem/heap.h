@@ -4,7 +4,8 @@
  *
  * Lift heap.h, heap*.c and types.h alone: an instance is a struct, memory comes and goes through
  * callbacks, there are no globals and no lock (the kernel's kmalloc.c adds its own). Blocks are
- * 16-byte aligned on both targets.
+ * 16-byte aligned on both targets and cost 8 bytes more than their payload (17 from 16 KiB on),
+ * rounded up to 16 in all.
  */
 #ifndef MEM_HEAP_H
 #define MEM_HEAP_H
@@ -78,11 +79,14 @@ struct heap_block {
     const void *allocated_by; /* NULL: not recorded */
 };
 
-struct heap; /* defined at the end: embed it, do not look inside */
+struct heap;  /* defined at the end: embed it, do not look inside */
+struct block; /* private to heap*.c */
 
 /*
  * A heap in [window, window + bytes), both multiples of PAGE_SIZE, nothing of it mapped yet; the
- * first pages are asked of ops->grow here. MEM_ALREADY_INIT, MEM_BAD_ARG, MEM_MISALIGNED,
+ * first pages are asked of ops->grow here. Memory grows from the window's start, the index (0.2 %)
+ * from near its end; of a window of more than 4 GiB (x86_64), 512 MiB (i386), the rest stays unused.
+ * MEM_ALREADY_INIT, MEM_BAD_ARG, MEM_MISALIGNED,
  * MEM_NO_FRAME (grow refused).
  */
 enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops);
@@ -108,6 +112,13 @@ enum heap_fault heap_free(struct heap *heap, void *block, const void *caller);
 /* Payload bytes of a live block, at least what was asked for; 0 and a report if it is none. */
 size_t heap_usable_size(struct heap *heap, const void *block);
 
+/*
+ * Merges all that waits in bins and gives whole free pages at the end back: an empty heap is as
+ * large as it was at first. Takes as long as there are blocks in bins (HEAP_SLOTS at most).
+ */
+void heap_trim(struct heap *heap);
+
+/* Walks all blocks to count them: for reports. */
 void heap_stats(const struct heap *heap, struct heap_stats *out);
 
 /* Visits every block, live and free, in address order; visit returns false to stop. */
@@ -117,13 +128,43 @@ void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct he
 /* True if H1.. of heap.c hold; reads only. Else *broken names the first that fails. */
 bool heap_check(const struct heap *heap, const char **broken);
 
+/* ---- what an instance is made of: private, here so that it can be embedded ------------------- */
+
+enum heap_state { HEAP_DAMAGED, HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_STATES };
+
+enum {
+    HEAP_BIN_UNITS = 65, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
+    HEAP_SLOTS = 2140, /* in all bins, each with one for its bottom; see make_bins                */
+    HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
+    HEAP_CHUNKS = sizeof(void *) == 8 ? 1024 : 128, /* the most: 4 GiB, 512 MiB                */
+    HEAP_UPPER = 73,       /* words above the lowest level of a tree of 512 words, 8-fold      */
+};
+
+/* Blocks of one size that were freed, not yet merged: a stack that ends below at NULL. */
+struct heap_bin {
+    void **top, **end; /* the last payload, and where there is no more room */
+};
+
 struct heap {
     struct heap_ops ops;
-    uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be       */
-    uint64_t root;                /* of the tree of free blocks, 0: there is none    */
-    uint64_t secret;              /* what header checks are salted with              */
-    uintptr_t caller_base;        /* upper bits that recorded callers share          */
+    uint64_t multiplier, inverse; /* of header seals                                      */
+    uint64_t key[HEAP_STATES];
+    uint64_t to_binned; /* added to a header: live becomes binned                         */
+    uint8_t *base;      /* the first payload                                              */
+    size_t span;        /* units from there to the top                                    */
+    struct block *wild; /* from here to the top nothing is in use                          */
+    size_t wild_units;
+    size_t below; /* no block in the index has more units                                 */
+    struct heap_bin bin[HEAP_BIN_UNITS + 1];
+    uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be             */
+    uint8_t *index;               /* nodes, one for each chunk, growing up from here       */
+    size_t index_held;            /* bytes of it                                           */
+    unsigned root_from;           /* the word of root at which a search starts             */
+    unsigned flush_next;          /* the bin to be emptied next                            */
+    uintptr_t caller_base;        /* upper bits that recorded callers share                */
     struct heap_stats stats;
+    void *slot[HEAP_SLOTS];
+    uint64_t root[HEAP_UPPER + HEAP_CHUNKS / 8];
 };
 
 #endif

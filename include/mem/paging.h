@@ -44,6 +44,11 @@ struct paging_features {
     unsigned virt_bits; /* 32 or 48                                   */
 };
 
+/* What CR0, CR4 and EFER have switched on of it: a bit in an entry means nothing before that. */
+struct paging_controls {
+    bool wp, pse, pae, pge, nxe;
+};
+
 /* Where page tables come from and go back to. Before the PMM is up: the early allocator. */
 struct frame_source {
     pfn_t (*take)(void *ctx);             /* PFN_NONE when there is none; contents undefined */
@@ -51,14 +56,31 @@ struct frame_source {
     void *ctx;
 };
 
+/*
+ * The level-1 table that the last call used, kept in hand (with the window: kept mapped), so that
+ * the next single page in it needs no walk. Private to paging*.c; paging_table.h says the rules.
+ */
+struct paging_leaf {
+    vword_t *table;   /* kmapped; NULL: no table is in hand                          */
+    vword_t start;    /* the address that its first entry serves                     */
+    vword_t entries;  /* 0 while no table is in hand                                 */
+    vword_t live;     /* its present entries; written to the table when it is let go */
+    vword_t bits;     /* what an entry says for `flags`, without the address         */
+    vword_t refused;  /* bits of a word that no physical address of a page may have  */
+    unsigned flags;   /* of the last mapping made                                    */
+    pfn_t frame;
+};
+
 struct aspace {
     paddr_t root; /* the top-level table: what CR3 holds */
     struct frame_source source;
-    const struct paging_features *features;
+    const struct paging_features *features; /* unchanged while anything is mapped */
     size_t tables;    /* frames held as page tables, the root among them */
     pfn_t adopted;    /* a table that is not ours (paging_adopt), PFN_NONE: none  */
     bool kernel;      /* the kernel's own: top-level entries are pinned  */
-    uint64_t flushes; /* single-page and whole flushes asked of the platform, for tests and stats */
+    vword_t last;     /* the highest address that is its own: the kernel's, shared, lie above */
+    struct paging_leaf leaf;
+    size_t flushes;   /* single-page and whole flushes asked of the platform, for tests and stats */
 };
 
 /*
@@ -76,21 +98,23 @@ enum mem_err paging_pin(struct aspace *as, vaddr_t va, size_t bytes);
 
 /*
  * Copies the kernel's pinned top-level entries into a fresh address space; its own tables stay its
- * own. MEM_MAPPED: `to` has something there already.
+ * own, and only through it can they change: from the first of them on, calls that change `to`
+ * answer MEM_OUT_OF_RANGE. MEM_MAPPED: `to` has something there already.
  */
 enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel);
 
 /*
  * Makes the table in `frame` serve the addresses from `va` on that one level-1 table covers, for
  * ever: how the kmap window, whose table is part of the kernel image, joins an address space. The
- * frame stays its owner's. MEM_MISALIGNED, MEM_MAPPED, MEM_NO_FRAME.
+ * frame stays its owner's, and nothing behind it can be executed where the CPU has NX.
+ * MEM_MISALIGNED, MEM_MAPPED, MEM_NO_FRAME.
  */
 enum mem_err paging_adopt(struct aspace *as, vaddr_t va, pfn_t frame);
 
 /*
- * Maps one 4 KiB page. Errors: MEM_NOT_CANONICAL, MEM_MISALIGNED, MEM_OUT_OF_RANGE (physical
- * width), MEM_BAD_ARG (unknown flag), MEM_WX (write and execute), MEM_MAPPED, MEM_NO_FRAME.
- * A fresh mapping flushes nothing (SDM 3A 4.10.4.3).
+ * Maps one 4 KiB page: some 30 to 40 instructions in the table that the last call used. Errors:
+ * MEM_NOT_CANONICAL, MEM_MISALIGNED, MEM_OUT_OF_RANGE (physical width, or not this space's own),
+ * MEM_BAD_ARG (unknown flag), MEM_WX (write and execute), MEM_MAPPED, MEM_NO_FRAME. A fresh mapping flushes nothing (SDM 3A 4.10.4.3).
  */
 enum mem_err map_page(struct aspace *as, vaddr_t va, paddr_t pa, unsigned flags);
 
@@ -113,7 +137,8 @@ enum mem_err protect_range(struct aspace *as, vaddr_t va, size_t bytes, unsigned
 /*
  * Maps the frames that `next` gives, one after the other, at [va, va + pages * PAGE_SIZE): how the
  * heap grows. `next` must give `pages` frames; tables are reserved before it is called the first
- * time, so the only failures leave both the tables and the frames alone.
+ * time, so the only failures leave both the tables and the frames alone. Neither `next` nor `give`
+ * below may change the address space.
  */
 enum mem_err map_frames(struct aspace *as, vaddr_t va, size_t pages, unsigned flags,
                         pfn_t (*next)(void *ctx), void *ctx);

@@ -50,6 +50,26 @@ static inline void write_msr(uint32_t msr, uint64_t value)
                      : "memory");
 }
 
+/* GDTR and IDTR: where the CPU looks, whatever we meant (SDM 3A 2.4). */
+struct table_register {
+    uint16_t limit; /* bytes - 1 */
+    uintptr_t base;
+} __attribute__((packed));
+
+static inline struct table_register read_gdtr(void)
+{
+    struct table_register r;
+    __asm__ volatile("sgdt %0" : "=m"(r));
+    return r;
+}
+
+static inline struct table_register read_idtr(void)
+{
+    struct table_register r;
+    __asm__ volatile("sidt %0" : "=m"(r));
+    return r;
+}
+
 static inline uintptr_t read_flags(void)
 {
     uintptr_t flags;

@@ -32,12 +32,22 @@ void cpu_enable_features(struct paging_features *features, struct cpuid_facts *f
 /* The double-fault handler must find these page tables: call after every change of root. */
 void cpu_root_changed(paddr_t root);
 
-/* What the CPU reads by itself while it takes a trap. */
-struct cpu_tables {
-    const void *gdt, *idt, *tss;
-    size_t gdt_bytes, idt_bytes, tss_bytes;
+/* Something that the CPU reads, and perhaps writes, by itself while it takes a trap. */
+struct cpu_structure {
+    const char *name;
+    vaddr_t va;
+    size_t bytes;
+    bool written; /* accessed bits in the GDT, the busy task's registers in a TSS */
 };
-struct cpu_tables cpu_tables(void);
+
+/* GDT and IDT as GDTR and IDTR have them, and each TSS; *count of them. */
+const struct cpu_structure *cpu_structures(size_t *count);
+
+/* The first instruction behind the gate of `vector` (through the task, for a task gate). */
+vaddr_t cpu_gate_target(unsigned vector);
+
+/* What CR0, CR4 and EFER have switched on now. */
+struct paging_controls cpu_paging_controls(void);
 
 /* Every kernel stack; *count of them. */
 const struct cpu_stack *cpu_stacks(size_t *count);

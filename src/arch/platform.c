@@ -41,12 +41,17 @@ void platform_irq_restore(vword_t state)
 }
 
 /* Changing PGE drops global entries too; without PGE there are none, and CR3 does (SDM
- * 3A 4.10.4.1). */
+ * 3A 4.10.4.1). CPUID is asked once: under a hypervisor it is the dearest instruction there is. */
 void cpu_flush_all(void)
 {
-    struct cpuid_facts facts;
-    cpuid_read(&facts);
-    if (!facts.pge) {
+    static bool asked, pge;
+    if (!asked) {
+        struct cpuid_facts facts;
+        cpuid_read(&facts);
+        pge = facts.pge;
+        asked = true;
+    }
+    if (!pge) {
         write_cr3(read_cr3());
         return;
     }

@@ -2,6 +2,7 @@
 /* commands.c - every command in one table; and the two that end the run, fault and reboot. */
 #include "diag/commands.h"
 
+#include <mem/kmalloc.h>
 #include <platform.h>
 
 #include "arch/cpu.h"
@@ -9,7 +10,7 @@
 #include "diag/console.h"
 #include "diag/report.h"
 #include "diag/selftest.h"
-#include "kernel_space.h"
+#include "kernel.h"
 #include "layout.h"
 #include "lib/string.h"
 
@@ -45,6 +46,27 @@ static void fault_exec(void)
 static void fault_unmapped(void)
 {
     poke(VA((vword_t)(HEAP_START + HEAP_BYTES - 4096)));
+}
+
+static void fault_user(void)
+{
+    poke(VA(0x08048000)); /* where programs begin, if there were one */
+}
+
+/* Larger than what the heap keeps for later: its pages go back at once. */
+static void fault_freed(void)
+{
+    uint8_t *block = kmalloc(1u << 20);
+    if (!block)
+        return;
+    kfree(block);
+    poke(vaddr_add(ptr_vaddr(block), 1u << 19));
+}
+
+static void fault_canonical(void)
+{
+    if (kernel.features.virt_bits < 8 * sizeof(vword_t))
+        poke(VA((vword_t)1 << kernel.features.virt_bits));
 }
 
 static void fault_divide(void)
@@ -84,6 +106,9 @@ static const struct {
     {"rodata", "write to read-only data", fault_rodata},
     {"exec", "jump to data", fault_exec},
     {"unmapped", "write where nothing is mapped", fault_unmapped},
+    {"user", "write to user space, where nothing is mapped", fault_user},
+    {"freed", "write to a heap block that was freed", fault_freed},
+    {"canonical", "write to an address that cannot be", fault_canonical},
     {"divide", "divide by zero", fault_divide},
     {"opcode", "an invalid instruction", fault_opcode},
     {"stack", "recurse until the stack is used up", fault_stack},
@@ -102,8 +127,8 @@ static bool command_fault(const struct shell_args *args)
     }
     if (args->count || args->json)
         return report_error("fault", args,
-                            "usage: fault null|text|rodata|exec|unmapped|divide|"
-                            "opcode|stack|panic");
+                            "usage: fault null|text|rodata|exec|unmapped|user|freed|"
+                            "canonical|divide|opcode|stack|panic");
     kprintf("  makes a mistake on purpose, to show how it is explained; the run ends there\n");
     for (unsigned i = 0; i < CAUSES; i++)
         kprintf("    fault %-9s  %s\n", causes[i].name, causes[i].meaning);
@@ -123,8 +148,15 @@ const struct shell_command commands[] = {
     {"pmm", "pmm", "the frame allocator: counts, runs by size, refusals", report_pmm},
     {"frames", "frames", "a picture of physical memory", report_frames},
     {"walk", "walk ADDR", "every page-table level on the way to an address", report_walk},
+    {"why", "why ADDR", "whose an address is, and what forbids what there", report_why},
     {"ptdump", "ptdump", "everything that is mapped, and the W^X audit", report_ptdump},
     {"heap", "heap", "the heap: totals, picture, sizes, invariants", report_heap},
+    {"blocks", "blocks [ADDR]", "the heap block by block: size, state, who asked for it",
+     report_blocks},
+    {"leaks", "leaks [keep|diff]", "live heap blocks by caller; what has changed since kept",
+     report_leaks},
+    {"alloc", "alloc BYTES [TIMES]", "heap blocks to play with", command_alloc},
+    {"free", "free ADDR", "free one, or see what the heap says of a wrong address", command_free},
     {"heap_test", "heap_test [OPS]", "random heap calls with contents checked", heap_test_command},
     {"selftest", "selftest", "every self-test on this machine", selftest_command},
     {"bench", "bench", "what the memory calls cost, in instructions", bench_command},

@@ -2,20 +2,21 @@
 /*
  * fault.c - says in words what an exception means.
  *
- * A page fault gets one sentence from two sources: the error code, which says what was tried
- * (SDM 3A 4.7), and our own walk, which says which entry forbids it. Everything else gets its name
- * and its error code decoded. Works before our page tables are up (then without the walk), and on
+ * A page fault gets a sentence from two sources: the error code, which says what was tried
+ * (SDM 3A 4.7), and our own walk, which says which entry forbids it; explain.c has the words.
+ * Everything else gets its name and its error code decoded. Works before our page tables are up (then without the walk), and on
  * the double-fault stack.
  */
 #include "diag/fault.h"
 
 #include "arch/cpu.h"
 #include "diag/console.h"
+#include "diag/explain.h"
 #include "diag/ksyms.h"
 #include "diag/verdict.h"
 #include "kernel.h"
 #include "kernel_space.h"
-#include "lib/fmt.h"
+#include "lib/string.h"
 
 static const char *const names[VECTOR_EXCEPTIONS] = {
     /* SDM 3A 6.15 */
@@ -48,76 +49,76 @@ static const char *exception_name(vword_t vector)
     return name ? name : "reserved exception";
 }
 
-static const char *what_was_tried(vword_t error)
+static enum access what_was_tried(vword_t error)
 {
     if (error & FAULT_FETCH)
-        return "execute";
-    return error & FAULT_WRITE ? "write to" : "read from";
+        return ACCESS_EXECUTE;
+    return error & FAULT_WRITE ? ACCESS_WRITE : ACCESS_READ;
 }
 
-/* Whose memory is it? The stacks' guard pages first: they lie inside the kernel image. */
-static void whose(vaddr_t va, char *text, size_t bytes)
+static const char *access_verb(enum access access)
 {
-    size_t count;
-    const struct cpu_stack *stacks = cpu_stacks(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (va.v - stacks[i].guard.v < PAGE_SIZE) {
-            fmt(text, bytes, "the guard page of the %s: the stack overflowed", stacks[i].name);
-            return;
-        }
-    }
-    if (va.v < PAGE_SIZE)
-        fmt(text, bytes, "the null page: a NULL pointer was followed");
-    else
-        fmt(text, bytes, "%s", kernel_region_name(va));
+    static const char *const verbs[ACCESS_COUNT] = {"read from", "write to", "execute", "use"};
+    return verbs[access];
 }
 
-static const char *why_denied(const struct walk *w, vword_t error)
+/* The entry that forbids it; what CR4 adds to the tables (SMEP, SMAP) when they do not. */
+static struct denial why_denied(const struct walk *w, vword_t error)
 {
-    if (!w->canonical)
-        return "the address is not canonical";
-    if (w->reserved_bit)
-        return "a reserved bit is set in the entry";
-    if (!w->mapped)
-        return "nothing is mapped there";
-    if (error & FAULT_FETCH)
-        return w->flags & MAP_USER ? "the page is a user page (SMEP)" : "the page is no-execute";
-    if (error & FAULT_WRITE && !(w->flags & MAP_WRITE))
-        return "the page is read-only";
-    if (error & FAULT_USER && !(w->flags & MAP_USER))
-        return "the page is for the kernel only";
-    if (w->flags & MAP_USER)
-        return "the page is a user page (SMAP)";
-    return "the tables allow it now: a stale TLB entry, or they changed since";
+    struct denial d = explain_denial(w, what_was_tried(error));
+    if (!d.bit && error & FAULT_USER)
+        d = explain_denial(w, ACCESS_USER);
+    if (d.bit || !(w->flags & MAP_USER) || error & FAULT_USER)
+        return d;
+    return (struct denial){NULL, "CR4",
+                           error & FAULT_FETCH
+                               ? "the page is a user page (SMEP): CR4 keeps the kernel from executing it"
+                               : "the page is a user page (SMAP): CR4 keeps the kernel from touching it"};
 }
 
 static void print_walk(const struct walk *w)
 {
-    static const char *const level_names[] = {"?", "PTE", "PDE", "PDPTE", "PML4E"};
-    for (unsigned i = 0; i < w->steps; i++)
-        kprintf("    %-5s at 0x%09llx holds 0x%016llx%s\n", level_names[w->step[i].level],
+    for (unsigned i = 0; i < w->steps; i++) {
+        struct step_text note = explain_step(w, i);
+        kprintf("    %-5s at 0x%09llx holds 0x%016llx%s%s\n", explain_level(w->step[i].level),
                 (unsigned long long)w->step[i].entry_pa.v, (unsigned long long)w->step[i].entry,
-                i == w->deciding ? "  <- decides" : "");
+                note.text[0] ? "  <- " : "", note.text);
+    }
+}
+
+/* An access that failed: one sentence, a clause a line; what usually causes it; and the walk. */
+static void tell(const char *who, const char *verb, vaddr_t va, const char *place, vword_t error)
+{
+    kprintf("  %s tried to %s %p from %s;\n", who, verb, (void *)va.v, place);
+    kprintf("  that address belongs to %s", explain_owner(va).text);
+    if (!kernel_space_live()) {
+        kprintf(".\n");
+        return;
+    }
+    struct walk w;
+    paging_walk(&kernel.aspace, va, &w);
+    struct denial d = why_denied(&w, error);
+    if (d.bit)
+        kprintf(",\n  and %s.\n", explain_denial_text(&d).text);
+    else
+        kprintf(",\n  and the tables allow it now: they changed since, or the TLB is stale.\n");
+    kprintf("  Usual cause: %s.\n", explain_cause(va, what_was_tried(error), &w));
+    print_walk(&w);
 }
 
 static void explain_page_fault(const struct trap_frame *frame, vword_t cr2)
 {
-    char owner[96];
-    whose(VA(cr2), owner, sizeof owner);
-    kprintf("  %s tried to %s %p, %s", frame->error & FAULT_USER ? "user code" : "the kernel",
-            what_was_tried(frame->error), (void *)cr2, owner);
-    if (!kernel_space_live()) {
-        kprintf("; error code 0x%zx\n", (size_t)frame->error);
-        return;
-    }
-    struct walk w;
-    paging_walk(&kernel.aspace, VA(cr2), &w);
-    kprintf(": %s\n", why_denied(&w, frame->error));
-    kprintf("  error code 0x%zx: %s, %s, %s%s\n", (size_t)frame->error,
-            frame->error & FAULT_PRESENT ? "page present" : "page not present",
-            what_was_tried(frame->error), frame->error & FAULT_USER ? "user" : "supervisor",
-            frame->error & FAULT_RESERVED ? ", reserved bit set" : "");
-    print_walk(&w);
+    vword_t error = frame->error;
+    struct place_text place = explain_place(frame->ip);
+    if (error & FAULT_FETCH) /* it is there already: who called is the question */
+        explain_caller(VA(trap_sp(frame)), &place);
+    tell(error & FAULT_USER ? "user code" : "the kernel", access_verb(what_was_tried(error)),
+         VA(cr2), place.text, error);
+    kprintf("  error code 0x%zx: %s, %s, %s%s\n", (size_t)error,
+            error & FAULT_PRESENT ? "page present" : "page not present",
+            error & FAULT_FETCH ? "fetch" : error & FAULT_WRITE ? "write" : "read",
+            error & FAULT_USER ? "user" : "supervisor",
+            error & FAULT_RESERVED ? ", reserved bit set" : "");
 }
 
 /* Selector error codes, SDM 3A 6.13. */
@@ -137,12 +138,41 @@ static void explain_selector(vword_t error)
 
 static void explain_double_fault(const struct trap_frame *frame, vword_t cr2)
 {
-    char owner[96];
     vword_t sp = trap_sp(frame);
-    whose(VA(sp - sizeof sp), owner, sizeof owner);
-    kprintf("  a second exception came while the first was being delivered; the stack pointer was\n"
-            "  %p, %s; CR2 is %p\n",
-            (void *)sp, owner, (void *)cr2);
+    kprintf("  a second exception came while the first was being delivered, for want of a stack\n"
+            "  stack pointer %p, CR2 %p\n",
+            (void *)sp, (void *)cr2);
+    tell("the kernel", "push onto its stack at", VA(sp - sizeof sp),
+         explain_place(frame->ip).text, FAULT_WRITE);
+}
+
+/*
+ * An address that is not canonical raises #GP with error code 0, not #PF, and CR2 keeps what it was
+ * (SDM 1 3.3.7.1): the registers are where to look for it.
+ */
+static unsigned strangers;
+
+static void name_stranger(const char *name, vword_t value)
+{
+    struct walk w;
+    paging_walk(&kernel.aspace, VA(value), &w);
+    if (w.canonical || strcmp(name, "eflags") == 0 || strcmp(name, "rflags") == 0)
+        return;
+    strangers++;
+    kprintf("  %s holds %p, which is no address: it is not canonical;\n", name, (void *)value);
+}
+
+static void explain_protection(const struct trap_frame *frame)
+{
+    explain_selector(frame->error);
+    if (frame->error || !kernel_space_live())
+        return;
+    strangers = 0;
+    trap_each_register(frame, name_stranger);
+    if (strangers)
+        kprintf("  the kernel most likely tried to use it from %s.\n"
+                "  Usual cause: a pointer that was overwritten, or never set.\n",
+                explain_place(frame->ip).text);
 }
 
 static unsigned column;
@@ -164,18 +194,23 @@ static void print_registers(const struct trap_frame *frame)
 
 void fault_explain(struct trap_frame *frame, vword_t cr2)
 {
+    static unsigned explaining;
     console_quiet(false);
     uintptr_t offset = 0;
     const char *symbol = ksym_lookup(frame->ip, &offset);
     const char *name = exception_name(frame->vector);
     kprintf("\n%sEXCEPTION %zu: %s%s at %p %s+0x%zx\n", colour(RED), (size_t)frame->vector, name,
             colour(PLAIN), (void *)frame->ip, symbol ? symbol : "?", (size_t)offset);
+    if (explaining++)
+        verdict_fail("%s at %p while an exception was being explained", name, (void *)frame->ip);
 
     if (frame->vector == VECTOR_PAGE_FAULT)
         explain_page_fault(frame, cr2);
     else if (frame->vector == VECTOR_DOUBLE_FAULT)
         explain_double_fault(frame, cr2);
-    else if (frame->error || frame->vector == VECTOR_GENERAL_PROTECTION)
+    else if (frame->vector == VECTOR_GENERAL_PROTECTION)
+        explain_protection(frame);
+    else if (frame->error)
         explain_selector(frame->error);
 
     print_registers(frame);

@@ -86,6 +86,12 @@ void json_number(struct json *j, const char *key, uint64_t value)
     kprintf("%llu", (unsigned long long)value);
 }
 
+void json_signed(struct json *j, const char *key, int64_t value)
+{
+    begin_value(j, key);
+    kprintf("%lld", (long long)value);
+}
+
 void json_address(struct json *j, const char *key, uint64_t value)
 {
     begin_value(j, key);

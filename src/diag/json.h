@@ -25,6 +25,7 @@ void json_end(struct json *j);
 void json_finish(struct json *j);
 void json_string(struct json *j, const char *key, const char *value); /* escaped        */
 void json_number(struct json *j, const char *key, uint64_t value);
+void json_signed(struct json *j, const char *key, int64_t value);
 void json_address(struct json *j, const char *key, uint64_t value); /* "0x..." a string */
 void json_bool(struct json *j, const char *key, bool value);
 

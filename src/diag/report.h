@@ -13,9 +13,16 @@ bool report_mmap_command(const struct shell_args *args);
 bool report_pmm(const struct shell_args *args);
 bool report_frames(const struct shell_args *args);
 bool report_walk(const struct shell_args *args);
+bool report_why(const struct shell_args *args);
 bool report_ptdump(const struct shell_args *args);
 bool report_heap(const struct shell_args *args);
+bool report_blocks(const struct shell_args *args);
+bool report_leaks(const struct shell_args *args);
 bool report_dmesg(const struct shell_args *args);
+
+/* To play with the heap: the only two here that change anything. */
+bool command_alloc(const struct shell_args *args);
+bool command_free(const struct shell_args *args);
 
 /* A command's own complaint: {"cmd":...,"error":...} with -j, a red line without. Returns false. */
 [[gnu::format(printf, 3, 4)]] bool report_error(const char *cmd, const struct shell_args *args,

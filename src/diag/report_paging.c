@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* report_paging.c - walk, ptdump: what the page tables say, level by level and as a whole. */
+/* report_paging.c - walk, why, ptdump: what the page tables say, of one address and as a whole. */
 #include "diag/report.h"
 
 #include "diag/console.h"
+#include "diag/explain.h"
 #include "diag/json.h"
 #include "diag/units.h"
 #include "kernel.h"
 #include "kernel_space.h"
-
-static const char *level_name(unsigned level)
-{
-    static const char *const names[] = {"?", "PTE", "PDE", "PDPTE", "PML4E"};
-    return names[level < 5 ? level : 0];
-}
 
 static const char *why(const struct walk *w)
 {
@@ -38,6 +33,7 @@ static void walk_json(const struct walk *w)
         json_number(&j, "level", w->step[i].level);
         json_address(&j, "entry_pa", w->step[i].entry_pa.v);
         json_address(&j, "entry", w->step[i].entry);
+        json_string(&j, "decides", explain_step(w, i).text);
         json_end(&j);
     }
     json_end(&j);
@@ -65,10 +61,13 @@ static void walk_text(const struct walk *w)
 {
     kprintf("  %p is in %s\n", (void *)w->va.v, kernel_region_name(w->va));
     for (unsigned i = 0; i < w->steps; i++) {
-        kprintf("  %-5s at 0x%09llx  0x%016llx  ", level_name(w->step[i].level),
+        kprintf("  %-5s at 0x%09llx  0x%016llx  ", explain_level(w->step[i].level),
                 (unsigned long long)w->step[i].entry_pa.v, (unsigned long long)w->step[i].entry);
         print_bits(w->step[i].entry);
+        struct step_text note = explain_step(w, i);
         kprintf("%s\n", i == w->deciding ? "  <- decides" : "");
+        if (note.text[0])
+            kprintf("        %s\n", note.text);
     }
     if (w->mapped)
         kprintf("  -> physical 0x%llx, %s page, %s, cache %s\n", (unsigned long long)w->pa.v,
@@ -77,15 +76,22 @@ static void walk_text(const struct walk *w)
     kprintf("  %s\n", why(w));
 }
 
-bool report_walk(const struct shell_args *args)
+static bool walk_argument(const char *cmd, const struct shell_args *args, struct walk *w)
 {
     unsigned long long address;
     if (args->count != 1 || !shell_number(args->word[0], &address))
-        return report_error("walk", args, "usage: walk ADDR");
+        return report_error(cmd, args, "usage: %s ADDR", cmd);
     if (address > UINTPTR_MAX)
-        return report_error("walk", args, "0x%llx is wider than an address here", address);
+        return report_error(cmd, args, "0x%llx is wider than an address here", address);
+    paging_walk(&kernel.aspace, VA((vword_t)address), w);
+    return true;
+}
+
+bool report_walk(const struct shell_args *args)
+{
     struct walk w;
-    paging_walk(&kernel.aspace, VA((vword_t)address), &w);
+    if (!walk_argument("walk", args, &w))
+        return false;
     if (args->json)
         walk_json(&w);
     else
@@ -93,14 +99,168 @@ bool report_walk(const struct shell_args *args)
     return true;
 }
 
+/* ---- why ------------------------------------------------------------------------------------ */
+
+static const struct {
+    enum access access;
+    const char *name, *verb;
+} asked[] = {
+    {ACCESS_WRITE, "write", "writing"},
+    {ACCESS_EXECUTE, "execute", "executing"},
+    {ACCESS_USER, "user", "user access"},
+};
+enum { ASKED = sizeof asked / sizeof asked[0] };
+
+static void why_json(const struct walk *w, const char *owner)
+{
+    struct json j;
+    json_begin(&j, "why");
+    json_address(&j, "va", w->va.v);
+    json_string(&j, "owner", owner);
+    json_string(&j, "region", kernel_region_name(w->va));
+    json_bool(&j, "mapped", w->mapped);
+    if (w->mapped) {
+        json_address(&j, "pa", w->pa.v);
+        json_string(&j, "page", page_name(w->page_bytes));
+        json_string(&j, "perm", perm_letters(w->flags, w->accessed, w->dirty).text);
+    }
+    json_array(&j, "denied");
+    for (unsigned i = 0; i < ASKED; i++) {
+        struct denial d = explain_denial(w, asked[i].access);
+        if (!d.bit)
+            continue;
+        json_object(&j, NULL);
+        json_string(&j, "access", asked[i].name);
+        json_string(&j, "bit", d.bit);
+        if (d.step) {
+            json_number(&j, "level", d.step->level);
+            json_address(&j, "entry_pa", d.step->entry_pa.v);
+        }
+        json_string(&j, "why", explain_denial_text(&d).text);
+        json_end(&j);
+    }
+    json_finish(&j);
+}
+
+static void print_right(const struct walk *w, unsigned i)
+{
+    struct denial d = explain_denial(w, asked[i].access);
+    if (d.bit)
+        kprintf(";\n  %s is denied by the %s's %s (at 0x%08llx)", asked[i].verb,
+                explain_level(d.step->level), d.bit, (unsigned long long)d.step->entry_pa.v);
+    else
+        kprintf(";\n  %s is allowed", asked[i].verb);
+}
+
+/* One sentence, a clause a line: whose, what is mapped, every access and who forbids it. */
+static void why_text(const struct walk *w, const char *owner)
+{
+    kprintf("  %p belongs to %s;\n", (void *)w->va.v, owner);
+    struct denial d = explain_denial(w, ACCESS_READ);
+    if (d.bit) {
+        kprintf("  any access faults, because %s.\n", explain_denial_text(&d).text);
+        return;
+    }
+    kprintf("  a %s page maps it to physical 0x%llx, cache %s, and the kernel may read it",
+            page_name(w->page_bytes), (unsigned long long)w->pa.v, cache_name(w->flags));
+    for (unsigned i = 0; i < ASKED; i++)
+        print_right(w, i);
+    kprintf(".\n");
+}
+
+bool report_why(const struct shell_args *args)
+{
+    struct walk w;
+    if (!walk_argument("why", args, &w))
+        return false;
+    struct owner_text owner = explain_owner(w.va);
+    if (args->json)
+        why_json(&w, owner.text);
+    else
+        why_text(&w, owner.text);
+    return true;
+}
+
+/* ---- ptdump --------------------------------------------------------------------------------- */
+
+/*
+ * W^X: no page may be writable and executable at once, not even by two mappings of one frame. Code
+ * is what may be executed and not written: a few stretches, remembered, then compared with every
+ * stretch that may be written. Without NX (i386) all may be executed, and only the second holds.
+ */
+enum { CODE_MAX = 64 };
+
+struct audit {
+    struct map_stretch code[CODE_MAX];
+    unsigned codes, forgotten;
+    unsigned both, aliased;
+};
+
 struct dump {
     struct json json;
     const char *region;
     struct map_stretch pending; /* not yet printed: the next may continue it */
     unsigned stretches;
-    unsigned writable_executable;
     uint64_t bytes;
+    struct audit audit;
 };
+
+static bool note_code(void *ctx, const struct map_stretch *s)
+{
+    struct audit *a = ctx;
+    if (!(s->flags & MAP_EXEC) || s->flags & MAP_WRITE)
+        return true;
+    if (a->codes == CODE_MAX)
+        a->forgotten++;
+    else
+        a->code[a->codes++] = *s;
+    return true;
+}
+
+static bool overlap(const struct map_stretch *a, const struct map_stretch *b)
+{
+    return a->pa.v < b->pa.v + b->bytes && b->pa.v < a->pa.v + a->bytes;
+}
+
+static bool check_writable(void *ctx, const struct map_stretch *s)
+{
+    struct audit *a = ctx;
+    if (!(s->flags & MAP_WRITE))
+        return true;
+    a->both += kernel.features.nx && s->flags & MAP_EXEC;
+    for (unsigned i = 0; i < a->codes; i++)
+        a->aliased += overlap(&a->code[i], s);
+    return true;
+}
+
+static void run_audit(struct audit *a)
+{
+    vaddr_t last = VA(~(vword_t)0);
+    *a = (struct audit){0};
+    paging_visit(&kernel.aspace, VA(0), last, note_code, a);
+    paging_visit(&kernel.aspace, VA(0), last, check_writable, a);
+}
+
+static bool audit_holds(const struct audit *a)
+{
+    return !a->both && !a->aliased && !a->forgotten;
+}
+
+/* One line, the last of ptdump. */
+static void print_audit(const struct audit *a)
+{
+    bool holds = audit_holds(a), nx = kernel.features.nx;
+    kprintf("  %sW^X %s%s: ", colour(holds ? GREEN : RED), holds ? "holds" : "broken",
+            colour(PLAIN));
+    if (nx)
+        kprintf("%u stretches writable and executable, ", a->both);
+    else
+        kprintf("as far as it can without NX, ");
+    kprintf("%u writable aliases of code", a->aliased);
+    if (a->forgotten)
+        kprintf(", %u stretches of code not looked at", a->forgotten);
+    kprintf("\n");
+}
 
 static bool dump_json(void *ctx, const struct map_stretch *s)
 {
@@ -137,7 +297,6 @@ static void print_stretch(struct dump *d)
             perm_text(s->flags, s->accessed, s->dirty).text, colour(PLAIN), cache_name(s->flags));
     d->stretches++;
     d->bytes += s->bytes;
-    d->writable_executable += (s->flags & MAP_WRITE) && (s->flags & MAP_EXEC);
 }
 
 /* For people, pages that differ only in what the CPU has touched are one stretch. */
@@ -157,29 +316,22 @@ static bool dump_text(void *ctx, const struct map_stretch *s)
     return true;
 }
 
-/* Without NX every page is executable: the audit would only repeat that. */
-static void print_audit(const struct dump *d)
-{
-    kprintf("  %u stretches, %s; ", d->stretches, size_text(d->bytes).text);
-    if (!kernel.features.nx)
-        kprintf("W^X cannot be judged: this paging mode has no NX\n");
-    else if (d->writable_executable)
-        kprintf("%sW^X broken in %u places%s\n", colour(RED), d->writable_executable,
-                colour(PLAIN));
-    else
-        kprintf("%sW^X holds%s\n", colour(GREEN), colour(PLAIN));
-}
-
 bool report_ptdump(const struct shell_args *args)
 {
     static struct dump d;
     d = (struct dump){0};
     vaddr_t last = VA(~(vword_t)0);
+    run_audit(&d.audit);
     if (args->json) {
         json_begin(&d.json, "ptdump");
         json_address(&d.json, "cr3", kernel.aspace.root.v);
         json_array(&d.json, "maps");
         paging_visit(&kernel.aspace, VA(0), last, dump_json, &d);
+        json_end(&d.json);
+        json_number(&d.json, "writable_executable", d.audit.both);
+        json_number(&d.json, "writable_aliases", d.audit.aliased);
+        json_bool(&d.json, "nx", kernel.features.nx);
+        json_bool(&d.json, "wx_holds", audit_holds(&d.audit));
         json_finish(&d.json);
         return true;
     }
@@ -188,6 +340,7 @@ bool report_ptdump(const struct shell_args *args)
     kprintf("  perm: read write execute user global accessed dirty\n");
     paging_visit(&kernel.aspace, VA(0), last, dump_text, &d);
     print_stretch(&d);
-    print_audit(&d);
+    kprintf("  %u stretches, %s\n", d.stretches, size_text(d.bytes).text);
+    print_audit(&d.audit);
     return true;
 }

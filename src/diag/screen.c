@@ -60,6 +60,13 @@ void screen_close_early(void)
     console_remove(&vga);
 }
 
+const void *screen_early(size_t *bytes, paddr_t *pa)
+{
+    *bytes = VGA_TEXT_BYTES;
+    *pa = PA(VGA_TEXT);
+    return boot_window(VGA_TEXT);
+}
+
 /* False: no such framebuffer, or its bytes are out of this paging mode's reach. */
 static bool open_framebuffer(struct kernel *k)
 {

@@ -13,6 +13,9 @@
 void screen_open_serial(void);
 void screen_open_early(void);       /* VGA text through the boot tables              */
 void screen_close_early(void);      /* its mapping is about to go                    */
-void screen_open(struct kernel *k); /* framebuffer or VGA text, mapped for good      */
+void screen_open(struct kernel *k); /* framebuffer or VGA text, mapped for good     */
+
+/* The memory that the early screen writes to. */
+const void *screen_early(size_t *bytes, paddr_t *pa);
 
 #endif

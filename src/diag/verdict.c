@@ -13,7 +13,7 @@
 #include "arch/cpu.h"
 #include "dev/debug_exit.h"
 #include "diag/console.h"
-#include "diag/ksyms.h"
+#include "diag/explain.h"
 #include "lib/fmt.h"
 
 enum { BACKTRACE_MAX = 32 };
@@ -53,25 +53,22 @@ static bool on_a_stack(vword_t address)
     return false;
 }
 
-static void print_place(vword_t ip)
+/* A way back is the address after the call: one less lies in the line that called. */
+static void print_place(vword_t ip, bool way_back)
 {
-    uintptr_t offset = 0;
-    const char *name = ksym_lookup(ip, &offset);
-    if (name)
-        kprintf("    %p  %s+0x%zx\n", (void *)ip, name, (size_t)offset);
-    else
-        kprintf("    %p\n", (void *)ip);
+    struct place_text place = explain_place(ip - way_back);
+    kprintf("    %p  %s\n", (void *)ip, place.text);
 }
 
 void backtrace(vword_t ip, vword_t bp)
 {
     kprintf("  called from:\n");
-    print_place(ip);
+    print_place(ip, false);
     for (unsigned i = 0; i < BACKTRACE_MAX && bp % sizeof bp == 0 && on_a_stack(bp); i++) {
         const vword_t *frame = vaddr_ptr(VA(bp)); /* [0] the caller's frame, [1] the way back */
         if (!frame[1])
             break;
-        print_place(frame[1]);
+        print_place(frame[1], true);
         if (frame[0] <= bp)
             break;
         bp = frame[0];

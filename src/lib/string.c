@@ -25,6 +25,7 @@ void *memcpy(void *to, const void *from, size_t bytes)
     return to;
 }
 
+/* Whole words first: a quarter or an eighth of the steps. */
 void *memset(void *to, int byte, size_t bytes)
 {
     void *at = to;

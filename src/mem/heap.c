@@ -1,237 +1,126 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap.c - address-ordered first fit: blocks side by side, split when taken, merged when freed.
+ * heap.c - address-ordered first fit with split and merge, behind bins of blocks freed lately.
  *
- * The held part of the window is tiled by blocks, each with a header that knows its own size and
- * its neighbour's (heap_block.h); free blocks are also nodes of a balanced tree by address
- * (heap_tree.c), so that the lowest one that fits is found in one descent. Every call walks a
- * constant number of paths of at most 52 nodes, whatever the heap holds.
+ * The held part of the window is tiled by blocks of whole units of 16 bytes, each with a header of
+ * eight (heap_block.h). A small block that is freed goes into the bin of its exact size, unmerged,
+ * and the next request of that size takes it: neither touches a neighbour or the index. When a bin
+ * is full, and for large blocks, freeing merges at once (heap_space.c), and what is free is found
+ * again through an index by address (heap_index.c). When nothing fits, the heap grows, and a few
+ * binned blocks are merged each time, so that bins are not kept at the price of growth for long;
+ * when the owner refuses, all of them are merged before the call gives up.
  *
- *   H1  blocks tile [first, last) without gap or overlap; block_previous names the block before.
- *   H2  no two free blocks are neighbours.
- *   H3  the tree holds exactly the free blocks.
- *   H4  every header is intact: its check matches.
- *   H5  stats.used, free, blocks and free_blocks are what the tiles add up to.
+ *   H1  blocks and wild memory tile the heap, and every header is intact.
+ *   H2  the bins hold exactly the blocks in the state BINNED, each in the bin of its size.
+ *   S1 to S4 in heap_space.c, I1 to I4 in heap_index.c; heap_check looks at all of them.
  *
- * What is caught, by HEAP_HARDEN (a free of what is no live block is caught at 1 and above by the
- * header's check; a wrong address would have to hold a valid hash of itself):
+ * What is caught, by HEAP_HARDEN:
  *
- *   0   misaligned pointers and pointers outside the heap
- *   1   + double and interior frees, forged and overwritten headers of the block itself
- *   2   + the neighbours' headers must agree, and bytes behind the size asked for are checked when
- *         the block is freed: overruns by one byte on
- *   3   + freed memory is filled, and the fill is checked when it is given out again: writes after
- *         free
+ *   0   pointers that are misaligned or outside the heap
+ *   1   + every free of what is no live block, and every header that was overwritten, when its block
+ *         is freed, resized, given out or merged with; a word of other origin passes for a header
+ *         once in 2^24, one of another state or with one bit flipped never
+ *   2   + overruns by one byte on, when the block is freed or resized: a canary behind the payload,
+ *         or, when the payload fills the block, the header behind it. About seven instructions
+ *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
+ *         checked when it is given out again: writes after free. Costs as much as the memory is long
+ *
+ * Bounds. A call on a bin has no loop. Any other is at most one search, one growth and FLUSH merges,
+ * and none of these depends on how many blocks there are beyond the eight levels of the index; the
+ * exceptions are heap_trim, a call that the owner refuses memory for (all bins are merged, HEAP_SLOTS
+ * blocks at most), copying by heap_realloc, and reports, which walk the tiles to say what is wrong.
  */
-#include "heap_block.h"
+#include "heap_index.h"
 
 enum {
-    STEP = 16 << PAGE_SHIFT, /* growth: as much as this, so that the owner is not asked often */
+    BIN_SIZE_MAX = 1023, /* bytes asked for: more never waits in a bin            */
+    BIN_ROOM = 13300,    /* a bin of n units holds that / n^2 blocks, but         */
+    BIN_ROOM_MAX = 104,  /* no more than these and at least one                   */
+    FLUSH_BINS = 16,     /* bins that one call looks into for blocks to merge     */
+    FLUSH = 2,           /* blocks that it merges                                 */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
+#define INVERSE   0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
+_Static_assert((uint64_t)MULTIPLIER * INVERSE == 1, "a header must open to what was sealed");
 
-/* ---- headers -------------------------------------------------------------------------------- */
+/* ---- live blocks ---------------------------------------------------------------------------- */
 
-struct description {
-    uint64_t units, previous;
-    bool live;
-    size_t slack;
-    uintptr_t caller;
-};
-
-static void describe(const struct heap *h, struct block *b, struct description d)
+static inline uint64_t short_fields(size_t size, const void *caller)
 {
-    uint64_t caller = (uint64_t)d.caller & (((uint64_t)1 << CALLER_BITS) - 1);
-    b->word[0] = d.units | (uint64_t)d.live << LIVE_SHIFT | (uint64_t)d.slack << SLACK_SHIFT;
-    if (WIDE)
-        b->word[PREVIOUS_WORD] = d.previous | caller << CALLER_SHIFT;
-    else
-        b->word[0] |= d.previous << PREVIOUS_SHIFT;
-    block_seal(h, b);
+    uint64_t top = (uint64_t)(uintptr_t)caller << (64 - CALLER_BITS);
+    return size | top >> (64 - CALLER_BITS - CALLER_SHIFT);
 }
 
-static void set_previous(const struct heap *h, struct block *b, uint64_t previous)
+/* A block in hand becomes live. */
+static inline void *make_live(struct heap *h, struct block *b, size_t size, const void *caller,
+                              uint64_t prev)
 {
-    b->word[PREVIOUS_WORD] &= ~(UNIT_MASK << PREVIOUS_SHIFT);
-    b->word[PREVIOUS_WORD] |= previous << PREVIOUS_SHIFT;
-    block_seal(h, b);
+    uint8_t *p = block_payload(b);
+    block_seal(h, b, short_fields(size, caller) | prev, HEAP_LIVE);
+    if (HEAP_HARDEN >= 2 && (size + HEADER) % UNIT)
+        p[size] = CANARY;
+    return p;
 }
 
-/* ---- level 3: memory that is free stays as it was left -------------------------------------- */
-
-static void fill_free(struct block *b)
+static void *make_long(struct heap *h, struct block *b, size_t size, const void *caller,
+                       uint64_t prev)
 {
-    if (HEAP_HARDEN >= 3)
-        __builtin_memset((uint8_t *)block_payload(b) + NODE, FREED, block_payload_bytes(b) - NODE);
+    uint8_t *p = block_payload(b);
+    if (size <= SIZE_LOW)
+        return make_live(h, b, size, caller, prev);
+    block_seal(h, b, size_field(size) | LONG | prev, HEAP_LIVE);
+    block_at(b, units_for(size))[-1].word = (uintptr_t)caller;
+    p[size] = CANARY;
+    return p;
 }
 
-/* ---- free blocks ---------------------------------------------------------------------------- */
+/* ---- bins ----------------------------------------------------------------------------------- */
 
-static void count_free(struct heap *h, const struct block *b, size_t sign)
+static void make_bins(struct heap *h)
 {
-    h->stats.free_blocks += sign;
-    h->stats.free += sign * block_payload_bytes(b);
-}
-#define ONE_MORE ((size_t)1)
-#define ONE_LESS (~(size_t)0)
-
-/* [b, b + units) becomes one free block, merged with free neighbours. Returns the merged block. */
-static struct block *make_free(struct heap *h, struct block *b, uint64_t units, uint64_t previous)
-{
-    struct block *after = (struct block *)((uint8_t *)b + (size_t)(units << UNIT_SHIFT));
-    struct block *before =
-        previous ? (struct block *)((uint8_t *)b - (size_t)(previous << UNIT_SHIFT)) : NULL;
-    bool join_after = !block_is_live(after), join_before = before && !block_is_live(before);
-    if (join_after) {
-        count_free(h, after, ONE_LESS);
-        units += block_units(after);
-        if (join_before)
-            tree_remove(h, after);
+    void **slot = h->slot;
+    for (size_t units = 0; units <= HEAP_BIN_UNITS; units++) {
+        size_t room = units ? BIN_ROOM / (units * units) : 0;
+        room = room > BIN_ROOM_MAX ? BIN_ROOM_MAX : room ? room : 1;
+        *slot = NULL;
+        h->bin[units] = (struct heap_bin){slot, slot + room};
+        slot += room + 1;
     }
-    if (join_before) {
-        count_free(h, before, ONE_LESS);
-        describe(h, before,
-                 (struct description){.units = units + block_units(before),
-                                      .previous = block_previous(before)});
-        b = before;
-        tree_resize(h, b);
-    } else {
-        describe(h, b, (struct description){.units = units, .previous = previous});
-        if (join_after)
-            tree_move(h, after, b);
-        else
-            tree_insert(h, b);
-    }
-    set_previous(h, block_after(b), block_units(b));
-    count_free(h, b, ONE_MORE);
-    fill_free(b);
-    return b;
 }
 
-/* Takes `units` off the front of free block `b`; what is left stays free, if it can be a block. */
-static void take_front(struct heap *h, struct block *b, uint64_t units)
+/* The bin for blocks of that size in bytes. */
+static inline struct heap_bin *bin_for(struct heap *h, size_t size)
 {
-    uint64_t all = block_units(b);
-    count_free(h, b, ONE_LESS);
-    if (all - units < UNITS_MIN) {
-        tree_remove(h, b);
-        return;
-    }
-    struct block *rest = (struct block *)((uint8_t *)b + (size_t)(units << UNIT_SHIFT));
-    describe(h, rest, (struct description){.units = all - units, .previous = units});
-    tree_move(h, b, rest);
-    set_previous(h, block_after(rest), all - units);
-    count_free(h, rest, ONE_MORE);
-    describe(h, b, (struct description){.units = units, .previous = block_previous(b)});
+    return &h->bin[(size + HEADER + UNIT - 1) / UNIT];
 }
 
-/* A block in hand, out of the tree, becomes live for `size` bytes. */
-static void *make_live(struct heap *h, struct block *b, size_t size, const void *caller)
+/* Merges the block on top of a bin; false: it is damaged, or there is none. */
+static bool merge_top(struct heap *h, struct heap_bin *bin)
 {
-    size_t bytes = block_payload_bytes(b);
-    describe(h, b,
-             (struct description){.units = block_units(b),
-                                  .previous = block_previous(b),
-                                  .live = true,
-                                  .slack = bytes - size,
-                                  .caller = (uintptr_t)caller});
-    if (HEAP_HARDEN >= 2)
-        __builtin_memset((uint8_t *)block_payload(b) + size, CANARY, bytes - size);
-    h->stats.blocks++;
-    h->stats.used += bytes;
-    return block_payload(b);
-}
-
-/* ---- growing and shrinking ------------------------------------------------------------------ */
-
-/* The old sentinel becomes the header of the new memory. */
-static void extend(struct heap *h, size_t bytes)
-{
-    struct block *b = heap_last(h);
-    uint64_t previous = block_previous(b), units = bytes >> UNIT_SHIFT;
-    h->top += bytes;
-    h->stats.mapped += bytes;
-    h->stats.grown++;
-    describe(h, heap_last(h), (struct description){.live = true, .previous = units});
-    make_free(h, b, units, previous);
-}
-
-/* Whole steps first; when the owner refuses, just what is needed. */
-static bool grow(struct heap *h, uint64_t units)
-{
-    size_t room = (size_t)(h->limit - h->top);
-    if (units > room >> UNIT_SHIFT)
+    if (!*bin->top)
         return false;
-    size_t need = ((size_t)(units << UNIT_SHIFT) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
-    size_t step = (need + STEP - 1) & ~(size_t)(STEP - 1);
-    size_t tries[] = {step, need};
-    for (unsigned i = 0; i < 2; i++) {
-        if (tries[i] >= need && tries[i] <= room && h->ops.grow(h->ops.ctx, h->top, tries[i])) {
-            extend(h, tries[i]);
-            return true;
-        }
+    struct block *b = block_of(*bin->top);
+    uint64_t fields = block_open(h, b, HEAP_BINNED);
+    if (!is_sound(fields) || space_release(h, b, units_for(live_size(fields)), fields & PREV))
+        return false; /* there is damage around it */
+    bin->top--;
+    return true;
+}
+
+/* Empties up to `count` slots of the bins, large blocks first. */
+static bool flush(struct heap *h, unsigned count, unsigned bins)
+{
+    unsigned done = 0;
+    for (unsigned i = 0; i < bins && done < count; i++) {
+        while (done < count && merge_top(h, &h->bin[h->flush_next]))
+            done++;
+        if (done < count)
+            h->flush_next = h->flush_next ? h->flush_next - 1 : HEAP_BIN_UNITS;
     }
-    return false;
+    return done;
 }
 
-/* A free tail of two steps or more is cut to one: the distance keeps a loop from thrashing. */
-static void shrink(struct heap *h, struct block *b)
-{
-    if (block_after(b) != heap_last(h) || block_units(b) << UNIT_SHIFT < 2 * STEP)
-        return;
-    uintptr_t keep = ((uintptr_t)b + STEP + PAGE_SIZE - 1) & ~(uintptr_t)(PAGE_SIZE - 1);
-    size_t bytes = (size_t)((uintptr_t)h->top - keep);
-    uint64_t units = block_units(b) - (bytes >> UNIT_SHIFT);
-    count_free(h, b, ONE_LESS);
-    h->top -= bytes;
-    h->stats.mapped -= bytes;
-    h->stats.shrunk++;
-    describe(h, b, (struct description){.units = units, .previous = block_previous(b)});
-    describe(h, heap_last(h), (struct description){.live = true, .previous = units});
-    tree_resize(h, b);
-    count_free(h, b, ONE_MORE);
-    h->ops.shrink(h->ops.ctx, h->top, bytes);
-}
-
-/* ---- the calls ------------------------------------------------------------------------------ */
-
-enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops)
-{
-    if (heap->start)
-        return MEM_ALREADY_INIT;
-    if (!ops || !ops->grow || !ops->shrink || bytes < PAGE_SIZE ||
-        (bytes >> UNIT_SHIFT) - 1 > UNIT_MASK)
-        return MEM_BAD_ARG;
-    if (((uintptr_t)window | bytes) & (PAGE_SIZE - 1))
-        return MEM_MISALIGNED;
-    size_t first = bytes < STEP ? PAGE_SIZE : STEP;
-    if (!ops->grow(ops->ctx, window, first))
-        return MEM_NO_FRAME;
-
-    uintptr_t caller = (uintptr_t)__builtin_return_address(0);
-    *heap = (struct heap){
-        .ops = *ops,
-        .start = window,
-        .top = (uint8_t *)window + first,
-        .limit = (uint8_t *)window + bytes,
-        .secret = (uint64_t)(uintptr_t)heap * 0x9fb21c651e98df25u,
-        .caller_base = WIDE ? caller >> CALLER_BITS % 64 << CALLER_BITS % 64 : 0,
-        .stats = {.window = bytes, .mapped = first},
-    };
-    uint64_t units = (first >> UNIT_SHIFT) - 1;
-    describe(heap, heap_last(heap), (struct description){.live = true, .previous = units});
-    make_free(heap, heap_first(heap), units, 0);
-    return MEM_OK;
-}
-
-/* Units for a payload of `size` bytes; 0: it can never fit. */
-static uint64_t units_for(const struct heap *h, size_t size)
-{
-    if (!size || size > h->stats.window)
-        return 0;
-    uint64_t units = ((uint64_t)size + HEADER + UNIT - 1) >> UNIT_SHIFT;
-    return units < UNITS_MIN ? UNITS_MIN : units;
-}
+/* ---- allocating ----------------------------------------------------------------------------- */
 
 static void *refuse(struct heap *h)
 {
@@ -239,153 +128,246 @@ static void *refuse(struct heap *h)
     return NULL;
 }
 
-/* The lowest free block of that many units, growing when there is none. */
-static struct block *find(struct heap *h, uint64_t units)
+/* Is it a size that can fit at all? */
+static inline bool can_fit(const struct heap *h, size_t size)
 {
-    struct block *b = tree_first_fit(h, units);
-    if (!b && grow(h, units))
-        b = tree_first_fit(h, units);
-    return b;
+    return size && size <= h->stats.window - 2 * UNIT;
 }
 
-void *heap_alloc(struct heap *heap, size_t size, const void *caller)
+/*
+ * Nothing fits: the owner is asked, for little as long as bins have something to merge; a few
+ * blocks of them are merged now, so that the next request may find a place. Only when the owner
+ * refuses, all are.
+ */
+static struct piece find(struct heap *h, size_t align, size_t units, const void *caller)
 {
-    uint64_t units = units_for(heap, size);
-    struct block *b = units ? find(heap, units) : NULL;
-    if (!b || !heap_free_block_is_sound(heap, b, caller))
-        return refuse(heap);
-    take_front(heap, b, units);
-    return make_live(heap, b, size, caller);
+    enum heap_fault fault = HEAP_OK;
+    struct piece p = space_take(h, align, units, caller, &fault);
+    if (p.b || fault)
+        return p;
+    bool merged = flush(h, FLUSH, FLUSH_BINS);
+    if (space_grow(h, units + (align >> UNIT_SHIFT), merged))
+        return space_take_wild(h, align, units, caller, &fault);
+    flush(h, HEAP_SLOTS, HEAP_BIN_UNITS + 1);
+    return space_take(h, align, units, caller, &fault);
 }
 
-/* Gives the units in front of an aligned payload back as a free block of their own. */
-static struct block *cut_front(struct heap *h, struct block *b, uint64_t front)
+[[gnu::noinline]] static void *bad_bin(struct heap *h, struct block *b, enum heap_fault fault,
+                                       const void *caller)
 {
-    uint64_t units = block_units(b), previous = block_previous(b);
-    struct block *aligned = (struct block *)((uint8_t *)b + (size_t)(front << UNIT_SHIFT));
-    describe(h, aligned,
-             (struct description){.units = units - front, .previous = front, .live = true});
-    set_previous(h, block_after(aligned), units - front);
-    make_free(h, b, front, previous);
-    return aligned;
+    heap_report_damage(h, fault, b, caller);
+    return refuse(h);
 }
 
-/* Units to skip so that the payload is aligned and what is skipped can be a block. */
-static uint64_t skip_for(const struct block *b, size_t align)
+[[gnu::noinline]] static void *alloc_slowly(struct heap *h, size_t size, const void *caller)
 {
-    uintptr_t payload = (uintptr_t)block_payload(b);
-    uintptr_t at = (payload + align - 1) & ~(align - 1);
-    while (at != payload && at - payload < UNITS_MIN * UNIT)
-        at += align;
-    return (at - payload) >> UNIT_SHIFT;
+    struct piece p = can_fit(h, size) ? find(h, HEAP_ALIGN, units_for(size), caller) : (struct piece){0};
+    return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
 
-void *heap_alloc_aligned(struct heap *heap, size_t align, size_t size, const void *caller)
+/* The bin of its size is empty: from wild memory, or from where the index says. */
+[[gnu::noinline]] static void *alloc_unbinned(struct heap *h, size_t size, const void *caller)
+{
+    enum heap_fault fault = HEAP_OK;
+    size_t units = (size + HEADER + UNIT - 1) >> UNIT_SHIFT;
+    if (HEAP_HARDEN < 3 && units > h->below && units <= h->wild_units) {
+        struct block *b = h->wild;
+        h->wild = block_at(b, units);
+        h->wild_units -= units;
+        return make_live(h, b, size, caller, 0);
+    }
+    struct piece p = space_take(h, HEAP_ALIGN, units, caller, &fault);
+    if (p.b)
+        return make_live(h, p.b, size, caller, p.prev);
+    return fault ? refuse(h) : alloc_slowly(h, size, caller);
+}
+
+void *heap_alloc(struct heap *h, size_t size, const void *caller)
+{
+    if (size - 1 >= BIN_SIZE_MAX)
+        return alloc_slowly(h, size, caller);
+    struct heap_bin *bin = bin_for(h, size);
+    void *p = *bin->top;
+    if (!p)
+        return alloc_unbinned(h, size, caller);
+    struct block *b = block_of(p);
+    uint64_t fields = block_open(h, b, HEAP_BINNED);
+    if (!is_sound(fields))
+        return bad_bin(h, b, HEAP_BAD_HEADER, caller);
+    if (HEAP_HARDEN >= 3 && !heap_is_filled(p, block_at(b, units_for(size))))
+        return bad_bin(h, b, HEAP_WRITE_AFTER_FREE, caller);
+    bin->top--;
+    return make_live(h, b, size, caller, fields & PREV);
+}
+
+void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *caller)
 {
     if (!align || align & (align - 1) || align > ALIGN_MAX)
-        return refuse(heap);
+        return refuse(h);
     if (align <= HEAP_ALIGN)
-        return heap_alloc(heap, size, caller);
-    uint64_t units = units_for(heap, size), extra = (align >> UNIT_SHIFT) + UNITS_MIN;
-    struct block *b = units ? find(heap, units + extra) : NULL;
-    if (!b || !heap_free_block_is_sound(heap, b, caller))
-        return refuse(heap);
-
-    uint64_t front = skip_for(b, align);
-    take_front(heap, b, front + units);
-    if (front)
-        b = cut_front(heap, b, front);
-    return make_live(heap, b, size, caller);
+        return heap_alloc(h, size, caller);
+    if (!can_fit(h, size) || align > h->stats.window)
+        return refuse(h);
+    struct piece p = find(h, align, units_for(size), caller);
+    return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
 
-enum heap_fault heap_free(struct heap *heap, void *block, const void *caller)
+/* ---- freeing -------------------------------------------------------------------------------- */
+
+/* Where `p` is, in units from the first payload; span or more if it can be no block. */
+static inline size_t place_of(const struct heap *h, const void *p)
 {
-    enum heap_fault fault;
-    if (!block)
-        return HEAP_OK;
-    struct block *b = heap_check_live(heap, block, caller, &fault);
-    if (!b)
-        return fault;
-    heap->stats.blocks--;
-    heap->stats.used -= block_payload_bytes(b);
-    shrink(heap, make_free(heap, b, block_units(b), block_previous(b)));
+    size_t offset = (size_t)((uintptr_t)p - (uintptr_t)h->base);
+    return offset >> UNIT_SHIFT | offset << (8 * sizeof offset - UNIT_SHIFT);
+}
+
+/* Merges a live block at once: it is large, or its bin is full. */
+[[gnu::noinline]] static enum heap_fault free_slowly(struct heap *h, struct block *b,
+                                                     uint64_t fields, const void *caller)
+{
+    if (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, fields))
+        return heap_report_live(h, HEAP_OVERRUN, b, caller);
+    enum heap_fault fault = space_release(h, b, units_for(live_size(fields)), fields & PREV);
+    return fault ? heap_report_live(h, fault, b, caller) : HEAP_OK;
+}
+
+/* Puts a live block of at most BIN_SIZE_MAX bytes into its bin. */
+static inline enum heap_fault free_to_bin(struct heap *h, struct block *b, uint64_t fields,
+                                          const void *caller)
+{
+    size_t size = fields & BIN_SIZE_MAX;
+    struct heap_bin *bin = bin_for(h, size);
+    void **top = bin->top;
+    if (top == bin->end)
+        return free_slowly(h, b, fields, caller);
+    b->word += h->to_binned;
+    *++top = block_payload(b);
+    bin->top = top;
+    fill(block_payload(b), block_at(b, units_for(size)));
     return HEAP_OK;
 }
 
-/* Resizes where it stands, if the block and a free neighbour behind it are enough. */
-static bool resize_in_place(struct heap *h, struct block *b, uint64_t units, size_t size,
+/* The same when there is no canary, for the payload fills the block. */
+[[gnu::noinline]] static enum heap_fault free_filled(struct heap *h, struct block *b,
+                                                     uint64_t fields, const void *caller)
+{
+    if (!heap_end_is_intact(h, b, fields))
+        return heap_report_live(h, HEAP_OVERRUN, b, caller);
+    return free_to_bin(h, b, fields, caller);
+}
+
+enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
+{
+    if (place_of(h, p) >= h->span)
+        return heap_name_fault(h, p, caller);
+    struct block *b = block_of(p);
+    uint64_t fields = block_open(h, b, HEAP_LIVE);
+    if (!is_sound(fields))
+        return heap_name_fault(h, p, caller);
+    if (fields & (LONG | (SIZE_LOW - BIN_SIZE_MAX)))
+        return free_slowly(h, b, fields, caller);
+    size_t size = fields & BIN_SIZE_MAX;
+    if (HEAP_HARDEN >= 2 && ((uint8_t *)p)[size] != CANARY)
+        return free_filled(h, b, fields, caller);
+    if (HEAP_HARDEN >= 3 || (HEAP_HARDEN == 2 && (size + HEADER) % UNIT == 0))
+        return free_filled(h, b, fields, caller);
+    return free_to_bin(h, b, fields, caller);
+}
+
+/* ---- resizing ------------------------------------------------------------------------------- */
+
+/* Resizes where it stands; false: there is too little room behind it, or damage. */
+static bool resize_in_place(struct heap *h, struct block *b, uint64_t fields, size_t size,
                             const void *caller)
 {
-    struct block *after = block_after(b);
-    uint64_t all = block_units(b), previous = block_previous(b);
-    bool absorb = !block_is_live(after);
-    if (all + (absorb ? block_units(after) : 0) < units)
+    size_t now = units_for(live_size(fields)), units = units_for(size);
+    if (units > now && !space_extend(h, b, now, units - now))
         return false;
-    h->stats.blocks--;
-    h->stats.used -= block_payload_bytes(b);
-    if (absorb) {
-        count_free(h, after, ONE_LESS);
-        tree_remove(h, after);
-        all += block_units(after);
-    }
-    uint64_t rest = all - units < UNITS_MIN ? 0 : all - units;
-    describe(h, b, (struct description){.units = all - rest, .previous = previous, .live = true});
-    if (rest)
-        make_free(h, block_after(b), rest, all - rest);
-    else
-        set_previous(h, block_after(b), all);
-    make_live(h, b, size, caller);
+    if (units < now && space_release(h, block_at(b, units), now - units, false))
+        return false;
+    make_long(h, b, size, caller, fields & PREV);
     return true;
 }
 
-void *heap_realloc(struct heap *heap, void *block, size_t size, const void *caller)
+void *heap_realloc(struct heap *h, void *block, size_t size, const void *caller)
 {
     enum heap_fault fault;
+    uint64_t fields;
     if (!block)
-        return heap_alloc(heap, size, caller);
-    uint64_t units = units_for(heap, size);
-    struct block *b = units ? heap_check_live(heap, block, caller, &fault) : NULL;
+        return heap_alloc(h, size, caller);
+    struct block *b = can_fit(h, size) ? heap_check_live(h, block, caller, &fields, &fault) : NULL;
     if (!b)
-        return refuse(heap);
-    if (resize_in_place(heap, b, units, size, caller))
+        return refuse(h);
+    if (resize_in_place(h, b, fields, size, caller))
         return block;
-    void *moved = heap_alloc(heap, size, caller);
+    void *moved = heap_alloc(h, size, caller);
     if (!moved)
         return NULL;
-    __builtin_memcpy(moved, block, block_payload_bytes(b) - block_slack(b));
-    fault = heap_free(heap, block, caller);
+    size_t had = live_size(fields);
+    __builtin_memcpy(moved, block, had < size ? had : size);
+    fault = heap_free(h, block, caller);
     return moved;
 }
 
-size_t heap_usable_size(struct heap *heap, const void *block)
+size_t heap_usable_size(struct heap *h, const void *block)
 {
     enum heap_fault fault;
-    struct block *b =
-        block ? heap_check_live(heap, block, __builtin_return_address(0), &fault) : NULL;
-    if (!b)
-        return 0;
-    return HEAP_HARDEN >= 2 ? block_payload_bytes(b) - block_slack(b) : block_payload_bytes(b);
+    uint64_t fields;
+    const void *caller = __builtin_return_address(0);
+    return block && heap_check_live(h, block, caller, &fields, &fault) ? live_size(fields) : 0;
 }
 
-void heap_stats(const struct heap *heap, struct heap_stats *out)
+void heap_trim(struct heap *h)
 {
-    uint64_t largest = tree_largest(heap);
-    *out = heap->stats;
-    out->largest = largest ? (size_t)(largest << UNIT_SHIFT) - HEADER : 0;
+    flush(h, HEAP_SLOTS, HEAP_BIN_UNITS + 1);
+    space_trim(h, 0);
 }
 
-void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
-               void *ctx)
+/* ---- the instance --------------------------------------------------------------------------- */
+
+/* Splits the window: memory from its start, index nodes at its end. */
+static void lay_out(struct heap *h, uint8_t *window, size_t bytes)
 {
-    for (const struct block *b = heap_first(heap); b < heap_last(heap); b = block_after(b)) {
-        struct heap_block out = {
-            .payload = block_payload(b),
-            .size = block_payload_bytes(b),
-            .requested = block_is_live(b) ? block_payload_bytes(b) - block_slack(b) : 0,
-            .live = block_is_live(b),
-            .allocated_by = block_caller(heap, b),
-        };
-        if (!block_units(b) || !visit(ctx, &out))
-            return;
+    const size_t most = (size_t)HEAP_CHUNKS << HEAP_CHUNK_SHIFT;
+    size_t used = bytes > most ? most : bytes;
+    size_t index = (index_bytes(used) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+    h->start = window;
+    h->index = window + used - index;
+    h->limit = h->index;
+    h->stats.window = used;
+}
+
+static void make_keys(struct heap *h)
+{
+    uint64_t secret = (uint64_t)(uintptr_t)h * 0x9fb21c651e98df25u;
+    h->multiplier = MULTIPLIER;
+    h->inverse = INVERSE;
+    for (unsigned s = 0; s < HEAP_STATES; s++)
+        h->key[s] = secret + ((uint64_t)s << CHECK_SHIFT) * MULTIPLIER;
+    h->to_binned = h->key[HEAP_BINNED] - h->key[HEAP_LIVE];
+}
+
+enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops)
+{
+    if (heap->start)
+        return MEM_ALREADY_INIT;
+    if (!ops || !ops->grow || !ops->shrink)
+        return MEM_BAD_ARG;
+    if (((uintptr_t)window | bytes) & (PAGE_SIZE - 1))
+        return MEM_MISALIGNED;
+    if (bytes < 2 * PAGE_SIZE)
+        return MEM_BAD_ARG;
+    uintptr_t caller = (uintptr_t)__builtin_return_address(0);
+    __builtin_memset(heap, 0, sizeof *heap);
+    heap->ops = *ops;
+    heap->caller_base = WIDE ? caller & ~(uintptr_t)CALLER_MASK : 0;
+    lay_out(heap, window, bytes);
+    make_keys(heap);
+    make_bins(heap);
+    size_t room = (size_t)(heap->limit - heap->start);
+    if (!space_start(heap, room < HEAP_START ? PAGE_SIZE : HEAP_START)) {
+        heap->start = NULL;
+        return MEM_NO_FRAME;
     }
+    return MEM_OK;
 }

@@ -2,13 +2,21 @@
 /*
  * heap_block.h - the header in front of every block. Private to heap*.c.
  *
- *   x86_64, 16 bytes   word 0: check:21 live:1 slack:6 units:36     word 1: caller:28 previous:36
- *   i386, 8 bytes      word 0: check:7 live:1 slack:6 previous:25 units:25
+ * Eight bytes on both targets. Payloads lie at multiples of 16, headers half-way between. Blocks
+ * are counted in units of 16 bytes, header included; one unit is the least.
  *
- * units: of 16 bytes, header and payload together. previous: units of the block before, 0 for the
- * first. slack: payload bytes that were not asked for. check: a salted hash of the rest and of the
- * header's own address. Payloads lie at multiples of 16: headers do on x86_64, and half-way
- * between on i386. Windows of 2^36 units (1 TiB) and 2^25 units (512 MiB) can be described.
+ *   header = fields * MULTIPLIER + address of the payload + key of the state      (modulo 2^64)
+ *   fields   [40..63] 0   [16..39] caller, or size high   15 PREV   14 LONG   [0..13] size low
+ *
+ * The size is what was asked for, in bytes, when the block is live or in a bin, and the number of
+ * units when it is free. PREV: the block before is free and ends with a footer. LONG: 16 KiB or
+ * more; the caller stands in the last eight bytes of the block and the size takes all 38 bits.
+ *
+ * The multiplier is odd, so a header can be undone: subtract, multiply by the inverse. Bits 40 to
+ * 63 of the result are the check. The keys of two states differ by a multiple of MULTIPLIER << 40:
+ * a header of one state never passes for another. A flipped bit i of the header changes the fields
+ * by INVERSE << i, and no 24 consecutive bits of the inverse are equal: every single flip is seen.
+ * A word of other origin passes once in 2^24.
  */
 #ifndef MEM_HEAP_BLOCK_H
 #define MEM_HEAP_BLOCK_H
@@ -17,53 +25,32 @@
 
 enum {
     WIDE = sizeof(void *) == 8,
-    HEADER = WIDE ? 16 : 8,
+    HEADER = 8,
     UNIT_SHIFT = 4,
     UNIT = 1 << UNIT_SHIFT,
-    UNITS_MIN = 2, /* a free block's payload must hold a tree node */
-    UNIT_BITS = WIDE ? 36 : 25,
-    SLACK_SHIFT = WIDE ? 36 : 50,
-    SLACK_BITS = 6, /* at most 39: a leftover unit, and the least payload less one byte */
-    LIVE_SHIFT = WIDE ? 42 : 56,
-    CHECK_SHIFT = WIDE ? 43 : 57,
-    PREVIOUS_WORD = WIDE ? 1 : 0,
-    PREVIOUS_SHIFT = WIDE ? 0 : 25,
-    CALLER_SHIFT = 36,
-    CALLER_BITS = WIDE ? 28 : 0,
+    SIZE_LOW_BITS = 14,
+    LONG = 1 << 14,
+    PREV = 1 << 15,
+    SIZE_LOW = LONG - 1,
+    CALLER_SHIFT = 16,
+    CALLER_BITS = 24,
+    CHECK_SHIFT = 40,
+    LONG_EXTRA = 9, /* a canary and the caller's word behind a long payload */
+    CANARY = 0xc5,  /* in the byte behind the payload, from level 2 on      */
+    FREED = 0xdf,   /* in free memory, at level 3                           */
+    HEAP_START = 16 << PAGE_SHIFT, /* a heap's first bytes, never given back */
 };
-#define UNIT_MASK (((uint64_t)1 << UNIT_BITS) - 1)
+#define MULTIPLIER  0x9e3779b97f4a7c15u
+#define FIELDS      (((uint64_t)1 << CHECK_SHIFT) - 1)
+#define CALLER_MASK (((uint64_t)1 << CALLER_BITS) - 1)
 
-/* The same bytes are header, tree node and payload by turns: accesses may alias anything. */
+/* The same bytes are header, link, footer and payload by turns: accesses may alias anything. */
 struct [[gnu::may_alias]] block {
-    uint64_t word[HEADER / 8];
+    uint64_t word;
 };
+typedef uint64_t word_t __attribute__((may_alias));
 
-static inline uint64_t block_units(const struct block *b)
-{
-    return b->word[0] & UNIT_MASK;
-}
-
-static inline uint64_t block_previous(const struct block *b)
-{
-    return b->word[PREVIOUS_WORD] >> PREVIOUS_SHIFT & UNIT_MASK;
-}
-
-static inline bool block_is_live(const struct block *b)
-{
-    return b->word[0] >> LIVE_SHIFT & 1;
-}
-
-static inline size_t block_slack(const struct block *b)
-{
-    return (size_t)(b->word[0] >> SLACK_SHIFT) & ((1u << SLACK_BITS) - 1);
-}
-
-static inline size_t block_payload_bytes(const struct block *b)
-{
-    return (size_t)(block_units(b) << UNIT_SHIFT) - HEADER;
-}
-
-static inline void *block_payload(const struct block *b)
+static inline uint8_t *block_payload(const struct block *b)
 {
     return (uint8_t *)b + HEADER;
 }
@@ -73,86 +60,200 @@ static inline struct block *block_of(const void *payload)
     return (struct block *)((uint8_t *)payload - HEADER);
 }
 
-static inline struct block *block_after(const struct block *b)
+static inline struct block *block_at(const struct block *b, size_t units)
 {
-    return (struct block *)((uint8_t *)b + (size_t)(block_units(b) << UNIT_SHIFT));
+    return (struct block *)((uint8_t *)b + (units << UNIT_SHIFT));
 }
 
-static inline struct block *block_before(const struct block *b)
+static inline struct block *block_back(const struct block *b, size_t units)
 {
-    return (struct block *)((uint8_t *)b - (size_t)(block_previous(b) << UNIT_SHIFT));
+    return (struct block *)((uint8_t *)b - (units << UNIT_SHIFT));
 }
 
-/* The sentinel at the end: live, no units, never freed. */
+static inline size_t units_between(const struct block *b, const struct block *end)
+{
+    return (size_t)((const uint8_t *)end - (const uint8_t *)b) >> UNIT_SHIFT;
+}
+
+static inline size_t payload_bytes(size_t units)
+{
+    return (units << UNIT_SHIFT) - HEADER;
+}
+
+/* ---- sealing -------------------------------------------------------------------------------- */
+
+static inline void block_seal(const struct heap *h, struct block *b, uint64_t fields,
+                              enum heap_state state)
+{
+    uint64_t sum = fields * h->multiplier;
+    sum += h->key[state];
+    b->word = sum + (uintptr_t)block_payload(b);
+}
+
+/* The fields, if the header is intact and of that state: else something of 2^40 or more. */
+static inline uint64_t block_open(const struct heap *h, const struct block *b,
+                                  enum heap_state state)
+{
+    return (b->word - h->key[state] - (uintptr_t)block_payload(b)) * h->inverse;
+}
+
+static inline bool is_sound(uint64_t fields)
+{
+    return HEAP_HARDEN == 0 || fields >> CHECK_SHIFT == 0;
+}
+
+static inline uint64_t size_field(uint64_t size)
+{
+    return (size & SIZE_LOW) | size >> SIZE_LOW_BITS << CALLER_SHIFT;
+}
+
+static inline uint64_t long_size(uint64_t fields)
+{
+    return (fields & SIZE_LOW) | fields >> CALLER_SHIFT << SIZE_LOW_BITS;
+}
+
+static inline size_t live_size(uint64_t fields)
+{
+    return (size_t)(fields & LONG ? long_size(fields) : fields & SIZE_LOW);
+}
+
+/* Units for a payload of `size` bytes, at most the window's. */
+static inline size_t units_for(size_t size)
+{
+    size_t extra = size > SIZE_LOW ? LONG_EXTRA : 0;
+    return (size + extra + HEADER + UNIT - 1) >> UNIT_SHIFT;
+}
+
+/* A header as a walk sees it; state HEAP_DAMAGED when it is none. */
+struct view {
+    enum heap_state state;
+    bool prev; /* the block before is free */
+    size_t units;
+    uint64_t fields;
+};
+
+static inline struct view block_view(const struct heap *h, const struct block *b)
+{
+    uint64_t f = block_open(h, b, HEAP_DAMAGED);
+    struct view v = {.state = (enum heap_state)(f >> CHECK_SHIFT)};
+    v.fields = f & FIELDS;
+    v.prev = v.fields & PREV;
+    if (v.state == HEAP_FREE)
+        v = (struct view){.state = HEAP_FREE, .units = (size_t)v.fields};
+    else if (v.state == HEAP_LIVE || v.state == HEAP_BINNED)
+        v.units = units_for(live_size(v.fields));
+    else
+        v.state = HEAP_DAMAGED;
+    return v;
+}
+
+/* The block in front of `b`, which has PREV: its last word is a footer. */
+static inline size_t units_before(const struct block *b)
+{
+    return (size_t)(b[-1].word >> 8);
+}
+
+/* A header seals a sum: PREV alone can be changed without opening it. */
+static inline void set_prev(const struct heap *h, struct block *b)
+{
+    b->word += h->multiplier * PREV;
+}
+
+static inline void clear_prev(const struct heap *h, struct block *b)
+{
+    b->word -= h->multiplier * PREV;
+}
+
+/* ---- places --------------------------------------------------------------------------------- */
+
 static inline struct block *heap_first(const struct heap *h)
 {
     return (struct block *)(h->start + UNIT - HEADER);
 }
 
+/* The header at the end: live, of size 0, never freed. */
 static inline struct block *heap_last(const struct heap *h)
 {
     return (struct block *)(h->top - HEADER);
 }
 
-/* What the check field should hold: a multiplicative hash, top bits. */
-static inline uint64_t block_check(const struct heap *h, const struct block *b)
+/* One tile for walks, wild memory among them; false at the end or at damage. */
+static inline bool tile_at(const struct heap *h, const struct block *b, struct view *out)
 {
-    uint64_t x = b->word[0] & (((uint64_t)1 << CHECK_SHIFT) - 1);
-    x ^= WIDE ? b->word[PREVIOUS_WORD] * 0x9e3779b97f4a7c15u : 0;
-    x ^= (uint64_t)(uintptr_t)b ^ h->secret;
-    return x * 0xd6e8feb86659fd93u >> CHECK_SHIFT;
-}
-
-static inline bool block_is_intact(const struct heap *h, const struct block *b)
-{
-    return HEAP_HARDEN == 0 || b->word[0] >> CHECK_SHIFT == block_check(h, b);
-}
-
-static inline void block_seal(const struct heap *h, struct block *b)
-{
-    b->word[0] &= ((uint64_t)1 << CHECK_SHIFT) - 1;
-    b->word[0] |= block_check(h, b) << CHECK_SHIFT;
+    if (b >= heap_last(h))
+        return false;
+    *out = b == h->wild ? (struct view){.state = HEAP_FREE, .units = h->wild_units}
+                        : block_view(h, b);
+    return out->state != HEAP_DAMAGED && out->units && out->units <= units_between(b, heap_last(h));
 }
 
 /* ---- guarding (heap_guard.c) ---------------------------------------------------------------- */
 
-enum {
-    CANARY = 0xc5, /* in the payload bytes that were not asked for, from level 2 on  */
-    FREED = 0xdf,  /* in free memory, at level 3                                     */
-    NODE = 16,     /* bytes of a free payload that belong to the tree                */
-};
+/* Who allocated a live or binned block; NULL: not known. */
+const void *block_caller(const struct heap *h, const struct block *b, const struct view *v);
 
-/* Who allocated a live block; NULL where the header has no room for it. */
-const void *block_caller(const struct heap *h, const struct block *b);
+/* `p` did not pass for a live block: says why. NULL is nothing to say. */
+enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *caller);
 
-/* The live block whose payload starts at `p`; or NULL, a report, and *fault. */
-struct block *heap_check_live(struct heap *h, const void *p, const void *caller,
+/* Reports a fault of the live block `b`, of memory at `b` that is not live. */
+enum heap_fault heap_report_live(struct heap *h, enum heap_fault fault, const struct block *b,
+                                 const void *caller);
+enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const struct block *b,
+                                   const void *caller);
+
+/* The live block that starts at `p`, and its fields; or NULL, a report, and *fault. */
+struct block *heap_check_live(struct heap *h, const void *p, const void *caller, uint64_t *fields,
                               enum heap_fault *fault);
 
-/* May this free block be given out? Reports if its header or its fill was overwritten. */
-bool heap_free_block_is_sound(struct heap *h, struct block *b, const void *caller);
+/* Level 2: is what stands behind the payload of a live block as it was left? */
+static inline bool heap_end_is_intact(const struct heap *h, const struct block *b, uint64_t fields)
+{
+    size_t size = live_size(fields);
+    if ((fields & LONG || (size + HEADER) % UNIT) &&
+        (HEAP_HARDEN < 3 || block_payload(b)[size] != CANARY))
+        return block_payload(b)[size] == CANARY;
+    const struct block *next = block_at(b, units_for(size));
+    return block_open(h, next, HEAP_DAMAGED) >> CHECK_SHIFT < HEAP_STATES || next == h->wild;
+}
 
-/* ---- the tree of free blocks (heap_tree.c) -------------------------------------------------- */
+/* Level 3: fills [from, to), tells whether it still is. */
+static inline void fill(void *from, const void *to)
+{
+    if (HEAP_HARDEN >= 3 && (const uint8_t *)to > (uint8_t *)from)
+        __builtin_memset(from, FREED, (size_t)((const uint8_t *)to - (uint8_t *)from));
+}
+bool heap_is_filled(const void *from, const void *to);
 
-/* Adds a free block, whose header is written. */
-void tree_insert(struct heap *h, struct block *b);
+/* ---- free blocks and space (heap_space.c) --------------------------------------------------- */
 
-/* Takes it out. */
-void tree_remove(struct heap *h, struct block *b);
+/* Free memory for a block, which has PREV or not. */
+struct piece {
+    struct block *b; /* NULL: nothing fits, or a fault was found and reported */
+    uint64_t prev;
+};
+struct piece space_take(struct heap *h, size_t align, size_t units, const void *caller,
+                        enum heap_fault *fault);
 
-/* The header of the free block `old` now stands at `now`, no other free block between them. */
-void tree_move(struct heap *h, struct block *old, struct block *now);
+/* The same, from the memory at the end. */
+struct piece space_take_wild(struct heap *h, size_t align, size_t units, const void *caller,
+                             enum heap_fault *fault);
 
-/* The block changed size where it stands. */
-void tree_resize(struct heap *h, struct block *b);
+/* Asks the owner for memory, so that `units` can be taken; `little`: and no more. */
+bool space_grow(struct heap *h, size_t units, bool little);
 
-/* The free block of at least `units` at the lowest address; NULL: there is none. */
-struct block *tree_first_fit(const struct heap *h, uint64_t units);
+/*
+ * Makes these units free memory and joins them with what is free around them. PREV or not is for
+ * the caller to know. Looks first: what is wrong there, if anything, and then nothing has changed.
+ */
+enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev);
 
-/* Units of the largest free block, 0 when there is none. */
-uint64_t tree_largest(const struct heap *h);
+/* Gives wild memory back, but for `keep` bytes and what the heap started with. */
+void space_trim(struct heap *h, size_t keep);
 
-/* True when the tree is ordered, balanced and its maxima are right; *count: nodes. */
-bool tree_holds(const struct heap *h, size_t *count);
+/* Takes `more` units behind the block, from the free memory there; false: there is too little. */
+bool space_extend(struct heap *h, struct block *b, size_t units, size_t more);
+
+/* The first memory of a new heap. */
+bool space_start(struct heap *h, size_t bytes);
 
 #endif

@@ -1,57 +1,78 @@
 /* SPDX-License-Identifier: MIT */
-/* heap_check.c - the invariants of heap.c, as code. */
-#include "heap_block.h"
+/* heap_check.c - the invariants of heap.c, heap_space.c and heap_index.c, as code. Reads only. */
+#include "heap_index.h"
 
 struct totals {
-    size_t used, free, blocks, free_blocks;
+    size_t indexed, binned;
 };
 
-static void add(struct totals *t, const struct block *b)
+/* A tile, its forerunner, and what they must agree on. */
+static bool tile_holds(const struct heap *h, const struct block *b, const struct view *v,
+                       const struct view *last, const char **broken)
 {
-    size_t bytes = block_payload_bytes(b);
-    if (block_is_live(b)) {
-        t->blocks++;
-        t->used += bytes;
-    } else {
-        t->free_blocks++;
-        t->free += bytes;
-    }
+    bool free = v->state == HEAP_FREE, after_free = last->state == HEAP_FREE;
+    *broken = "S1: no free block has a free neighbour";
+    if (free && after_free)
+        return false;
+    if (b == h->wild)
+        return true;
+    *broken = "S2: no block in the index has more than `below` units";
+    if (free && v->units > h->below)
+        return false;
+    *broken = "S3: PREV says that the block before is in the index";
+    if (v->prev != after_free)
+        return false;
+    *broken = "I4: a free block ends with its units";
+    return !free || units_before(block_at(b, v->units)) == v->units;
 }
 
 static bool tiles_hold(const struct heap *h, struct totals *t, const char **broken)
 {
-    uint64_t previous = 0;
-    bool before_is_free = false;
-    const struct block *b = heap_first(h);
-    for (; b < heap_last(h); b = block_after(b)) {
-        *broken = "H4: every header is intact";
-        if (!block_is_intact(h, b))
+    struct view v, last = {.state = HEAP_LIVE};
+    const struct block *b = heap_first(h), *end = heap_last(h);
+    for (; tile_at(h, b, &v); b = block_at(b, v.units), last = v) {
+        if (!tile_holds(h, b, &v, &last, broken))
             return false;
-        *broken = "H1: blocks tile the heap and know the block before";
-        if (block_previous(b) != previous || block_units(b) < UNITS_MIN)
-            return false;
-        *broken = "H2: no two free blocks are neighbours";
-        if (before_is_free && !block_is_live(b))
-            return false;
-        before_is_free = !block_is_live(b);
-        previous = block_units(b);
-        add(t, b);
+        t->indexed += v.state == HEAP_FREE && b != h->wild;
+        t->binned += v.state == HEAP_BINNED;
     }
-    *broken = "H1: the last tile ends at the sentinel";
-    return b == heap_last(h) && block_is_intact(h, b) && block_is_live(b) &&
-           block_previous(b) == previous;
+    *broken = "H1: intact blocks tile the heap, up to the wild memory";
+    v = block_view(h, end);
+    return b == end && v.state == HEAP_LIVE && !live_size(v.fields) && !v.prev &&
+           h->wild <= end && units_between(h->wild, end) == h->wild_units;
+}
+
+static bool in_heap(const struct heap *h, const struct block *b)
+{
+    return b >= heap_first(h) && b < heap_last(h) && (uintptr_t)block_payload(b) % UNIT == 0;
+}
+
+static bool bins_hold(const struct heap *h, size_t *count)
+{
+    for (size_t units = 1; units <= HEAP_BIN_UNITS; units++) {
+        const struct heap_bin *bin = &h->bin[units];
+        if (bin->top > bin->end)
+            return false;
+        for (void **slot = bin->top; *slot; slot--, ++*count) {
+            if (!in_heap(h, block_of(*slot)))
+                return false;
+            struct view v = block_view(h, block_of(*slot));
+            if (v.state != HEAP_BINNED || v.units != units)
+                return false;
+        }
+    }
+    return true;
 }
 
 bool heap_check(const struct heap *heap, const char **broken)
 {
     struct totals t = {0};
-    size_t nodes;
+    size_t binned = 0, indexed = 0;
     if (!tiles_hold(heap, &t, broken))
         return false;
-    *broken = "H3: the tree holds exactly the free blocks, ordered and balanced";
-    if (!tree_holds(heap, &nodes) || nodes != t.free_blocks)
+    *broken = "H2: the bins hold exactly the binned blocks, each in the bin of its size";
+    if (!bins_hold(heap, &binned) || binned != t.binned)
         return false;
-    *broken = "H5: the counts are what the tiles add up to";
-    return heap->stats.used == t.used && heap->stats.free == t.free &&
-           heap->stats.blocks == t.blocks && heap->stats.free_blocks == t.free_blocks;
+    *broken = "I1 to I3: the index holds exactly the free blocks, with the right maxima";
+    return index_holds(heap, &indexed) && indexed == t.indexed;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_guard.c - what the heap checks before it believes a pointer, and how it names what is wrong.
+ * heap_guard.c - how the heap names what is wrong with a pointer or a block.
  *
  * Nothing here changes the heap, but for the count of faults: a call that is refused leaves all as
- * it was.
+ * it was. Only reports walk the tiles, so their cost grows with the heap; good calls never do.
  */
 #include "heap_block.h"
 
@@ -17,24 +17,36 @@ const char *heap_fault_name(enum heap_fault fault)
     return (unsigned)fault < HEAP_FAULT_COUNT ? names[fault] : "unknown fault";
 }
 
-const void *block_caller(const struct heap *h, const struct block *b)
+bool heap_is_filled(const void *from, const void *to)
 {
-    if (!WIDE || !block_is_live(b))
+    for (const uint8_t *at = from; at < (const uint8_t *)to; at++) {
+        if (*at != FREED)
+            return false;
+    }
+    return true;
+}
+
+const void *block_caller(const struct heap *h, const struct block *b, const struct view *v)
+{
+    if (!WIDE || v->state == HEAP_FREE)
         return NULL;
-    return (const void *)(h->caller_base + (uintptr_t)(b->word[PREVIOUS_WORD] >> CALLER_SHIFT));
+    if (v->fields & LONG)
+        return (const void *)(uintptr_t)block_at(b, v->units)[-1].word;
+    uintptr_t low = (uintptr_t)(v->fields >> CALLER_SHIFT & CALLER_MASK);
+    return low ? (const void *)(h->caller_base + low) : NULL;
 }
 
 /* ---- reports -------------------------------------------------------------------------------- */
 
 static enum heap_fault report(struct heap *h, enum heap_fault fault, const void *address,
-                              const struct block *b, const void *caller)
+                              const struct block *b, const struct view *v, const void *caller)
 {
     struct heap_report r = {.fault = fault, .address = address, .caller = caller};
-    if (b && fault != HEAP_BAD_HEADER) {
+    if (b) {
         r.block = block_payload(b);
-        r.live = block_is_live(b);
-        r.size = block_payload_bytes(b) - block_slack(b);
-        r.allocated_by = block_caller(h, b);
+        r.live = v->state == HEAP_LIVE;
+        r.size = v->state == HEAP_FREE ? payload_bytes(v->units) : live_size(v->fields);
+        r.allocated_by = block_caller(h, b, v);
     }
     h->stats.faults[fault]++;
     if (h->ops.report)
@@ -42,99 +54,64 @@ static enum heap_fault report(struct heap *h, enum heap_fault fault, const void 
     return fault;
 }
 
-/* The block whose tile holds `address`: only for reports, so a walk will do. */
-static const struct block *tile_of(const struct heap *h, const void *address)
+enum heap_fault heap_report_live(struct heap *h, enum heap_fault fault, const struct block *b,
+                                 const void *caller)
+{
+    struct view v = block_view(h, b);
+    return report(h, fault, block_payload(b), b, &v, caller);
+}
+
+enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const struct block *b,
+                                   const void *caller)
+{
+    struct view v;
+    bool known = fault != HEAP_BAD_HEADER && tile_at(h, b, &v);
+    return report(h, fault, block_payload(b), known ? b : NULL, &v, caller);
+}
+
+/* The tile that holds `address`; NULL when it is damaged or lies behind damage. */
+static const struct block *tile_of(const struct heap *h, const void *address, struct view *v)
 {
     const struct block *b = heap_first(h);
-    while (b < heap_last(h) && block_is_intact(h, b) && block_units(b)) {
-        if ((const uint8_t *)address < (const uint8_t *)block_after(b))
+    for (; tile_at(h, b, v); b = block_at(b, v->units)) {
+        if ((const uint8_t *)address < (const uint8_t *)block_at(b, v->units))
             return b;
-        b = block_after(b);
     }
     return NULL;
 }
 
-/*
- * `p` is aligned and inside the heap, yet what stands before it is no sound header of a live block:
- * say what it is. A check of few bits can match by accident; the walk decides.
- */
-static enum heap_fault name_fault(struct heap *h, const void *p, const void *caller)
+static bool is_outside(const struct heap *h, const void *p)
 {
-    const struct block *tile = tile_of(h, p);
+    return (const uint8_t *)p < h->start + UNIT || (const uint8_t *)p >= (uint8_t *)heap_last(h);
+}
+
+enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *caller)
+{
+    struct view v;
+    if (!p)
+        return HEAP_OK;
+    if (is_outside(h, p))
+        return report(h, HEAP_FOREIGN, p, NULL, NULL, caller);
+    const struct block *tile = tile_of(h, p, &v);
+    if ((uintptr_t)p % HEAP_ALIGN)
+        return report(h, HEAP_MISALIGNED, p, tile, &v, caller);
     if (!tile)
-        return report(h, HEAP_BAD_HEADER, p, NULL, caller);
-    if (!block_is_live(tile))
-        return report(h, HEAP_DOUBLE_FREE, p, tile, caller);
-    if (block_payload(tile) != p)
-        return report(h, HEAP_INTERIOR, p, tile, caller);
-    const struct block *next = block_after(tile);
-    bool next_is_damaged = !block_is_intact(h, next) || block_previous(next) != block_units(tile);
-    return report(h, next_is_damaged ? HEAP_OVERRUN : HEAP_BAD_HEADER, p, tile, caller);
+        return report(h, HEAP_BAD_HEADER, p, NULL, NULL, caller);
+    if (v.state != HEAP_LIVE)
+        return report(h, HEAP_DOUBLE_FREE, p, tile, &v, caller);
+    return report(h, block_payload(tile) != p ? HEAP_INTERIOR : HEAP_BAD_HEADER, p, tile, &v, caller);
 }
 
-/* Neighbours must be intact and agree about the border. */
-static bool neighbours_agree(const struct heap *h, const struct block *b)
-{
-    const struct block *after = block_after(b);
-    if (after <= b || after > heap_last(h) || !block_is_intact(h, after) ||
-        block_previous(after) != block_units(b))
-        return false;
-    if (b == heap_first(h))
-        return block_previous(b) == 0;
-    const struct block *before = block_before(b);
-    return before >= heap_first(h) && before < b && block_is_intact(h, before) &&
-           block_units(before) == block_previous(b);
-}
-
-static bool slack_is_intact(const struct block *b)
-{
-    const uint8_t *end = (const uint8_t *)block_after(b);
-    for (size_t i = block_slack(b); i > 0; i--) {
-        if (*(end - i) != CANARY)
-            return false;
-    }
-    return true;
-}
-
-/* The live block that starts at `p`, or NULL and a report. */
-struct block *heap_check_live(struct heap *h, const void *p, const void *caller,
+struct block *heap_check_live(struct heap *h, const void *p, const void *caller, uint64_t *fields,
                               enum heap_fault *fault)
 {
-    const uint8_t *at = p;
-    *fault = HEAP_OK;
-    if (at < (uint8_t *)block_payload(heap_first(h)) || at >= (uint8_t *)heap_last(h))
-        *fault = report(h, HEAP_FOREIGN, p, NULL, caller);
-    else if ((uintptr_t)p % HEAP_ALIGN)
-        *fault = report(h, HEAP_MISALIGNED, p, tile_of(h, p), caller);
-    if (*fault)
-        return NULL;
-
     struct block *b = block_of(p);
-    if (!block_is_live(b) || !block_is_intact(h, b) ||
-        (HEAP_HARDEN >= 2 && !neighbours_agree(h, b)))
-        *fault = name_fault(h, p, caller);
-    else if (HEAP_HARDEN >= 2 && !slack_is_intact(b))
-        *fault = report(h, HEAP_OVERRUN, p, b, caller);
+    *fault = HEAP_OK;
+    if (is_outside(h, p) || (uintptr_t)p % HEAP_ALIGN)
+        *fault = heap_name_fault(h, p, caller);
+    else if (*fields = block_open(h, b, HEAP_LIVE), !is_sound(*fields))
+        *fault = heap_name_fault(h, p, caller);
+    else if (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, *fields))
+        *fault = heap_report_live(h, HEAP_OVERRUN, b, caller);
     return *fault ? NULL : b;
-}
-
-static bool fill_is_intact(const struct block *b)
-{
-    const uint8_t *at = block_payload(b);
-    for (size_t i = NODE; HEAP_HARDEN >= 3 && i < block_payload_bytes(b); i++) {
-        if (at[i] != FREED)
-            return false;
-    }
-    return true;
-}
-
-bool heap_free_block_is_sound(struct heap *h, struct block *b, const void *caller)
-{
-    if (HEAP_HARDEN >= 2 && (!block_is_intact(h, b) || !neighbours_agree(h, b)))
-        report(h, HEAP_BAD_HEADER, block_payload(b), NULL, caller);
-    else if (!fill_is_intact(b))
-        report(h, HEAP_WRITE_AFTER_FREE, block_payload(b), b, caller);
-    else
-        return true;
-    return false;
 }

@@ -14,6 +14,7 @@
 static struct {
     struct heap *heap;
     struct aspace *as;
+    void (*report)(const struct heap_report *);
 } kernel_heap;
 
 static struct lock lock = {.name = "heap", .rank = LOCK_HEAP};
@@ -47,8 +48,8 @@ static bool grow(void *ctx, void *at, size_t bytes)
 static void shrink(void *ctx, void *at, size_t bytes)
 {
     (void)ctx;
-    enum mem_err err = unmap_frames(kernel_heap.as, ptr_vaddr(at), bytes >> PAGE_SHIFT, give_frame,
-                                    NULL);
+    enum mem_err err =
+        unmap_frames(kernel_heap.as, ptr_vaddr(at), bytes >> PAGE_SHIFT, give_frame, NULL);
     if (err)
         platform_panic("heap shrink at %p: %s", at, mem_err_name(err));
 }
@@ -56,17 +57,17 @@ static void shrink(void *ctx, void *at, size_t bytes)
 static void report(void *ctx, const struct heap_report *r)
 {
     (void)ctx;
-    platform_complain("heap: %s: %p (block %p, %zu bytes, %s, allocated by %p), called from %p",
-                      heap_fault_name(r->fault), r->address, r->block, r->size,
-                      r->live ? "live" : "free", r->allocated_by, r->caller);
+    kernel_heap.report(r);
 }
 
-enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, vaddr_t window, size_t bytes)
+enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, vaddr_t window, size_t bytes,
+                          void (*report_to)(const struct heap_report *))
 {
     if (kernel_heap.heap)
         return MEM_ALREADY_INIT;
     static const struct heap_ops ops = {grow, shrink, report, NULL};
     kernel_heap.as = as;
+    kernel_heap.report = report_to;
     enum mem_err err = heap_init(heap, vaddr_ptr(window), bytes, &ops);
     if (!err)
         kernel_heap.heap = heap;

@@ -28,16 +28,6 @@ entry_t format_table(pfn_t table, bool user)
     return (entry_t)table.v << PAGE_SHIFT | ENTRY_PRESENT | ENTRY_WRITE | (user ? ENTRY_USER : 0);
 }
 
-paddr_t format_leaf_pa(unsigned level, entry_t e)
-{
-    return PA(e & ~(level_bytes(level) - 1));
-}
-
-pfn_t format_table_pfn(entry_t e)
-{
-    return PFN(e >> PAGE_SHIFT);
-}
-
 unsigned format_flags(const struct paging_features *f, unsigned level, entry_t e)
 {
     unsigned flags = MAP_EXEC | (e & ENTRY_WRITE ? MAP_WRITE : 0) | (e & ENTRY_USER ? MAP_USER : 0);
@@ -46,11 +36,11 @@ unsigned format_flags(const struct paging_features *f, unsigned level, entry_t e
     return flags;
 }
 
-bool format_reserved(const struct paging_features *f, unsigned level, entry_t e)
+entry_t format_reserved_bits(const struct paging_features *f, unsigned level, entry_t e)
 {
     if (level == 1)
-        return !f->pat && (e & ENTRY_PAT_4K);
+        return f->pat ? 0 : e & ENTRY_PAT_4K;
     if (!(e & ENTRY_LARGE) || !f->pse)
-        return false; /* without PSE the bit is ignored */
-    return (e & 0x003fe000) || (!f->pat && (e & ENTRY_PAT_LARGE));
+        return 0; /* without PSE the bit is ignored */
+    return e & (0x003fe000 | (f->pat ? 0 : ENTRY_PAT_LARGE));
 }

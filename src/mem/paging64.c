@@ -8,8 +8,7 @@
  */
 #include "paging_format.h"
 
-#define NX      ((entry_t)1 << 63)
-#define ADDRESS (((entry_t)1 << 52) - PAGE_SIZE)
+#define NX ((entry_t)1 << 63)
 
 bool format_has_large(const struct paging_features *f, unsigned level)
 {
@@ -29,16 +28,6 @@ entry_t format_table(pfn_t table, bool user)
     return (entry_t)table.v << PAGE_SHIFT | ENTRY_PRESENT | ENTRY_WRITE | (user ? ENTRY_USER : 0);
 }
 
-paddr_t format_leaf_pa(unsigned level, entry_t e)
-{
-    return PA(e & ADDRESS & ~(level_bytes(level) - 1));
-}
-
-pfn_t format_table_pfn(entry_t e)
-{
-    return PFN((e & ADDRESS) >> PAGE_SHIFT);
-}
-
 unsigned format_flags(const struct paging_features *f, unsigned level, entry_t e)
 {
     unsigned flags = (e & NX && f->nx ? 0 : MAP_EXEC) | (e & ENTRY_WRITE ? MAP_WRITE : 0) |
@@ -49,14 +38,14 @@ unsigned format_flags(const struct paging_features *f, unsigned level, entry_t e
 }
 
 /* Bits from the physical width to 51, NX where there is none, PS where there are no such pages. */
-bool format_reserved(const struct paging_features *f, unsigned level, entry_t e)
+entry_t format_reserved_bits(const struct paging_features *f, unsigned level, entry_t e)
 {
-    if ((e & ADDRESS) >> f->phys_bits || (e & NX && !f->nx))
-        return true;
-    if (level == 1 || !(e & ENTRY_LARGE))
-        return false;
+    entry_t too_high = e & ENTRY_ADDRESS & ~(((entry_t)1 << f->phys_bits) - 1);
+    entry_t bits = too_high | (f->nx ? 0 : e & NX);
+    if (bits || level == 1 || !(e & ENTRY_LARGE))
+        return bits;
     if (!format_has_large(f, level))
-        return true;
+        return ENTRY_LARGE;
     entry_t below = level_bytes(level) - 1;
-    return e & ADDRESS & below & ~ENTRY_PAT_LARGE;
+    return e & ENTRY_ADDRESS & below & ~ENTRY_PAT_LARGE;
 }

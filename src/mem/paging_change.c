@@ -10,23 +10,30 @@
 
 #include <platform.h>
 
+#include "lib/string.h"
 #include "paging_table.h"
 
 enum { SPLITS_MAX = 2 * (LEVELS - 1) };
 
-static enum mem_err check_mapped(const struct aspace *as, vword_t va, size_t bytes)
+/* Present entries that end the walk, from s on: large pages stop where a table is. */
+static unsigned leaf_run(const struct spot *s, unsigned run)
 {
+    entry_t leaf = ENTRY_PRESENT | (s->level > 1 ? ENTRY_LARGE : 0);
+    return same_run(s->table + s->index, run, leaf, leaf);
+}
+
+/* MEM_OK: all of it is mapped; *large: some of it by a large page, which may need a split. */
+static enum mem_err check_mapped(struct aspace *as, vword_t va, size_t bytes, bool *large)
+{
+    *large = false;
     while (bytes) {
-        struct spot s = paging_descend(as, va, 1);
-        unsigned run = s.level == 1 ? run_length(&s, bytes) : 1;
-        bool mapped = true;
-        for (unsigned i = 0; i < run && mapped; i++)
-            mapped = s.table[s.index + i] & ENTRY_PRESENT;
-        kunmap(s.table);
-        if (!mapped)
+        struct spot s = spot_at(as, va);
+        unsigned run = run_length(&s, va, bytes), mapped = leaf_run(&s, run);
+        spot_done(as, &s);
+        if (!mapped || (s.level == 1 && mapped < run))
             return MEM_NOT_MAPPED;
-        size_t done =
-            run > 1 ? least((size_t)run << PAGE_SHIFT, bytes) : within_entry(va, s.level, bytes);
+        *large = *large || s.level > 1;
+        size_t done = run_bytes(&s, va, mapped, bytes);
         va += done;
         bytes -= done;
     }
@@ -47,7 +54,7 @@ static unsigned splits_at(const struct aspace *as, vword_t va)
 }
 
 /* One large page becomes a table of the next smaller ones that say exactly the same. */
-static void split_once(struct aspace *as, struct spot *s, vword_t va, pfn_t frame)
+static void split_once(struct aspace *as, struct spot *s, pfn_t frame)
 {
     entry_t old = s->table[s->index];
     paddr_t pa = format_leaf_pa(s->level, old);
@@ -55,11 +62,11 @@ static void split_once(struct aspace *as, struct spot *s, vword_t va, pfn_t fram
     entry_t *table = kmap(frame);
     entry_t leaf =
         format_leaf(as->features, s->level - 1, pa, flags) | (old & (ENTRY_ACCESSED | ENTRY_DIRTY));
-    for (unsigned i = 0; i < ENTRIES; i++, leaf += (entry_t)level_bytes(s->level - 1))
-        set_entry(table, i, leaf);
+    memset(table, 0, COUNT_ENTRIES * sizeof *table);
+    write_entries(table, 0, ENTRIES, leaf, (entry_t)level_bytes(s->level - 1));
     set_live_count(table, ENTRIES);
     kunmap(table);
-    set_entry(s->table, s->index, format_table(frame, paging_is_user(as, va)));
+    set_entry(s->table, s->index, format_table(frame, !as->kernel));
 }
 
 static void split_at(struct aspace *as, vword_t va, pfn_t *frames, unsigned *used)
@@ -69,7 +76,7 @@ static void split_at(struct aspace *as, vword_t va, pfn_t *frames, unsigned *use
         bool cut =
             s.level > 1 && s.table[s.index] & ENTRY_PRESENT && va & (level_bytes(s.level) - 1);
         if (cut)
-            split_once(as, &s, va, frames[(*used)++]);
+            split_once(as, &s, frames[(*used)++]);
         kunmap(s.table);
         if (!cut)
             return;
@@ -98,73 +105,83 @@ static enum mem_err split_ends(struct aspace *as, vword_t va, size_t bytes)
     return used || !wanted ? MEM_OK : MEM_NO_FRAME;
 }
 
-/* Calls change for every leaf of the range, table by table; change returns the new entry. */
-static void change_leaves(struct aspace *as, vword_t va, size_t bytes,
-                          entry_t (*change)(const struct aspace *, unsigned level, entry_t,
-                                            void *ctx),
-                          void *ctx)
+/*
+ * Calls change for every run of leaves, table by table, and unlinks a table when its last entry
+ * went; the caller flushes, and then gives what is chained at *gone.
+ */
+typedef void change_run(struct aspace *as, const struct spot *s, unsigned run, void *ctx);
+
+static void change_leaves(struct aspace *as, vword_t va, size_t bytes, change_run *change,
+                          void *ctx, pfn_t *gone)
 {
     while (bytes) {
-        struct spot s = paging_descend(as, va, 1);
-        unsigned run = run_length(&s, bytes), gone = 0, i = 0;
-        for (; i < run; i++) {
-            entry_t e = s.table[s.index + i];
-            if (s.level > 1 && !(e & ENTRY_LARGE))
-                break; /* a table among large pages: descend into it next time */
-            entry_t now = change(as, s.level, e, ctx);
-            gone += !(now & ENTRY_PRESENT) && e & ENTRY_PRESENT;
-            set_entry(s.table, s.index + i, now);
-        }
-        set_live_count(s.table, live_count(s.table) - gone);
-        kunmap(s.table);
-        size_t done = least((size_t)i << level_shift(s.level), bytes);
+        struct spot s = spot_at(as, va);
+        unsigned run = run_length(&s, va, bytes);
+        if (s.level > 1) /* up to a table among large pages */
+            run = same_run(s.table + s.index, run, ENTRY_LARGE, ENTRY_LARGE);
+        change(as, &s, run, ctx);
+        bool empty = spot_live(as, &s) == 0;
+        spot_done(as, &s);
+        if (empty)
+            table_unlink_empty(as, va, gone);
+        size_t done = run_bytes(&s, va, run, bytes);
         va += done;
         bytes -= done;
     }
 }
 
-static entry_t no_entry(const struct aspace *as, unsigned level, entry_t e, void *ctx)
-{
-    (void)as;
-    (void)level;
-    (void)e;
-    (void)ctx;
-    return 0;
-}
-
-static void drop_tables(struct aspace *as, vword_t va, size_t bytes)
-{
-    pfn_t gone = PFN_NONE;
-    vword_t from = va;
-    for (size_t left = bytes; left;) {
-        table_unlink_empty(as, from, &gone);
-        size_t done = within_entry(from, 2, left);
-        from += done;
-        left -= done;
-    }
-    paging_flush(as, va, bytes);
-    table_give_chain(as, gone);
-}
-
 static enum mem_err prepare_change(struct aspace *as, vword_t va, size_t bytes)
+{
+    bool large;
+    enum mem_err err = check_mapped(as, va, bytes, &large);
+    return err || !large ? err : split_ends(as, va, bytes);
+}
+
+static void clear_run(struct aspace *as, const struct spot *s, unsigned run, void *ctx)
+{
+    (void)ctx;
+    write_entries(s->table, s->index, run, 0, 0);
+    spot_set_live(as, s, spot_live(as, s) - run);
+}
+
+/* All of it in one table: no large page to split, no second descent. */
+static enum mem_err clear_in_hand(struct aspace *as, vword_t va, size_t bytes, pfn_t *gone)
+{
+    struct paging_leaf *leaf = &as->leaf;
+    unsigned index = (unsigned)leaf_index(leaf, va), run = (unsigned)(bytes >> PAGE_SHIFT);
+    if (same_run(leaf->table + index, run, ENTRY_PRESENT, ENTRY_PRESENT) < run)
+        return MEM_NOT_MAPPED;
+    write_entries(leaf->table, index, run, 0, 0);
+    leaf->live -= run;
+    if (!leaf->live)
+        table_unlink_empty(as, va, gone);
+    return MEM_OK;
+}
+
+static enum mem_err clear(struct aspace *as, vword_t va, size_t bytes, pfn_t *gone)
 {
     enum mem_err err = paging_check_virtual(as, va, bytes);
     if (!err)
-        err = check_mapped(as, va, bytes);
-    return err ? err : split_ends(as, va, bytes);
+        err = prepare_change(as, va, bytes);
+    if (!err)
+        change_leaves(as, va, bytes, clear_run, NULL, gone);
+    return err;
 }
 
 enum mem_err unmap_range(struct aspace *as, vaddr_t va, size_t bytes)
 {
-    enum mem_err err = prepare_change(as, va.v, bytes);
+    pfn_t gone = PFN_NONE;
+    enum mem_err err = leaf_covers(&as->leaf, va.v, bytes)
+                           ? clear_in_hand(as, va.v, bytes, &gone)
+                           : clear(as, va.v, bytes, &gone);
     if (err)
         return err;
-    change_leaves(as, va.v, bytes, no_entry, NULL);
-    drop_tables(as, va.v, bytes);
+    paging_flush(as, va.v, bytes);
+    table_give_chain(as, gone);
     return MEM_OK;
 }
 
-enum mem_err unmap_page(struct aspace *as, vaddr_t va, paddr_t *pa)
+enum mem_err unmap_page_elsewhere(struct aspace *as, vaddr_t va, paddr_t *pa)
 {
     paddr_t was;
     enum mem_err err = paging_check_virtual(as, va.v, PAGE_SIZE);
@@ -177,13 +194,35 @@ enum mem_err unmap_page(struct aspace *as, vaddr_t va, paddr_t *pa)
     return err;
 }
 
+/* The last page of a table takes the long way: the table goes with it. */
+enum mem_err unmap_page(struct aspace *as, vaddr_t va, paddr_t *pa)
+{
+    struct paging_leaf *leaf = &as->leaf;
+    vword_t index = leaf_index(leaf, va.v);
+    if (index >= leaf->entries)
+        return unmap_page_elsewhere(as, va, pa);
+    entry_t e = leaf->table[index];
+    if (!(e & ENTRY_PRESENT))
+        return MEM_NOT_MAPPED;
+    if (--leaf->live == 0) {
+        leaf->live = 1;
+        return unmap_page_elsewhere(as, va, pa);
+    }
+    leaf->table[index] = 0;
+    if (pa)
+        *pa = format_leaf_pa(1, e);
+    as->flushes++;
+    platform_flush_page(va);
+    return MEM_OK;
+}
+
 /* The frame stays in the entry until the flush is done; only then may anyone have it. */
-static entry_t not_present(const struct aspace *as, unsigned level, entry_t e, void *ctx)
+static void hide_run(struct aspace *as, const struct spot *s, unsigned run, void *ctx)
 {
     (void)as;
-    (void)level;
     (void)ctx;
-    return e & ~ENTRY_PRESENT;
+    for (unsigned i = 0; i < run; i++)
+        s->table[s->index + i] &= ~ENTRY_PRESENT;
 }
 
 struct giver {
@@ -191,12 +230,12 @@ struct giver {
     void *ctx;
 };
 
-static entry_t hand_on(const struct aspace *as, unsigned level, entry_t e, void *ctx)
+static void give_run(struct aspace *as, const struct spot *s, unsigned run, void *ctx)
 {
-    (void)as;
     struct giver *giver = ctx;
-    giver->give(giver->ctx, paddr_pfn(format_leaf_pa(level, e)));
-    return 0;
+    for (unsigned i = 0; i < run; i++)
+        giver->give(giver->ctx, paddr_pfn(format_leaf_pa(s->level, s->table[s->index + i])));
+    clear_run(as, s, run, NULL);
 }
 
 enum mem_err unmap_frames(struct aspace *as, vaddr_t va, size_t pages,
@@ -205,29 +244,28 @@ enum mem_err unmap_frames(struct aspace *as, vaddr_t va, size_t pages,
     if (pages > SIZE_MAX >> PAGE_SHIFT)
         return MEM_OUT_OF_RANGE;
     size_t bytes = pages << PAGE_SHIFT;
-    enum mem_err err = prepare_change(as, va.v, bytes);
+    enum mem_err err = paging_check_virtual(as, va.v, bytes);
+    if (!err)
+        err = prepare_change(as, va.v, bytes);
     if (err)
         return err;
     struct giver giver = {give, ctx};
-    change_leaves(as, va.v, bytes, not_present, NULL);
-    paging_flush(as, va.v, bytes);
-    change_leaves(as, va.v, bytes, hand_on, &giver);
     pfn_t gone = PFN_NONE;
-    for (vword_t at = va.v; bytes;) {
-        table_unlink_empty(as, at, &gone);
-        size_t done = within_entry(at, 2, bytes);
-        at += done;
-        bytes -= done;
-    }
+    change_leaves(as, va.v, bytes, hide_run, NULL, &gone);
+    paging_flush(as, va.v, bytes);
+    change_leaves(as, va.v, bytes, give_run, &giver, &gone);
     table_give_chain(as, gone);
     return MEM_OK;
 }
 
-static entry_t with_flags(const struct aspace *as, unsigned level, entry_t e, void *ctx)
+static void protect_run(struct aspace *as, const struct spot *s, unsigned run, void *ctx)
 {
     const unsigned *flags = ctx;
-    return format_leaf(as->features, level, format_leaf_pa(level, e), *flags) |
-           (e & (ENTRY_ACCESSED | ENTRY_DIRTY));
+    entry_t bits = format_leaf(as->features, s->level, PA(0), *flags);
+    entry_t keep = (ENTRY_ADDRESS & ~(level_bytes(s->level) - 1)) | ENTRY_OURS | ENTRY_ACCESSED |
+                   ENTRY_DIRTY;
+    for (unsigned i = 0; i < run; i++)
+        s->table[s->index + i] = (s->table[s->index + i] & keep) | bits;
 }
 
 enum mem_err protect_range(struct aspace *as, vaddr_t va, size_t bytes, unsigned flags)
@@ -241,7 +279,8 @@ enum mem_err protect_range(struct aspace *as, vaddr_t va, size_t bytes, unsigned
         err = prepare_change(as, va.v, bytes);
     if (err)
         return err;
-    change_leaves(as, va.v, bytes, with_flags, &flags);
+    pfn_t none = PFN_NONE;
+    change_leaves(as, va.v, bytes, protect_run, &flags, &none);
     paging_flush(as, va.v, bytes);
     return MEM_OK;
 }

@@ -24,11 +24,13 @@ static unsigned present_entries(const entry_t *table)
 }
 
 /* A table whose parent entry is adopted is somebody else's page: its entries are not counted. */
-static void check_table(pfn_t frame, bool may_be_empty, struct census *census)
+static void check_table(const struct aspace *as, pfn_t frame, bool may_be_empty,
+                        struct census *census)
 {
     entry_t *table = kmap(frame);
+    bool in_hand = as->leaf.table && as->leaf.frame.v == frame.v;
     unsigned present = present_entries(table);
-    if (present != live_count(table))
+    if (present != (in_hand ? as->leaf.live : live_count(table)))
         census->broken = "T1: the live count of a table is the number of its present entries";
     else if (!present && !may_be_empty)
         census->broken = "T2: no table is empty, but the root and those below pinned entries";
@@ -49,7 +51,7 @@ bool paging_holds(const struct aspace *as, const char **broken)
     struct census census = {0, NULL};
     unsigned level = LEVELS;
     path.table[level] = paddr_pfn(as->root);
-    check_table(path.table[level], true, &census);
+    check_table(as, path.table[level], true, &census);
     while (!census.broken && level <= LEVELS) {
         if (path.next[level] == ENTRIES) {
             level++;
@@ -60,7 +62,7 @@ bool paging_holds(const struct aspace *as, const char **broken)
             continue;
         path.table[--level] = format_table_pfn(e);
         path.next[level] = 0;
-        check_table(path.table[level], e & ENTRY_PINNED, &census);
+        check_table(as, path.table[level], e & ENTRY_PINNED, &census);
     }
     if (!census.broken && census.tables != as->tables)
         census.broken = "T3: tables is the number of tables that this address space owns";

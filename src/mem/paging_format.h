@@ -35,6 +35,8 @@ enum {
 #define ENTRY_OURS      ((entry_t)7 << 9) /* three bits of the table's live count           */
 #define ENTRY_PAT_LARGE ((entry_t)1 << 12)
 
+#define ENTRY_ADDRESS   ((entry_t)((1ull << 52) - PAGE_SIZE)) /* on i386: all that an entry has */
+
 /* Bytes that one entry of a level covers; 2^32 of i386's root do not fit a word, so level <=
  * LEVELS. */
 static inline unsigned level_shift(unsigned level)
@@ -90,14 +92,26 @@ entry_t format_leaf(const struct paging_features *f, unsigned level, paddr_t pa,
 /* An entry that points to a table. */
 entry_t format_table(pfn_t table, bool user);
 
-paddr_t format_leaf_pa(unsigned level, entry_t e);
-pfn_t format_table_pfn(entry_t e);
+static inline paddr_t format_leaf_pa(unsigned level, entry_t e)
+{
+    return PA(e & ENTRY_ADDRESS & ~(level_bytes(level) - 1));
+}
+
+static inline pfn_t format_table_pfn(entry_t e)
+{
+    return PFN((e & ENTRY_ADDRESS) >> PAGE_SHIFT);
+}
 
 /* What the entry allows by itself: in a table pointer, what it lets through. */
 unsigned format_flags(const struct paging_features *f, unsigned level, entry_t e);
 
-/* True when a bit is set that this CPU requires to be zero (SDM 3A tables 4-4 to 4-20). */
-bool format_reserved(const struct paging_features *f, unsigned level, entry_t e);
+/* The bits that are set although this CPU requires them to be zero (SDM 3A tables 4-4 to 4-20). */
+entry_t format_reserved_bits(const struct paging_features *f, unsigned level, entry_t e);
+
+static inline bool format_reserved(const struct paging_features *f, unsigned level, entry_t e)
+{
+    return format_reserved_bits(f, level, e) != 0;
+}
 
 /* Can a page of this level exist on this CPU? */
 bool format_has_large(const struct paging_features *f, unsigned level);

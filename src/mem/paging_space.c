@@ -9,7 +9,8 @@ enum mem_err paging_create(struct aspace *as, bool kernel, struct frame_source s
                            const struct paging_features *features)
 {
     struct aspace made = {
-        .source = source, .features = features, .adopted = PFN_NONE, .kernel = kernel};
+        .source = source, .features = features, .adopted = PFN_NONE, .kernel = kernel,
+        .last = ~(vword_t)0};
     pfn_t root;
     if (!table_take(&made, &root))
         return MEM_NO_FRAME;
@@ -61,12 +62,21 @@ enum mem_err paging_adopt(struct aspace *as, vaddr_t va, pfn_t frame)
     unsigned index = level_index(va.v, 2);
     bool free = !(table[index] & ENTRY_PRESENT);
     if (free) {
-        set_entry(table, index, format_table(frame, false) | ENTRY_PINNED);
+        entry_t no_exec = format_leaf(as->features, 1, PA(0), MAP_READ); /* P, and NX if there is */
+        set_entry(table, index, format_table(frame, false) | ENTRY_PINNED | no_exec);
         set_live_count(table, live_count(table) + 1);
         as->adopted = frame;
     }
     kunmap(table);
     return free ? MEM_OK : MEM_MAPPED;
+}
+
+/* Where the root's entry begins to serve. */
+static vword_t first_address(const struct aspace *as, unsigned index)
+{
+    unsigned unused = 8 * sizeof(vword_t) - as->features->virt_bits;
+    vword_t high = (vword_t)index << level_shift(LEVELS) << unused;
+    return (vword_t)((intptr_t)high >> unused);
 }
 
 /* Only what is pinned is shared: those tables stay for ever, and their owner counts them. */
@@ -80,6 +90,8 @@ enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel)
     for (unsigned i = 0; i < ENTRIES && !clash; i++) {
         if (!(from[i] & ENTRY_PRESENT))
             continue;
+        if (to->last == ~(vword_t)0)
+            to->last = first_address(to, i) - 1;
         set_entry(root, i, from[i] | ENTRY_PINNED);
         set_live_count(root, live_count(root) + 1);
     }
@@ -99,6 +111,7 @@ static bool is_own_table(const struct aspace *as, unsigned level, entry_t e)
  */
 void paging_destroy(struct aspace *as)
 {
+    leaf_drop(as);
     pfn_t table[LEVELS + 1] = {[LEVELS] = paddr_pfn(as->root)};
     unsigned next[LEVELS + 1] = {0}, level = LEVELS;
     while (level <= LEVELS) {

@@ -13,16 +13,76 @@ enum { FLUSH_SINGLY = 32 };
 
 struct spot paging_descend(const struct aspace *as, vword_t va, unsigned stop)
 {
-    struct spot s = {kmap(paddr_pfn(as->root)), LEVELS, level_index(va, LEVELS)};
+    pfn_t frame = paddr_pfn(as->root);
+    struct spot s = {kmap(frame), LEVELS, level_index(va, LEVELS), frame};
     while (s.level > stop) {
         entry_t e = s.table[s.index];
         if (!(e & ENTRY_PRESENT) || entry_is_leaf(s.level, e))
             break;
         kunmap(s.table);
-        s.table = kmap(format_table_pfn(e));
+        s.frame = format_table_pfn(e);
+        s.table = kmap(s.frame);
         s.level--;
         s.index = level_index(va, s.level);
     }
+    return s;
+}
+
+/* ---- the level-1 table in hand ------------------------------------------------------------ */
+
+void leaf_drop(struct aspace *as)
+{
+    struct paging_leaf *leaf = &as->leaf;
+    if (!leaf->table)
+        return;
+    set_live_count(leaf->table, (unsigned)leaf->live);
+    kunmap(leaf->table);
+    leaf->table = NULL;
+    leaf->entries = 0;
+}
+
+void leaf_set_flags(struct aspace *as, unsigned flags)
+{
+    if (as->leaf.table && flags == as->leaf.flags)
+        return;
+    as->leaf.flags = flags;
+    as->leaf.bits = format_leaf(as->features, 1, PA(0), flags);
+}
+
+/* The table of the null page is never in hand: map_page could not tell that page from others. */
+void leaf_take(struct aspace *as, vword_t va, const struct spot *s)
+{
+    struct paging_leaf *leaf = &as->leaf;
+    if (va < level_bytes(2))
+        return;
+    leaf_drop(as);
+    leaf_set_flags(as, leaf->flags); /* the features may be others than when they were set */
+    leaf->table = s->table;
+    leaf->start = va & ~(level_bytes(2) - 1);
+    leaf->entries = ENTRIES;
+    leaf->live = live_count(s->table);
+    leaf->frame = s->frame;
+    leaf->refused = ~(vword_t)((1ull << as->features->phys_bits) - 1) | (PAGE_SIZE - 1);
+}
+
+void leaf_find(struct aspace *as, vword_t va)
+{
+    struct spot s = spot_at(as, va);
+    spot_done(as, &s);
+}
+
+static bool leaf_serves(const struct paging_leaf *leaf, vword_t va)
+{
+    return leaf->table && va - leaf->start < level_bytes(2);
+}
+
+struct spot spot_at(struct aspace *as, vword_t va)
+{
+    if (leaf_serves(&as->leaf, va))
+        return (struct spot){as->leaf.table, 1, level_index(va, 1), as->leaf.frame};
+    struct spot s = paging_descend(as, va, 1);
+    if (s.level == 1)
+        leaf_take(as, va, &s);
     return s;
 }
 
@@ -40,7 +100,7 @@ enum mem_err paging_check_virtual(const struct aspace *as, vword_t va, size_t by
     vword_t last = va + (bytes - 1);
     if (!paging_canonical(as, va) || !paging_canonical(as, last))
         return MEM_NOT_CANONICAL;
-    if (va < PAGE_SIZE || (va ^ last) >> (as->features->virt_bits - 1) & (LEVELS == 4))
+    if (last > as->last || va < PAGE_SIZE || (va ^ last) >> (as->features->virt_bits - 1) & (LEVELS == 4))
         return MEM_OUT_OF_RANGE;
     return MEM_OK;
 }
@@ -73,16 +133,11 @@ void table_give(struct aspace *as, pfn_t frame)
     as->source.give(as->source.ctx, frame);
 }
 
-/* A user mapping needs U on every level (SDM 3A 4.6); the leaf alone decides in the kernel half. */
-bool paging_is_user(const struct aspace *as, vword_t va)
-{
-    return !(va >> (as->features->virt_bits - 1)) && !as->kernel;
-}
-
 /* Frees the tables on the way to va that have become empty, from the lowest up to the first that
  * is in use or pinned. They are unlinked and chained through *gone, for the caller to flush. */
 void table_unlink_empty(struct aspace *as, vword_t va, pfn_t *gone)
 {
+    leaf_drop(as);
     for (unsigned level = 1; level < LEVELS; level++) {
         struct spot s = paging_descend(as, va, level);
         bool empty = s.level == level && live_count(s.table) == 0;
@@ -122,25 +177,37 @@ void table_give_chain(struct aspace *as, pfn_t gone)
     }
 }
 
-/* The table that holds va's entry of `level`, made with all above it. NULL: no frame; what was
- * made on the way is empty, and the caller takes it back. */
+/* A user's page needs U on every level (SDM 3A 4.6), so all tables of a user's space have it. */
+bool spot_extend(struct aspace *as, struct spot *s, vword_t va, unsigned level)
+{
+    while (s->level > level) {
+        pfn_t frame;
+        if (!table_take(as, &frame))
+            return false;
+        set_entry(s->table, s->index, format_table(frame, !as->kernel));
+        set_live_count(s->table, live_count(s->table) + 1);
+        kunmap(s->table);
+        *s = (struct spot){kmap(frame), s->level - 1, level_index(va, s->level - 1), frame};
+    }
+    return true;
+}
+
+bool spot_reach(struct aspace *as, struct spot *s, vword_t va, unsigned level)
+{
+    if (!spot_extend(as, s, va, level))
+        return false;
+    if (level == 1)
+        leaf_take(as, va, s);
+    return true;
+}
+
 entry_t *table_reach(struct aspace *as, vword_t va, unsigned level)
 {
     struct spot s = paging_descend(as, va, level);
-    while (s.level > level) {
-        pfn_t frame;
-        if (!table_take(as, &frame)) {
-            kunmap(s.table);
-            return NULL;
-        }
-        set_entry(s.table, s.index, format_table(frame, paging_is_user(as, va)));
-        set_live_count(s.table, live_count(s.table) + 1);
-        kunmap(s.table);
-        s.table = kmap(frame);
-        s.level--;
-        s.index = level_index(va, s.level);
-    }
-    return s.table;
+    if (spot_extend(as, &s, va, level))
+        return s.table;
+    kunmap(s.table);
+    return NULL;
 }
 
 /* Takes back every empty table in the range: after a reservation that failed. */
@@ -149,7 +216,7 @@ void table_prune(struct aspace *as, vword_t va, size_t bytes)
     pfn_t gone = PFN_NONE;
     while (bytes) {
         table_unlink_empty(as, va, &gone);
-        size_t done = LEVELS == 1 ? bytes : within_entry(va, 2, bytes);
+        size_t done = within_entry(va, 2, bytes);
         va += done;
         bytes -= done;
     }

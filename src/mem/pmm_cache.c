@@ -37,6 +37,7 @@ static void publish(struct pmm_cache *cache, vword_t count)
 {
     struct pmm *pmm = cache->pmm;
     vword_t moved = pmm->hot.index - pmm->hot.frame, *leaf = pmm->leaf;
+#pragma GCC unroll 4
     for (vword_t i = 0; i < count; i++) {
         vword_t index = cache->entry[i] + moved;
         if (pmm_is_news(pmm, index, leaf + (index >> PMM_WORD_SHIFT)) && bit_test(leaf, index))
@@ -84,11 +85,12 @@ static vword_t note_frames(struct pmm_cache *cache, vword_t block, vword_t room)
 {
     const vword_t *leaf = leaf_of(cache->pmm, block);
     vword_t frame = (block << PMM_BLOCK_SHIFT) - cache->pmm->hot.index + cache->frame;
-    for (unsigned w = 0; w < PMM_BLOCK_WORDS; w++, frame += PMM_WORD_BITS) {
+#pragma GCC unroll 16
+    for (unsigned w = 0; w < PMM_BLOCK_WORDS; w++) {
         for (vword_t word = leaf[w]; word; word &= word - 1) {
             if (!room)
                 return 0;
-            cache->entry[--room] = frame + bit_lowest(word);
+            cache->entry[--room] = frame + w * PMM_WORD_BITS + bit_lowest(word);
         }
     }
     return room;

@@ -62,8 +62,10 @@ static vword_t leaf_find(const vword_t *leaf, vword_t frames)
 pfn_t pmm_alloc_block(struct pmm *pmm, enum frame_owner owner)
 {
     vword_t block = tree_first(&pmm->whole), index = block << PMM_BLOCK_SHIFT;
-    if (!pmm_may_hold(owner) || block == pmm->blocks - 1)
+    if (!pmm_may_hold(owner))
         return PFN_NONE;
+    if (block == pmm->blocks - 1) /* none; unless the last frames of one stand in a cache */
+        return pmm->caches ? alloc_block_again(pmm, owner) : PFN_NONE;
     vword_t at = index - pmm->hot.index;
     if (pmm->caches && at < pmm->written)
         return alloc_block_again(pmm, owner);

@@ -46,31 +46,26 @@ static inline void tree_clear(struct pmm_tree *t, vword_t i)
 static inline vword_t tree_first(const struct pmm_tree *t)
 {
     vword_t i = 0;
-    for (unsigned l = t->levels - 1; l > 1; l--)
-        i = i << PMM_WORD_SHIFT | bit_lowest(t->level[l][i]);
+    if (t->levels > TREE_LEVELS_MIN) {
+        for (unsigned l = t->levels - 1; l > 1; l--)
+            i = i << PMM_WORD_SHIFT | bit_lowest(t->level[l][i]);
+    }
     i = i << PMM_WORD_SHIFT | bit_lowest(t->level[1][i]);
     return i << PMM_WORD_SHIFT | bit_lowest(t->level[0][i]);
 }
 
-/* The lowest set bit at or above `i` of a level, which is not behind the sentinel's. */
-static inline vword_t tree_next_at(const struct pmm_tree *t, unsigned level, vword_t i)
+/* The lowest set bit at or above `i`, which is not behind the sentinel. */
+static inline vword_t tree_next(const struct pmm_tree *t, vword_t i)
 {
-    unsigned l = level;
+    unsigned l = 0;
     vword_t rest;
     while (!(rest = t->level[l][i >> PMM_WORD_SHIFT] >> (i & WORD_MASK))) {
         i = (i >> PMM_WORD_SHIFT) + 1;
         l++;
     }
-    for (i += bit_lowest(rest); l > level;) {
-        l--;
+    for (i += bit_lowest(rest); l--;)
         i = i << PMM_WORD_SHIFT | bit_lowest(t->level[l][i]);
-    }
     return i;
-}
-
-static inline vword_t tree_next(const struct pmm_tree *t, vword_t i)
-{
-    return tree_next_at(t, 0, i);
 }
 
 /* Clears bit `i` and finds the lowest set bit above it. */

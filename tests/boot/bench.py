@@ -23,16 +23,18 @@ def figures(arch):
         if line.startswith('{"cmd":"bench"'):
             row = json.loads(line)
             found[row["name"]] = row["instructions"] / row["ops"]
+            if "tables" in row:
+                found[row["name"].split(",")[0] + ", MiB of tables"] = row["tables"] / 256
     return found
 
 
 def main():
     tables = {arch: figures(arch) for arch in harness.ARCHES}
     names = sorted(set().union(*tables.values()))
-    print(f"{'instructions per call':<32}" + "".join(f"{arch:>12}" for arch in harness.ARCHES))
+    print(f"{'instructions per call':<38}" + "".join(f"{arch:>12}" for arch in harness.ARCHES))
     for name in names:
         row = (tables[arch].get(name) for arch in harness.ARCHES)
-        print(f"{name:<32}" + "".join(f"{n:>12.1f}" if n is not None else f"{'-':>12}" for n in row))
+        print(f"{name:<38}" + "".join(f"{n:>12.2f}" if n is not None else f"{'-':>12}" for n in row))
 
 
 if __name__ == "__main__":

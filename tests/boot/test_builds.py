@@ -67,6 +67,7 @@ def test_headers_are_dependencies(tmp_path):
 @pytest.mark.parametrize("words, said", [
     (("ARCH=arm",), "ARCH=arm is not a target"),
     (("ARCH=i386", "PHYSMAP=hhdm"), "PHYSMAP=hhdm is not possible"),
+    (("BREAK=paging",), "BREAK=paging is not a number"),
     (("ARCH=i386", "CROSS_COMPILE=no-such-", "O=/tmp/twinpage-none"), "no-such-gcc is missing"),
 ])
 def test_wrong_words_get_one_clear_error(words, said):
@@ -77,8 +78,8 @@ def test_wrong_words_get_one_clear_error(words, said):
 
 def test_help_names_every_goal():
     text = make("help")
-    for goal in ("iso", "run", "bochs", "debug", "test", "bench", "deps", "doctor",
-                 "compile_commands.json", "clean", "matrix"):
+    for goal in ("iso", "run", "bochs", "debug", "test", "bench", "bench-host", "deps", "doctor",
+                 "compile_commands.json", "clean", "matrix", "museum"):
         assert goal in text
 
 

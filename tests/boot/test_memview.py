@@ -30,6 +30,8 @@ def worked(request, tmp_path_factory):
         machine.wait_prompt()
         machine.run("heap_test 3000")
         assert "FAIL" not in machine.run("selftest")
+        for size in (100, 20000):
+            machine.run(f"alloc {size}")
         reports = {name: machine.json(name) for name in ("meminfo", "mmap", "pmm", "frames", "heap",
                                                          "ptdump")}
         dump = dumps.Dump(arch, directory, machine)

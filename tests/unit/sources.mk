@@ -5,7 +5,8 @@
 # Every test is built twice, for 64 and for 32 bits, with ASan and UBSan. UNIT_NAME_64 and
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
 
-UNITS := cmdline units fmt terminal shell multiboot2 bootmap pmm pmm_tags pmm_maps paging kmap mmio heap
+UNITS := cmdline units fmt terminal shell multiboot2 bootmap pmm pmm_tags pmm_maps paging preflight \
+    kmap mmio heap
 
 UNIT_cmdline := src/cmdline.c
 UNIT_units   := src/diag/units.c src/lib/fmt.c
@@ -17,7 +18,8 @@ UNIT_paging    := $(PAGING)
 UNIT_paging_64 := src/mem/paging64.c
 UNIT_paging_32 := src/mem/paging32.c
 
-UNIT_heap := src/mem/heap.c src/mem/heap_guard.c src/mem/heap_tree.c src/mem/heap_check.c
+UNIT_heap := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/heap_guard.c src/mem/heap_walk.c \
+    src/mem/heap_check.c
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
 UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/owner.c src/mem/mem_err.c
 UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
@@ -26,7 +28,10 @@ UNIT_pmm_maps := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c tools/bootmap/input.
     src/mem/mem_err.c src/lib/string.c
 UNIT_fmt := src/lib/fmt.c
 UNIT_terminal := src/dev/terminal.c src/diag/line_editor.c src/lib/fmt.c
-UNIT_mmio    := $(PAGING) src/mem/mmio.c src/mem/preflight.c
+UNIT_preflight    := $(PAGING) src/mem/preflight.c src/diag/report_preflight.c src/lib/fmt.c
+UNIT_preflight_64 := src/mem/paging64.c
+UNIT_preflight_32 := src/mem/paging32.c
+UNIT_mmio    := $(PAGING) src/mem/mmio.c
 UNIT_mmio_64 := src/mem/paging64.c
 UNIT_mmio_32 := src/mem/paging32.c
 UNIT_kmap  := src/mem/kmap.c

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_kmap.c - the window's slots in a table that no CPU reads; mmio and preflight on fake RAM are
+ * test_kmap.c - the window's slots in a table that no CPU reads; mmio on fake RAM is
  * in test_mmio.c.
  */
 #include <setjmp.h>

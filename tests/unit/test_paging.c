@@ -56,7 +56,7 @@ static int tear_down(void **state)
     const char *broken;
     fake.fail_after = UINT_MAX;
     assert_true(paging_holds(&as, &broken));
-    assert_int_equal(fake.kmaps, 0);
+    assert_int_equal(fake.kmaps, as.leaf.table != NULL); /* the table in hand */
     assert_int_equal(fake.taken_count, as.tables);
     paging_destroy(&as);
     assert_int_equal(fake.taken_count, 0);
@@ -345,6 +345,149 @@ static void flushes_are_counted(void **state)
     assert_int_equal(fake.page_flushes, 32);
 }
 
+static void give_nowhere(void *ctx, pfn_t frame)
+{
+    (void)ctx;
+    (void)frame;
+}
+
+static unsigned flushed(void)
+{
+    return fake.page_flushes + fake.whole_flushes;
+}
+
+/* map, unmap and remap, one page and many: each call's flushes, exactly */
+static void a_call_flushes_once(void **state)
+{
+    (void)state;
+    static const unsigned sizes[] = {1, 2, 31, 32, 33, 64, 600};
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t bytes = (size_t)sizes[i] * PAGE;
+        unsigned once = sizes[i] <= 32 ? sizes[i] : 1;
+        fake.page_flushes = fake.whole_flushes = 0;
+        assert_int_equal(map_range(&as, VA(BASE + PAGE), PA(0x5000), bytes, MAP_WRITE), MEM_OK);
+        assert_int_equal(flushed(), 0);
+        assert_int_equal(protect_range(&as, VA(BASE + PAGE), bytes, 0), MEM_OK);
+        assert_int_equal(flushed(), once);
+        assert_int_equal(unmap_range(&as, VA(BASE + PAGE), bytes), MEM_OK);
+        assert_int_equal(flushed(), 2 * once);
+    }
+    fake.page_flushes = fake.whole_flushes = 0;
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(map_page(&as, VA(BASE + i * PAGE), PA(0x5000), MAP_WRITE), MEM_OK);
+    assert_int_equal(flushed(), 0);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(unmap_page(&as, VA(BASE + i * PAGE), NULL), MEM_OK);
+        assert_int_equal(fake.page_flushes, i + 1);
+    }
+    assert_int_equal(fake.whole_flushes, 0);
+}
+
+/* ---- the table in hand ---------------------------------------------------------------------- */
+
+static void what_is_refused_stays_refused_in_hand(void **state)
+{
+    (void)state;
+    uint64_t wide = 1ull << everything.phys_bits;
+    assert_int_equal(map_page(&as, VA(BASE), PA(0x1000), MAP_WRITE), MEM_OK);
+    assert_true(as.leaf.table != NULL);
+    assert_int_equal(map_page(&as, VA(BASE), PA(0x1000), MAP_WRITE), MEM_MAPPED);
+    assert_int_equal(map_page(&as, VA(BASE + PAGE + 8), PA(0x1000), MAP_WRITE), MEM_MISALIGNED);
+    assert_int_equal(map_page(&as, VA(BASE + PAGE), PA(0x1008), MAP_WRITE), MEM_MISALIGNED);
+    assert_int_equal(map_page(&as, VA(BASE + PAGE), PA(wide), MAP_WRITE), MEM_OUT_OF_RANGE);
+    assert_int_equal(map_page(&as, VA(BASE + PAGE), PA(0), MAP_WRITE | MAP_EXEC), MEM_WX);
+    assert_int_equal(map_page(&as, VA(BASE + PAGE), PA(0), ~0u), MEM_BAD_ARG);
+    assert_int_equal(map_range(&as, VA(BASE + PAGE), PA(wide - PAGE), 2 * PAGE, MAP_WRITE),
+                     MEM_OUT_OF_RANGE);
+    assert_int_equal(unmap_page(&as, VA(BASE + 1), NULL), MEM_MISALIGNED);
+    assert_int_equal(unmap_page(&as, VA(BASE + PAGE), NULL), MEM_NOT_MAPPED);
+    assert_int_equal(unmap_range(&as, VA(BASE), PAGE + 8), MEM_MISALIGNED);
+    assert_int_equal(unmap_range(&as, VA(BASE), 0), MEM_BAD_ARG);
+    assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
+    assert_null(as.leaf.table);
+}
+
+/* Flags change from page to page, and each page gets its own. */
+static void flags_are_not_carried_over(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 64; i++) {
+        unsigned flags = i % 3 == 0 ? MAP_WRITE : i % 3 == 1 ? MAP_EXEC : MAP_USER;
+        assert_int_equal(map_page(&as, VA(BASE + i * PAGE), PA(i * PAGE), flags), MEM_OK);
+        struct walk w;
+        paging_walk(&as, VA(BASE + i * PAGE), &w);
+        unsigned always = WIDE ? 0 : MAP_EXEC; /* i386 has no NX */
+        assert_int_equal(w.flags, (flags | always) & ~(unsigned)MAP_USER);
+        agrees(BASE + i * PAGE);
+    }
+    assert_int_equal(unmap_range(&as, VA(BASE), 64 * PAGE), MEM_OK);
+}
+
+static void the_null_page_is_never_mapped(void **state)
+{
+    (void)state;
+    struct aspace user;
+    assert_int_equal(paging_create(&user, false, fake_source, &everything), MEM_OK);
+    for (unsigned i = 1; i < 5; i++)
+        assert_int_equal(map_page(&user, VA(i * PAGE), PA(0x1000), MAP_USER), MEM_OK);
+    assert_int_equal(map_page(&user, VA(0), PA(0x1000), MAP_USER), MEM_OUT_OF_RANGE);
+    assert_int_equal(map_range(&user, VA(0), PA(0x1000), PAGE, MAP_USER), MEM_OUT_OF_RANGE);
+    assert_int_equal(unmap_page(&user, VA(2 * PAGE), NULL), MEM_OK);
+    paging_destroy(&user);
+}
+
+/* A table that went and came back is another one: the old one's frame may be anybody's. */
+static void a_table_in_hand_goes_with_its_last_page(void **state)
+{
+    (void)state;
+    const char *broken;
+    for (unsigned way = 0; way < 3; way++) {
+        vaddr_t va = VA(BASE + 7 * PAGE);
+        assert_int_equal(map_page(&as, va, PA(0x1000), 0), MEM_OK);
+        assert_int_equal(map_page(&as, VA(BASE + LARGE), PA(0x2000), 0), MEM_OK);
+        assert_int_equal(map_page(&as, VA(va.v + PAGE), PA(0x3000), 0), MEM_OK);
+        assert_int_equal(unmap_page(&as, va, NULL), MEM_OK);
+        if (way == 0)
+            assert_int_equal(unmap_page(&as, VA(va.v + PAGE), NULL), MEM_OK);
+        else if (way == 1)
+            assert_int_equal(unmap_range(&as, VA(va.v + PAGE), PAGE), MEM_OK);
+        else
+            assert_int_equal(unmap_frames(&as, VA(va.v + PAGE), 1, give_nowhere, NULL), MEM_OK);
+        assert_true(paging_holds(&as, &broken));
+        assert_null(as.leaf.table);
+        assert_int_equal(map_page(&as, va, PA(0x4000), MAP_WRITE), MEM_OK);
+        agrees(va.v);
+        agrees(va.v + PAGE);
+        assert_int_equal(unmap_page(&as, va, NULL), MEM_OK);
+        assert_int_equal(unmap_page(&as, VA(BASE + LARGE), NULL), MEM_OK);
+        assert_int_equal(as.tables, 1);
+    }
+}
+
+/* The kernel's half changes through the kernel's address space alone. */
+static void what_is_shared_is_the_kernels(void **state)
+{
+    (void)state;
+    struct aspace user;
+    paddr_t pa;
+    assert_int_equal(paging_pin(&as, VA(BASE), LARGE), MEM_OK);
+    assert_int_equal(paging_create(&user, false, fake_source, &everything), MEM_OK);
+    assert_int_equal(paging_share_kernel(&user, &as), MEM_OK);
+    assert_int_equal(map_page(&user, VA(BASE), PA(0), 0), MEM_OUT_OF_RANGE);
+    assert_int_equal(map_page(&as, VA(BASE), PA(0x6000), 0), MEM_OK);
+    assert_int_equal(translate(&user, VA(BASE), &pa), MEM_OK);
+    assert_int_equal(unmap_page(&user, VA(BASE), NULL), MEM_OUT_OF_RANGE);
+    assert_int_equal(protect_page(&user, VA(BASE), MAP_WRITE), MEM_OUT_OF_RANGE);
+    assert_int_equal(map_page(&user, VA(WIDE ? 0x7fffffffe000ull : 0xb0000000u), PA(0x7000),
+                              MAP_USER | MAP_WRITE),
+                     MEM_OK);
+    struct walk w;
+    paging_walk(&user, VA(WIDE ? 0x7fffffffe000ull : 0xb0000000u), &w);
+    assert_true(w.flags & MAP_USER);
+    paging_destroy(&user);
+    assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
+}
+
 /* ---- out of tables at every step ------------------------------------------------------------ */
 
 enum call {
@@ -517,6 +660,41 @@ static void a_long_random_life(void **state)
     }
 }
 
+/* Single pages all over a few tables, against the model. */
+static void single_pages_at_random(void **state)
+{
+    (void)state;
+    const char *broken;
+    srand(7);
+    memset(model, 0, sizeof model);
+    for (unsigned i = 0; i < 20000; i++) {
+        unsigned page = (unsigned)rand() % MODEL_PAGES & (rand() % 8 ? 0x3fu : ~0u);
+        unsigned frame = (unsigned)rand() % 4096;
+        bool write = rand() % 2;
+        vaddr_t va = VA(BASE + (vword_t)page * PAGE);
+        if (rand() % 2) {
+            enum mem_err err = map_page(&as, va, PA((uint64_t)frame * PAGE), write ? MAP_WRITE : 0);
+            assert_int_equal(err, model[page] ? MEM_MAPPED : MEM_OK);
+            if (!err)
+                model[page] = (frame + 1) | (write ? 1u << 31 : 0);
+        } else {
+            paddr_t pa = PA(1);
+            enum mem_err err = unmap_page(&as, va, rand() % 2 ? &pa : NULL);
+            assert_int_equal(err, model[page] ? MEM_OK : MEM_NOT_MAPPED);
+            assert_true(pa.v == 1 || pa.v == (uint64_t)((model[page] & ~(1u << 31)) - 1) * PAGE);
+            model[page] = 0;
+        }
+        if (i % 100 == 0)
+            assert_true(paging_holds(&as, &broken));
+    }
+    model_matches();
+    for (unsigned i = 0; i < MODEL_PAGES; i++) {
+        if (model[i])
+            assert_int_equal(unmap_page(&as, VA(BASE + (vword_t)i * PAGE), NULL), MEM_OK);
+    }
+    assert_int_equal(as.tables, 1);
+}
+
 /* ---- what the walk says --------------------------------------------------------------------- */
 
 static void effective_permissions_over_all_levels(void **state)
@@ -558,6 +736,13 @@ int main(void)
         TEST(pinned_tables_stay),
         TEST(frames_one_by_one),
         TEST(flushes_are_counted),
+        TEST(a_call_flushes_once),
+        TEST(what_is_refused_stays_refused_in_hand),
+        TEST(flags_are_not_carried_over),
+        TEST(the_null_page_is_never_mapped),
+        TEST(a_table_in_hand_goes_with_its_last_page),
+        TEST(what_is_shared_is_the_kernels),
+        TEST(single_pages_at_random),
         TEST(running_out_changes_nothing),
         TEST(a_long_random_life),
         TEST(effective_permissions_over_all_levels),

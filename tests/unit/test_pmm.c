@@ -590,6 +590,20 @@ static void nothing_is_lost_in_a_cache(void **state)
     assert_int_equal(first.v, 0x1000);
 }
 
+static void a_block_is_found_though_caches_have_part_of_it(void **state)
+{
+    (void)state;
+    add(0, 1024, RANGE_USABLE, OWNER_NONE);
+    start();
+    pmm_cache_init(&caches[0], &pmm);
+    pfn_t first = pmm_alloc_block(&pmm, OWNER_USER), second = pmm_alloc_block(&pmm, OWNER_USER);
+    assert_true(first.v == 0 && second.v == 512 && pfn_is_none(pmm_alloc_block(&pmm, OWNER_USER)));
+    for (unsigned i = 0; i < 512; i++)
+        assert_true(pmm_cache_give(&caches[0], PFN(i), OWNER_USER) ||
+                    pmm_cache_give_slow(&caches[0], PFN(i), OWNER_USER) == MEM_OK);
+    assert_int_equal(pmm_alloc_block(&pmm, OWNER_USER).v, 0);
+}
+
 static void a_cached_frame_is_not_freed_twice(void **state)
 {
     (void)state;
@@ -662,6 +676,7 @@ int main(void)
         TEST(a_long_game),
         TEST(a_long_game_with_caches),
         TEST(nothing_is_lost_in_a_cache),
+        TEST(a_block_is_found_though_caches_have_part_of_it),
         TEST(a_cached_frame_is_not_freed_twice),
         TEST(untouched_memory_costs_nothing),
         TEST(whose_frame_is_it),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""twinpage.py - the shell's words in gdb: walk, ptdump, pmm, heap, meminfo, and sweep.
+"""twinpage.py - the shell's words in gdb: walk, why, ptdump, pmm, heap, meminfo, and sweep.
 
 The kernel does not run while gdb looks, so its own reports cannot be asked. These commands read
 physical memory through QEMU (in its PhyMemMode, so no mapping is needed), walk the tables from CR3
@@ -8,6 +8,7 @@ also before there is a frame allocator or a heap.
 
 Loaded by `make debug`; by hand: gdb -nx KERNEL.elf, target remote SOCKET, source this file.
 """
+import re
 import sys
 from pathlib import Path
 
@@ -118,11 +119,31 @@ The same text as `walk` in the kernel's shell, from the tables that CR3 points a
 
     def prepare(self, argument):
         if not argument:
-            raise gdb.GdbError("usage: walk EXPRESSION")
+            raise gdb.GdbError(f"usage: {self.name} EXPRESSION")
         return address(argument)
 
     def lines(self, argument):
         return verbs.walk(the_kernel(), argument)
+
+
+class Why(Walk):
+    """Whose an address is, and which entry forbids what (twinpage).
+Usage: why EXPRESSION
+The same text as `why` in the kernel's shell."""
+    name = "why"
+
+    def lines(self, argument):
+        picture = Picture(the_kernel())
+        return verbs.why_address(picture, argument, place)
+
+
+def place(address):
+    """map_page+0x12 (src/mem/paging.c:177), as much of it as is known."""
+    symbol = re.match(r"(\S+)(?: \+ (\d+))? in section", gdb.execute(f"info symbol {address:#x}",
+                                                                    to_string=True))
+    line = gdb.find_pc_line(address)
+    where = f" ({line.symtab.filename.removeprefix('./')}:{line.line})" if line.symtab else ""
+    return f"{symbol[1]}+{int(symbol[2] or 0):#x}{where}" if symbol else ""
 
 
 class Ptdump(Verb):
@@ -187,7 +208,7 @@ Usage: memview FILE.html"""
         return [f"  {argument}: open it in a browser"]
 
 
-VERBS = (Walk, Ptdump, Pmm, Heap, Meminfo, Sweep, Memview)
+VERBS = (Walk, Why, Ptdump, Pmm, Heap, Meminfo, Sweep, Memview)
 
 
 class Twinpage(gdb.Command):

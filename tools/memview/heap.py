@@ -19,55 +19,80 @@ class Block:
     caller: int     # 0: not recorded
 
 
-# ---- what a header looks like: src/mem/heap_block.h -------------------------------------------
+# ---- what the heap looks like: include/mem/heap.h and src/mem/heap_block.h ---------------------
+DAMAGED, LIVE, BINNED, FREE = range(4)  # enum heap_state
+HEADER, UNIT, SEALED = 8, 16, 1 << 64
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A block as it stands: its bytes with the header, its state, is the block before it free?"""
+    bytes: int
+    state: int
+    prev: bool
+    block: Block
+
+
 class Format:
-    """64-bit: 16 bytes, units:36 slack:6 live:1 check:21 | previous:36 caller:28.
-    32-bit: 8 bytes, units:25 previous:25 slack:6 live:1 check:7. Units of 16 bytes."""
+    """A header is 8 bytes: fields * multiplier + address of the payload + key of the state, modulo
+    2^64. The fields: size:14 long:1 prev:1 caller:24; a long block has 24 more bits of size there
+    and its caller in its last word. A free block's fields are its units of 16 bytes. The wild
+    memory at the end has no header."""
 
-    UNIT = 16
+    def __init__(self, view, wide):
+        self.view, self.wide = view, wide
+        self.wild, self.wild_bytes = view.wild, view.wild_units * UNIT
+        self.key, self.inverse = view.key[DAMAGED], view.inverse
+        self.caller_base = view.caller_base
 
-    def __init__(self, bits):
-        self.wide = bits == 64
-        self.header = 16 if self.wide else 8
+    @staticmethod
+    def window(view):
+        """(start, top, end): [start, top) holds blocks, [start, end) is the heap's."""
+        return view.start, view.top, view.start + view.stats.window
 
-    def window(self, view):
-        """(start, top, limit): [start, top) is held, [top, limit) may be."""
-        return view.start, view.top, view.limit
+    @staticmethod
+    def held(view):
+        """Every stretch that should be mapped: blocks, and the index behind them."""
+        return [(view.start, view.top), (view.index, view.index + view.index_held)]
 
-    def first(self, view):
-        return view.start + self.UNIT - self.header
+    def first(self):
+        return self.view.start + UNIT - HEADER
 
-    def last(self, view):
-        return view.top - self.header
+    def last(self):
+        return self.view.top - HEADER
 
-    def read(self, view, memory, at):
-        """(bytes of the whole block, bytes of the one before or 0, Block, is the header sound)."""
-        raw = int.from_bytes(memory.read(at, self.header), "little")
-        low, high = raw & (1 << 64) - 1, raw >> 64
-        if self.wide:
-            units, previous = low & (1 << 36) - 1, high & (1 << 36) - 1
-            slack, live, check = low >> 36 & 63, low >> 42 & 1, low >> 43
-            caller = view.caller_base + (high >> 36) if live else 0
-        else:
-            units, previous = low & (1 << 25) - 1, low >> 25 & (1 << 25) - 1
-            slack, live, check, caller = low >> 50 & 63, low >> 56 & 1, low >> 57, 0
-        size = units * self.UNIT - self.header
-        block = Block(at + self.header, size, size - slack if live else 0, bool(live), caller)
-        sound = check == self._check(view, at, low, high)
-        return units * self.UNIT, previous * self.UNIT, block, sound
+    def read(self, memory, at):
+        payload = at + HEADER
+        if at == self.wild:
+            size = self.wild_bytes
+            return Tile(size, FREE, False, Block(payload, size - HEADER, 0, False, 0))
+        word = int.from_bytes(memory.read(at, HEADER), "little")
+        opened = (word - self.key - payload) * self.inverse % SEALED
+        state, fields = opened >> 40, opened & (1 << 40) - 1
+        if state == FREE:
+            size = fields * UNIT
+            return Tile(size, FREE, False, Block(payload, size - HEADER, 0, False, 0))
+        if state not in (LIVE, BINNED):
+            return Tile(0, DAMAGED, False, None)
+        return self._used(memory, payload, state, fields)
 
-    def _check(self, view, at, low, high):
-        shift = 43 if self.wide else 57
-        x = low & (1 << shift) - 1
-        if self.wide:
-            x ^= high * 0x9e3779b97f4a7c15
-        x ^= at ^ view.secret
-        return (x * 0xd6e8feb86659fd93 & (1 << 64) - 1) >> shift
+    def _used(self, memory, payload, state, fields):
+        is_long = fields >> 14 & 1
+        asked = fields & 0x3fff | (fields >> 16 << 14 if is_long else 0)
+        size = (asked + (9 if is_long else 0) + HEADER + UNIT - 1) // UNIT * UNIT
+        caller, live = 0, state == LIVE
+        if live and self.wide:
+            low = fields >> 16 & 0xffffff
+            caller = int.from_bytes(memory.read(payload - HEADER + size - 8, 8), "little") \
+                if is_long else self.caller_base + low if low else 0
+        block = Block(payload, size - HEADER, asked if live else 0, live, caller)
+        return Tile(size, state, bool(fields >> 15 & 1), block)
 
 
 def heap_window(kernel):
-    """(start, top, limit) of the kernel's heap; zeroes before there is one."""
-    return Format(kernel.image.bits).window(kernel.view.heap)
+    """(start, top, end) of the kernel's heap; zeroes before there is one."""
+    view = kernel.view.heap
+    return Format.window(view) if view.start else (0, 0, 0)
 
 
 # ---- the walk ---------------------------------------------------------------------------------
@@ -75,50 +100,50 @@ class Heap:
     """blocks, and `damage`: (address, words) for everything that cannot be."""
 
     def __init__(self, kernel):
-        self.blocks, self.damage = [], []
-        self.start = self.top = self.limit = 0
+        self.blocks, self.damage, self.held = [], [], []
+        self.start, self.top, self.limit = heap_window(kernel)
         self.view = kernel.view.heap
         if not kernel.has_heap:
             return
-        self.format = Format(kernel.image.bits)
-        self.start, self.top, self.limit = heap_window(kernel)
+        self.held = Format.held(self.view)
+        self.format = Format(self.view, kernel.image.bits == 64)
         try:
             self._walk(kernel)
         except Unreadable as error:
             self.damage.append((error.address, "the heap cannot be read here"))
-        self._compare()
+        if not self.damage and self.view.stats.mapped != self.mapped:
+            self.damage.append((self.start, f"stats.mapped is {self.view.stats.mapped}, and "
+                                            f"{self.mapped} bytes are held"))
 
     def _walk(self, memory):
-        at, last = self.format.first(self.view), self.format.last(self.view)
-        before = 0
+        at, last, before = self.format.first(), self.format.last(), None
         while at < last:
-            size, previous, block, sound = self.format.read(self.view, memory, at)
-            if not sound:
-                self.damage.append((at, "a header does not match its check"))
-            if previous != before:
-                self.damage.append((at, "a header disagrees with the block before it"))
-            if not size or at + size > last:
+            tile = self.format.read(memory, at)
+            if tile.state == DAMAGED:
+                self.damage.append((at, "a header that is none"))
+                return
+            self._compare(at, tile, before)
+            if not tile.bytes or at + tile.bytes > last:
                 self.damage.append((at, "a block reaches behind the heap"))
                 return
-            if self.blocks and not block.live and not self.blocks[-1].live:
-                self.damage.append((at, "two free blocks side by side"))
-            self.blocks.append(block)
-            at, before = at + size, size
+            self.blocks.append(tile.block)
+            at, before = at + tile.bytes, tile
 
-    def _compare(self):
-        """The heap's own sums against the walk's."""
-        if self.damage:
-            return
-        stats = self.view.stats
-        for name, ours in (("used", self.used), ("free", self.free),
-                           ("blocks", len(self.live)), ("mapped", self.mapped)):
-            if stats.has(name) and getattr(stats, name) != ours:
-                self.damage.append((self.start, f"stats.{name} is {getattr(stats, name)}, "
-                                                f"the blocks add up to {ours}"))
+    def _compare(self, at, tile, before):
+        """With the block before: PREV says whether it is free, and two free ones would be one."""
+        after_free = before is not None and before.state == FREE
+        if tile.state == FREE and after_free:
+            self.damage.append((at, "two free blocks side by side"))
+        elif tile.state != FREE and tile.prev != after_free:
+            self.damage.append((at, "a header disagrees with the block before it"))
+
+    def holds(self, va):
+        """Should this address of the window be mapped?"""
+        return any(start <= va < end for start, end in self.held)
 
     @property
     def mapped(self):
-        return self.top - self.start
+        return sum(end - start for start, end in self.held)
 
     @property
     def live(self):

@@ -49,6 +49,7 @@ class Image:
             named = [s for s in table.iter_symbols() if s["st_info"]["type"] in order]
             named.sort(key=lambda s: order.index(s["st_info"]["type"]))
             self.symbols = {s.name: s["st_value"] for s in named}
+            self.sizes = {s.name: s["st_size"] for s in named}
             self.code = sorted((s["st_value"], s["st_size"], s.name) for s in table.iter_symbols()
                                if s.name and s["st_info"]["type"] in ("STT_FUNC", "STT_NOTYPE"))
             high = [s for s in elf.iter_segments()
@@ -189,6 +190,23 @@ class Kernel:
         """The pages below the stacks, which are not mapped (cpu_stacks of src/arch)."""
         return [self.symbol(name) for name in ("boot_stack_guard", "fault_stack", "nmi_stack")
                 if self.symbol(name)]
+
+    def stack(self, va):
+        """Words for an address in a stack or in the guard page below it, else ''."""
+        for name, guard, end in self._stacks():
+            if guard <= va < guard + PAGE:
+                return f"the guard page of the {name}"
+            if guard + PAGE <= va < end:
+                return f"the {name}, {end - va} bytes below its top"
+        return ""
+
+    def _stacks(self):
+        for symbol, name in (("boot_stack_guard", "boot stack"), ("fault_stack", "double-fault stack"),
+                             ("nmi_stack", "NMI stack")):
+            guard = self.symbol(symbol)
+            if guard:
+                size = self.image.sizes.get(symbol, 0)
+                yield name, guard, guard + size if size else self.symbol("boot_stack_top")
 
     # ---- stages ----
 

@@ -142,7 +142,7 @@ class Sweep:
         if region is None:
             return None, "hole"
         if region.kind == "heap":
-            return (HEAP if va < self.heap.top else None), "heap"
+            return (HEAP if self.heap.holds(va) else None), "heap"
         if region.kind == "device" and region.name == "device window":
             return None, "device"
         return region.name, region.kind
@@ -258,8 +258,8 @@ class Sweep:
                     (region.kind == "device" and region.name != "device window"):
                 yield region.start, region.end, region.name
         yield from self._data_section()
-        if self.heap.top > self.heap.start:
-            yield self.heap.start, self.heap.top, HEAP
+        for start, end in self.heap.held:
+            yield start, end, HEAP
         hhdm = self.kernel.hhdm
         for run in self.frames.runs if hhdm else ():
             yield hhdm.start + run.first * PAGE, hhdm.start + run.end * PAGE, hhdm.name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""verbs.py - walk, ptdump, pmm, heap and meminfo in the words of the kernel's shell.
+"""verbs.py - walk, why, ptdump, pmm, heap and meminfo in the words of the kernel's shell.
 
 Each function takes a Picture (report.py) and returns lines, without colours. The numbers are this
 reader's own, found in memory; only the wording is the kernel's (src/diag/report_*.c), so that what
@@ -7,6 +7,7 @@ one learns in the shell holds in the debugger, and a test can compare the two le
 """
 from memview.physical import PAGE
 from memview.report import PAGE_NAMES
+from memview.tables import merge
 
 LEVEL_NAMES = ("?", "PTE", "PDE", "PDPTE", "PML4E", "PML5E")
 BITS = ("P", "W", "U", "PWT", "PCD", "A", "D", "PS/PAT", "G")
@@ -78,13 +79,110 @@ def walk(kernel, va):
     lines = [f"  {va:#x} is in {kernel.region_name(va)}"]
     decides = deciding(tables, found)
     for i, step in enumerate(found.steps):
-        mark = "  <- decides" if i == decides else ""
+        mark, note = "  <- decides" if i == decides else "", step_note(found, i)
         lines.append(f"  {LEVEL_NAMES[step.level]:<5} at 0x{step.entry_pa:09x}  "
                      f"0x{step.entry:016x}  {_bits(step.entry)}{mark}")
+        lines += [f"        {note}"] if note else []
     if found.leaf:
         lines.append(f"  -> physical {found.pa:#x}, {PAGE_NAMES[found.leaf.size]} page, "
                      f"{columns(found.leaf)}, cache {found.leaf.cache}")
     return lines + [f"  {why(tables, found)}"]
+
+
+# ---- why: src/diag/explain.c ------------------------------------------------------------------
+ACCESSES = {  # the bit, does it forbid when set, what that means, in a walk, in a sentence
+    "write": ("W", 1, False, "the page is read-only", "W clear: no writing", "writing"),
+    "execute": ("NX", 63, True, "the page is no-execute: it holds data", "NX set: no execution",
+                "executing"),
+    "user": ("U", 2, False, "the page is for the kernel only", "U clear: kernel only", "user access"),
+}
+
+
+def unreadable(found):
+    """Why any access faults: (index of the step or None, state of the bit, meaning), or None."""
+    if not found.canonical:
+        return None, "", "it is not canonical: bits 63 to 47 must be equal"
+    if found.reserved:
+        return len(found.steps) - 1, "a reserved bit set", "any access through such an entry faults"
+    return None if found.leaf else (len(found.steps) - 1, "P clear", "nothing is mapped there")
+
+
+def forbidding(found, access):
+    """Index of the first step that does not let it through, or None."""
+    _, bit, when_set, *_ = ACCESSES[access]
+    return next((i for i, s in enumerate(found.steps) if bool(s.entry >> bit & 1) == when_set), None)
+
+
+def step_note(found, index):
+    """What this step is the first to take away."""
+    denied = unreadable(found)
+    if denied:
+        return f"{denied[1]}: {denied[2]}" if denied[0] == index else ""
+    return "; ".join(words[4] for access, words in ACCESSES.items()
+                     if forbidding(found, access) == index)
+
+
+def _any_access(found):
+    index, state, meaning = unreadable(found)
+    if index is None:
+        return meaning
+    step = found.steps[index]
+    return f"the {LEVEL_NAMES[step.level]} at 0x{step.entry_pa:08x} has {state}: {meaning}"
+
+
+def _heap_owner(picture, va):
+    h = picture.heap
+    if va - h.start >= h.mapped:
+        return "the heap's window, at a page that the heap does not hold now"
+    block = next((b for b in reversed(h.blocks) if b.payload <= va), None)
+    if block is None or va - block.payload >= block.size:
+        return "the heap, its own bookkeeping"
+    return (f"the heap, byte {va - block.payload} of a {'live' if block.live else 'freed'} block of "
+            f"{block.size} bytes at {block.payload:#x}")
+
+
+def owner(picture, va, place):
+    """Whose memory it is; `place(va)` names code and data of the image."""
+    kernel = picture.kernel
+    region = kernel.region(va)
+    stack = kernel.stack(va)
+    if stack:
+        return stack
+    if va < PAGE:
+        return "the null page, which is never mapped"
+    if not kernel.tables.canonical(va):
+        return "nobody: no such address exists"
+    if region and region.kind == "heap":
+        return _heap_owner(picture, va)
+    if region and region is kernel.hhdm:
+        free = picture.frames.at((va - region.start) // PAGE).state == "free"
+        return f"the {region.name} of physical {va - region.start:#x}{', a free frame' if free else ''}"
+    if region and region.kind == "window":
+        return f"the {region.name}, slot {(va - region.start) // PAGE}"
+    if region and region.kind == "device":
+        return f"device memory ({region.name})"
+    name, symbol = kernel.region_name(va), place(va)
+    return f"{name}, {symbol}" if symbol else name
+
+
+def why_address(picture, va, place):
+    """One sentence, a clause a line: whose, what is mapped, every access and who forbids it."""
+    if not picture.kernel.tables.on:
+        return [f"  paging is off: {va:#x} is a physical address"]
+    found = picture.kernel.tables.walk(va)
+    first = f"  {va:#x} belongs to {owner(picture, va, place)};"
+    if unreadable(found):
+        return [first, f"  any access faults, because {_any_access(found)}."]
+    lines = [first, f"  a {PAGE_NAMES[found.leaf.size]} page maps it to physical {found.pa:#x}, cache "
+                    f"{found.leaf.cache}, and the kernel may read it"]
+    for access, (bit, *_, verb) in ACCESSES.items():
+        index = forbidding(found, access)
+        step = found.steps[index] if index is not None else None
+        lines[-1] += ";"
+        lines.append(f"  {verb} is denied by the {LEVEL_NAMES[step.level]}'s {bit} "
+                     f"(at 0x{step.entry_pa:08x})" if step else f"  {verb} is allowed")
+    lines[-1] += "."
+    return lines
 
 
 # ---- ptdump -----------------------------------------------------------------------------------
@@ -118,11 +216,19 @@ def ptdump(picture):
         region = name
         lines.append(f"    {leaf.va:#x} {size_text(size):>9} -> 0x{leaf.pa:010x}  "
                      f"{PAGE_NAMES[leaf.size]}  {perm}  {leaf.cache}")
-    both = sum(leaf.write and leaf.exec for leaf, _, _ in stretches)
-    audit = "W^X cannot be judged: this paging mode has no NX" if not kernel.tables.nx else \
-        f"W^X broken in {both} places" if both else "W^X holds"
     total = sum(size for _, size, _ in stretches)
-    return lines + [f"  {len(stretches)} stretches, {size_text(total)}; {audit}"]
+    return lines + [f"  {len(stretches)} stretches, {size_text(total)}", _audit(picture)]
+
+
+def _audit(picture):
+    """No page writable and executable at once, not even by two mappings of one frame."""
+    nx, stretches = picture.kernel.tables.nx, merge(picture.leaves)
+    code = [(leaf.pa, leaf.pa + size) for leaf, size in stretches if leaf.exec and not leaf.write]
+    writable = [(leaf, size) for leaf, size in stretches if leaf.write]
+    both = sum(nx and leaf.exec for leaf, _ in writable)
+    aliases = sum(a < leaf.pa + size and leaf.pa < b for leaf, size in writable for a, b in code)
+    first = f"{both} stretches writable and executable, " if nx else "as far as it can without NX, "
+    return f"  W^X {'broken' if both or aliases else 'holds'}: {first}{aliases} writable aliases of code"
 
 
 # ---- pmm --------------------------------------------------------------------------------------
@@ -192,7 +298,7 @@ def _histogram(heap):
 
 def heap(picture):
     h, stats = picture.heap, picture.kernel.view.heap.stats
-    if not h.mapped:
+    if not h.held:
         return ["  there is no heap yet"]
     outside = 1000 - permille(h.largest, h.free) if h.free else 0
     return [f"  {size_text(h.mapped)} mapped; {len(h.live)} live blocks hold {size_text(h.used)}",

@@ -184,9 +184,39 @@ void cpu_root_changed(paddr_t root)
     fault_tss.cr3 = (uint32_t)root.v;
 }
 
-struct cpu_tables cpu_tables(void)
+/* A 486 without CPUID has no CR4. EFER.NXE means nothing to these entries. */
+struct paging_controls cpu_paging_controls(void)
 {
-    return (struct cpu_tables){gdt, idt, &main_tss, sizeof gdt, sizeof idt, sizeof main_tss};
+    struct cpuid_facts facts;
+    cpuid_read(&facts);
+    uintptr_t cr4 = facts.present ? read_cr4() : 0;
+    return (struct paging_controls){
+        .wp = read_cr0() & CR0_WP,
+        .pse = cr4 & CR4_PSE,
+        .pae = cr4 & CR4_PAE,
+        .pge = cr4 & CR4_PGE,
+    };
+}
+
+const struct cpu_structure *cpu_structures(size_t *count)
+{
+    static struct cpu_structure all[4];
+    struct table_register g = read_gdtr(), i = read_idtr();
+    all[0] = (struct cpu_structure){"GDT", VA(g.base), g.limit + 1u, true};
+    all[1] = (struct cpu_structure){"IDT", VA(i.base), i.limit + 1u, false};
+    all[2] = (struct cpu_structure){"TSS", ptr_vaddr(&main_tss), sizeof main_tss, true};
+    all[3] =
+        (struct cpu_structure){"double-fault TSS", ptr_vaddr(&fault_tss), sizeof fault_tss, true};
+    *count = 4;
+    return all;
+}
+
+vaddr_t cpu_gate_target(unsigned vector)
+{
+    uint64_t gate = ((const uint64_t *)read_idtr().base)[vector];
+    if ((gate >> 40 & 0x1f) == 0x05)
+        return VA(fault_tss.eip);
+    return VA((vword_t)((gate & 0xffff) | (gate >> 32 & 0xffff0000)));
 }
 
 const struct cpu_stack *cpu_stacks(size_t *count)

@@ -169,9 +169,34 @@ void cpu_root_changed(paddr_t root)
     (void)root;
 }
 
-struct cpu_tables cpu_tables(void)
+/* CR4.PSE means nothing here. */
+struct paging_controls cpu_paging_controls(void)
 {
-    return (struct cpu_tables){gdt, idt, &tss, sizeof gdt, sizeof idt, sizeof tss};
+    uintptr_t cr4 = read_cr4();
+    return (struct paging_controls){
+        .wp = read_cr0() & CR0_WP,
+        .pse = true,
+        .pae = cr4 & CR4_PAE,
+        .pge = cr4 & CR4_PGE,
+        .nxe = read_msr(MSR_EFER) & EFER_NXE,
+    };
+}
+
+const struct cpu_structure *cpu_structures(size_t *count)
+{
+    static struct cpu_structure all[3];
+    struct table_register g = read_gdtr(), i = read_idtr();
+    all[0] = (struct cpu_structure){"GDT", VA(g.base), g.limit + 1u, true};
+    all[1] = (struct cpu_structure){"IDT", VA(i.base), i.limit + 1u, false};
+    all[2] = (struct cpu_structure){"TSS", ptr_vaddr(&tss), sizeof tss, true};
+    *count = 3;
+    return all;
+}
+
+vaddr_t cpu_gate_target(unsigned vector)
+{
+    const struct gate *g = (const struct gate *)read_idtr().base + vector;
+    return VA((vword_t)g->offset_high << 32 | (vword_t)g->offset_middle << 16 | g->offset_low);
 }
 
 const struct cpu_stack *cpu_stacks(size_t *count)

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap_walk.c - what the heap holds, found by walking its tiles when somebody asks.
+ *
+ * Calls that allocate and free keep no sums: that would cost each of them what these few can pay.
+ */
+#include "heap_block.h"
+
+static void count(struct heap_stats *s, const struct view *v)
+{
+    size_t bytes = payload_bytes(v->units);
+    if (v->state == HEAP_LIVE) {
+        s->blocks++;
+        s->used += bytes;
+        return;
+    }
+    s->free_blocks++;
+    s->free += bytes;
+    if (bytes > s->largest)
+        s->largest = bytes;
+}
+
+void heap_stats(const struct heap *heap, struct heap_stats *out)
+{
+    struct view v;
+    *out = heap->stats;
+    for (const struct block *b = heap_first(heap); tile_at(heap, b, &v); b = block_at(b, v.units))
+        count(out, &v);
+}
+
+void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
+               void *ctx)
+{
+    struct view v;
+    for (const struct block *b = heap_first(heap); tile_at(heap, b, &v); b = block_at(b, v.units)) {
+        bool live = v.state == HEAP_LIVE;
+        struct heap_block out = {
+            .payload = block_payload(b),
+            .size = payload_bytes(v.units),
+            .requested = live ? live_size(v.fields) : 0,
+            .live = live,
+            .allocated_by = live ? block_caller(heap, b, &v) : NULL,
+        };
+        if (!visit(ctx, &out))
+            return;
+    }
+}

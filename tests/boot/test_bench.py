@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""What allocating costs on the host, by counted instructions: the same on every run, never a clock.
+
+The bounds are promises, somewhat above what is measured now (`make bench-host` prints that).
+"""
+import lzma
+import platform
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import harness
+
+HOST = harness.BUILD / "host"
+MIB = (256, 4096)
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="steps x86_64 code")
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """(source, MiB, cell) -> figure. Ending well, it says that no frame was lost or given twice."""
+    done = subprocess.run([HOST / "pmm_table", "-t", "-o", *map(str, MIB)], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    rows = (line.split("\t") for line in done.stdout.splitlines())
+    return {(source, int(mib), cell): float(figure) for source, mib, cell, figure in rows}
+
+
+@pytest.mark.parametrize("cell, most", [
+    ("churn-50-alloc", 60), ("churn-50-free", 60),
+    ("churn-99-alloc", 60), ("churn-99-free", 60),
+    ("settled-alloc", 100), ("settled-free", 120),
+    ("burst-alloc", 60), ("burst-free", 60),
+    ("worst-call", 250), ("run-2m", 120), ("run-33", 200), ("run-7", 150), ("last-frame", 120),
+])
+@pytest.mark.parametrize("mib", MIB)
+def test_calls_stay_cheap(frames, mib, cell, most):
+    assert frames["ours", mib, cell] <= most
+
+
+@pytest.mark.parametrize("mib", MIB)
+def test_cached_calls_are_a_few_instructions(frames, mib):
+    for level in ("churn-50", "churn-90", "churn-99", "settled"):
+        assert frames["ours, cached", mib, f"{level}-alloc"] <= 14
+        assert frames["ours, cached", mib, f"{level}-free"] <= 18
+
+
+def test_more_memory_does_not_cost_more(frames):
+    small, large = MIB
+    for level in ("churn-50", "churn-90", "churn-99", "burst"):
+        for call in ("alloc", "free"):
+            cell = f"{level}-{call}"
+            assert frames["ours", large, cell] <= 1.15 * frames["ours", small, cell], cell
+
+
+def test_metadata_is_an_eighth_of_a_byte_a_frame(frames):
+    assert all(frames["ours", mib, "metadata"] <= 0.1275 for mib in MIB)
+
+
+MISTAKEN = """
+#include "pmm_measure.h"
+#include "step.h"
+#include "yardsticks/free_list.c"
+
+static uint64_t calls;
+
+static uint64_t take_mistaken(void)
+{
+    uint64_t frame = take();
+    return ++calls == 5000 ? MISTAKE : frame;
+}
+
+int main(void)
+{
+    struct frame_source source = source_free_list;
+    struct figure out[PMM_CELLS];
+    source.alloc = take_mistaken;
+    step_init();
+    pmm_measure(&source, 1 << 16, out);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("mistake, said", [
+    ("frame", None),
+    ("3", "frame 0x3 given out twice"),
+    ("1 << 16", "frame 0x10000 does not exist"),
+    ("take()", "0xffff is how many were had"),
+], ids=["none", "twice", "foreign", "lost"])
+def test_an_allocator_that_errs_ends_the_table(tmp_path, mistake, said):
+    (tmp_path / "main.c").write_text(MISTAKEN)
+    bench = harness.ROOT / "bench"
+    subprocess.run(["gcc", "-std=gnu2x", "-O2", f"-I{bench}", f"-DMISTAKE={mistake}", "-o",
+                    tmp_path / "main", tmp_path / "main.c", bench / "pmm_measure.c",
+                    bench / "step.c"], check=True)
+    done = subprocess.run([tmp_path / "main"], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == (1 if said else 0)
+    assert not said or said in done.stderr
+
+
+RECORDED = sorted((harness.ROOT / "bench" / "traces").glob("*.trace.xz"))
+MADE_UP = ("kernel", "processes", "server", "vectors", "comb")
+
+
+def check(trace, heap=HOST / "heap_bench.so"):
+    return subprocess.run([HOST / "heap_replay", "check", heap, trace], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_every_made_up_trace_is_tested():
+    names = subprocess.check_output([HOST / "heap_replay", "traces"], text=True).split()
+    assert tuple(names) == MADE_UP and len(RECORDED) == 3
+
+
+@pytest.mark.parametrize("trace", [*MADE_UP, *RECORDED], ids=lambda t: Path(t).name.split(".")[0])
+def test_a_trace_replays_with_no_block_damaged(tmp_path, trace):
+    if trace in RECORDED:
+        plain = tmp_path / "plain.trace"
+        plain.write_bytes(lzma.decompress(trace.read_bytes()))
+        trace = plain
+    done = check(trace)
+    assert done.returncode == 0, done.stdout
+    calls, peak, footprint = map(int, done.stdout.split())
+    assert calls >= 40000 and 0 < peak <= footprint
+
+
+@pytest.mark.parametrize("text", ["", "b 1\n", "a 0\n", "f 0\n", "a 8\nf 1\n", "a 8\nf 0\nf 0\n",
+                                  "a 8\nf 0\nr 0 9\n", "a 8\nr 0 0\n", "a x\n"])
+def test_what_is_no_trace_is_refused(tmp_path, text):
+    trace = tmp_path / "odd.trace"
+    trace.write_text(text)
+    done = check(trace)
+    assert done.returncode == 2 and f"no trace {trace}" in done.stdout
+
+
+def test_an_absent_heap_is_named():
+    done = check("kernel", "no-such-heap.so")
+    assert done.returncode == 3 and "there is no no-such-heap.so here" in done.stdout

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""What docs/porting.md shows is compiled and run, with the files that it names and no others."""
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import harness
+
+DRIVERS = {
+    "heap": """
+#include <string.h>
+int main(void)
+{
+    if (!start())
+        return 1;
+    for (unsigned i = 1; i < 200; i++) {
+        unsigned char *block = malloc_like(i * 7);
+        if (!block || (uintptr_t)block % 16)
+            return 2;
+        memset(block, (int)i, i * 7);
+        free_like(block);
+    }
+    return malloc_like((size_t)2 << 20) != NULL;
+}
+""",
+    "frames": """
+int main(void) { return first_frame().v == 0x100 && pmm_free(&pmm, PFN(0x100), OWNER_USER) == MEM_OK ? 0 : 1; }
+""",
+}
+FILES = {
+    "heap": (["heap", "types"], ["heap*"]),
+    "frames": (["pmm", "pmm_bits", "pmm_cache", "bootmap", "owner", "types"], ["pmm*", "bootmap.c"]),
+}
+
+
+def example(name):
+    text = (harness.ROOT / "docs" / "porting.md").read_text()
+    return re.search(rf"<!-- example: {name} -->\n```c\n(.*?)```", text, re.S).group(1)
+
+
+def lift(name, to):
+    """Copies just the files that the page names."""
+    headers, sources = FILES[name]
+    (to / "include/mem").mkdir(parents=True)
+    (to / "src").mkdir()
+    for header in headers:
+        shutil.copy(harness.ROOT / f"include/mem/{header}.h", to / "include/mem")
+    for pattern in sources:
+        for file in (harness.ROOT / "src/mem").glob(pattern):
+            shutil.copy(file, to / "src")
+    (to / "src/lib").mkdir()
+    (to / "src/lib/string.h").write_text("#include <string.h>\n")
+
+
+@pytest.mark.parametrize("bits", (32, 64))
+@pytest.mark.parametrize("name", sorted(DRIVERS))
+def test_the_page_compiles_and_runs(name, bits, tmp_path):
+    lift(name, tmp_path)
+    main = tmp_path / "main.c"
+    main.write_text("#include <stdint.h>\n" + example(name) + DRIVERS[name])
+    program = tmp_path / "program"
+    built = subprocess.run(["gcc", "-std=gnu2x", "-O2", f"-m{bits}", "-I", tmp_path / "include", "-I",
+                            tmp_path / "src", "-o", program, main, *tmp_path.glob("src/*.c")],
+                           capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    assert subprocess.run([program]).returncode == 0
