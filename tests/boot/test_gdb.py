@@ -44,12 +44,19 @@ def without_window(lines):
     return out
 
 
+def without_line(lines):
+    """Where two lines of C share their first instruction, either is right."""
+    return [re.sub(r"(\.c):\d+\)", r"\1)", line) for line in lines]
+
+
 def test_the_same_words_as_the_shell(arch, tmp_path):
-    verbs = ["meminfo", "pmm", "heap", "ptdump", *(f"{verb} {a}" for a in ADDRESS[arch] for verb in ("walk", "why"))]
+    verbs = ["meminfo", "pmm", "heap", "ptdump"]
+    verbs += [f"{verb} {a}" for a in ADDRESS[arch] for verb in ("walk", "why")]
     socket = tmp_path / "gdb"
     with harness.Machine(arch, cpu="max", extra=["-gdb", f"unix:{socket},server=on,wait=off"]) as machine:
         machine.wait_prompt()
         machine.run("heap_test 500")
+        machine.run("alloc 5000")
         for _ in range(2):  # the second time, nothing is touched for the first time
             shell = {verb: lines_of(machine.run(verb)) for verb in verbs}
         script = tmp_path / "script.gdb"
@@ -61,7 +68,7 @@ def test_the_same_words_as_the_shell(arch, tmp_path):
     ours = answers(done.stdout)
     assert "nothing leaked" in ours["sweep"][-1], done.stdout + done.stderr
     for verb in verbs:
-        cut = without_window if verb == "ptdump" else list
+        cut = without_window if verb == "ptdump" else without_line
         assert cut(ours[verb]) == cut(shell[verb]), verb
 
 
@@ -109,7 +116,7 @@ def test_nothing_is_lost_amid_work(arch, tmp_path):
 
 def test_steps_across_the_switch_and_shows_code_as_the_cpu_reads_it(tmp_path):
     steps = "".join('stepi\nprintf "@@ pc %lx efer %lx\\n", $pc, (long)$efer\n' for _ in range(20))
-    text = debug("x86_64", tmp_path, "continue\n" + steps)
+    text = debug("x86_64", tmp_path, "hbreak boot_tables_built\ncontinue\n" + steps)
     assert "(bad)" not in text and "%rax,%cr" not in text
     for instruction in ("mov    %eax,%cr4", "mov    %eax,%cr3", "wrmsr", "mov    %eax,%cr0",
                         "ljmp   $0x8,", "movabs $0xffffffff80", "jmp    *%rax"):

@@ -6,7 +6,7 @@ kernel, the 32-bit entry code then reads as nonsense (`mov %rax,%cr0`, `(bad)` f
 so does what the firmware runs. Here the mode is decided for each address:
 
     16 bits   CR0.PE is clear: the firmware
-    32 bits   the entry code, from _start to long_mode, which is so by its place; and everything
+    32 bits   the entry code, from _start to boot_long_mode, which is so by its place; and everything
               while EFER.LMA is clear
     else      gdb's own answer
 
@@ -38,7 +38,7 @@ def symbol(name):
 
 
 def in_entry_code(address):
-    start, end = symbol("_start"), symbol("long_mode")
+    start, end = symbol("_start"), symbol("boot_long_mode")
     return start is not None and end is not None and start <= address < end
 
 
