@@ -62,7 +62,8 @@ def mmio_region(value):
 def features(value):
     words = [f.name for f in value.type.fields()
              if f.type.strip_typedefs().code == gdb.TYPE_CODE_BOOL and value[f.name]]
-    return " ".join(words) + f", {int(value['phys_bits'])} physical and {int(value['virt_bits'])} virtual bits"
+    widths = f"{int(value['phys_bits'])} physical and {int(value['virt_bits'])} virtual bits"
+    return f"{' '.join(words)}, {widths}"
 
 
 SHOWN = {"paddr_t": physical, "vaddr_t": virtual, "pfn_t": frame, "mem_err": error,
