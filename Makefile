@@ -39,7 +39,7 @@ HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
 .PHONY: kernel iso run bochs bochs-tour debug memview test unit matrix bench bench-host bench-so bootmap screens \
-        museum deps doctor help clean \
+        museum web web-page deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -100,11 +100,13 @@ SRC_DEV := src/dev/serial.c src/dev/debugcon.c src/dev/debug_exit.c src/dev/fw_c
 
 SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c \
     src/diag/heap_fault.c src/diag/explain.c src/diag/ksyms.c src/diag/klines.c src/diag/banner.c \
-    src/diag/units.c src/diag/json.c src/diag/input.c \
-    src/diag/line_editor.c src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
+    src/diag/units.c src/diag/json.c src/diag/input.c src/diag/line_editor.c src/diag/report_line.c \
+    src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
     src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
-    src/diag/report_heap.c src/diag/report_blocks.c src/diag/report_leaks.c src/diag/report_preflight.c src/diag/selftest.c src/diag/selftest_machine.c \
-    src/diag/selftest_memory.c
+    src/diag/report_heap.c src/diag/report_cpu.c src/diag/try.c src/diag/report_blocks.c \
+    src/diag/report_leaks.c src/diag/report_preflight.c src/diag/storm.c src/diag/storm_draw.c \
+    src/diag/storm_check.c src/diag/storm_edges.c src/diag/storm_effect.c src/diag/selftest.c \
+    src/diag/selftest_machine.c src/diag/selftest_memory.c src/diag/selftest_oom.c
 
 SOURCES := $(SRC_CORE) $(if $(BREAK),$(SRC_MUSEUM)) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
 
@@ -275,6 +277,27 @@ memview: $(ISO)
 
 export MEM CPU MACHINE QEMU_ARGS GDB_ARGS STEP DISPLAY_LIBRARY BOCHS_ARGS
 
+# ---- the browser: build/web is a folder for any file server -----------------------------------
+WEB := $(BUILD)/web
+NPM := $(BUILD)/npm
+
+# Exactly what the lock file says, by version and hash.
+$(NPM)/done: web/package.json web/package-lock.json web/.npmrc
+	$(call need,node npm)
+	$(say) NPM $(NPM)
+	@mkdir -p $(NPM)
+	@cp $^ $(NPM)
+	$(Q)cd $(NPM) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+web-page: $(NPM)/done
+	+@$(MAKE) ARCH=i386 O=$(BUILD)/i386 CMDLINE= iso
+	$(say) WEB $(WEB)
+	$(Q)tools/mkweb.sh $(BUILD)/i386/twinpage-i386.iso $(NPM)/node_modules/v86 $(WEB)
+
+web: web-page
+	@echo "  $(WEB) is ready: cd $(WEB) && python3 -m http.server, then open http://localhost:8000"
+
 # ---- host programs: the kernel's own sources, compiled for this machine -----------------------
 HOSTCC       ?= gcc
 HOST_ARCH_32 := i386
@@ -403,14 +426,16 @@ TESTS       ?= tests
 TEST_MARK   := not matrix
 
 test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(TABLES)
+	+@$(MAKE) web-page || echo 'no page for the browser: tests/web will fail' >&2
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
 	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)
 matrix: TEST_MARK := matrix or not matrix
 
 # Screenshots for the documentation, from a real boot.
-screens: images
+screens: images web-page
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/screens.py docs
+	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/web/picture.py docs/web.png
 
 # docs/museum.md: what comes of every broken bring-up, from real runs.
 museum:
@@ -430,7 +455,7 @@ clean:
 	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)) \
 	    $(wildcard $(BUILD)/*-break-* $(BUILD)/*-raw); do \
 	    rm -rf $$d/obj $$d/host $$d/flags* $$d/cmdline $$d/font.psf $$d/pass1.elf $$d/ksyms_*.c \
-	        $$d/twinpage-* $$d/bochs* $$d/serial.txt $$d/e9.txt $$d/memview.*; \
+	        $$d/twinpage-* $$d/bochs* $$d/web $$d/npm $$d/serial.txt $$d/e9.txt $$d/memview.*; \
 	    rmdir $$d 2>/dev/null || true; done; rmdir $(BUILD) 2>/dev/null || true
 
 help:
@@ -452,7 +477,8 @@ help:
 	@echo '            allocators and paging inside the kernel, on both targets'
 	@echo '  bench-host the first half of it'
 	@echo '  bench-so  heap and frame allocator as shared objects for trace replay (BITS=32|64)'
-	@echo '  screens   docs/screen-*.png and memview-*.png, from a real boot'
+	@echo '  web       build/web: the i386 kernel in a browser, its page tables drawn live beside it'
+	@echo '  screens   docs/screen-*.png, memview-*.png, web.png, from a real boot'
 	@echo '  museum    docs/museum.md, from boots of every broken bring-up (BREAK=n run: one)'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'

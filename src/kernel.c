@@ -24,6 +24,7 @@
 #include "diag/fault.h"
 #include "diag/heap_fault.h"
 #include "diag/input.h"
+#include "diag/report_line.h"
 #include "diag/screen.h"
 #include "diag/selftest.h"
 #include "diag/shell.h"
@@ -211,6 +212,7 @@ static void fail_on_request(const char *line)
         verdict_fail("bench");
     if (bench || *run || cmdline_find(k->cmdline, "selftest", NULL, 0))
         verdict_pass();
+    report_line_start();
     shell_run();
 }
 

@@ -11,7 +11,7 @@
 set -eu
 
 # goals|piece|package|what for|what one sees without it
-#   goals: build iso run bochs tour debug memview test bench llvm; + before a piece: better with it, possible without
+#   goals: build iso run bochs tour debug memview web test bench llvm; + before a piece: better with it, possible without
 #   piece: a program; a file when it has a slash; "import MODULE" for Python, "include HEADER" and
 #   "link FLAG" for the host compiler, "grub PLATFORM" for its modules; alternatives with a comma
 table() {
@@ -36,6 +36,12 @@ bochs|/usr/lib/*/bochs/plugins/libbx_term_gui.so,/usr/lib/bochs/plugins/libbx_te
 tour|python3|python3|leads the tour that make bochs is|python3: not found
 tour|import pexpect|python3-pexpect|talks to Bochs' debugger|No module named pexpect
 tour|import elftools|python3-pyelftools|knows the kernel's names and lines|No module named elftools
+web|node,nodejs|nodejs|runs v86 without a browser|node: not found
+web|npm|npm|fetches v86, by version and hash|npm: not found
+web|/usr/share/seabios/bios.bin|seabios|the BIOS of the machine in the page|No such file: bios.bin
+web|/usr/share/seabios/vgabios-stdvga.bin|seabios|its VGA BIOS|No such file: vgabios-stdvga.bin
+test|+chromedriver|chromium-driver|types and clicks in it|no chromedriver found
+test|import selenium|python3-selenium|tells it what to do|No module named selenium
 debug|gdb|gdb|steps through the kernel|gdb: not found
 memview|import elftools|python3-pyelftools|reads the kernel's debug information, also for gdb|No module named elftools
 test|python3|python3|runs the tests|python3: not found
@@ -43,7 +49,7 @@ test|import pytest|python3-pytest|runs the boot tests|No module named pytest
 test|import xdist|python3-pytest-xdist|runs two machines at a time|unrecognized arguments: -n
 test|import pexpect|python3-pexpect|types into the shell|No module named pexpect
 test|import hypothesis|python3-hypothesis|makes up memory maps|No module named hypothesis
-test|chromium,chromium-browser,google-chrome|chromium|opens the page of memview, without a screen|chromium is not installed, so the page was not opened
+test|chromium,chromium-browser,google-chrome|chromium|opens our pages, without a screen|chromium is not installed, so the page was not opened
 test|include cmocka.h|libcmocka-dev|unit tests|cmocka.h: No such file or directory
 test|include stdio.h|libc6-dev|host programs|stdio.h: No such file or directory
 test|link -m32|gcc-multilib|unit tests in 32 bits|cannot find -lgcc, or bits/libc-header-start.h: No such file
@@ -95,13 +101,14 @@ groups_of() {
         bochs | bochs-tour) groups="$groups build iso bochs tour" ;;
         debug) groups="$groups build iso run debug memview" ;;
         memview) groups="$groups build iso run memview" ;;
+        web) groups="$groups build iso web" ;;
         bench) groups="$groups build iso run test bench" ;;
         bench-host) groups="$groups build test bench" ;;
         doctor | help | clean) ;;
-        *) groups="build iso run bochs tour debug memview test llvm" && break ;;
+        *) groups="build iso run bochs tour debug memview web test llvm" && break ;;
         esac
     done
-    echo "${groups:-build iso run bochs tour debug memview test bench llvm}"
+    echo "${groups:-build iso run bochs tour debug memview web test bench llvm}"
 }
 
 # Prints the rows of the given groups whose piece is missing.
@@ -110,6 +117,17 @@ missing() {
     table | while IFS='|' read -r group piece package purpose symptom; do
         case $wanted in *" $group "*) ;; *) continue ;; esac
         there "${piece#+}" || echo "$group|$piece|$package|$purpose|$symptom"
+    done
+}
+
+# Those of the names that apt can install; the others are named, and the rest goes on without them.
+known() {
+    for name; do
+        if apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]'; then
+            echo "$name"
+        else
+            echo "deps: no package $name here" >&2
+        fi
     done
 }
 
@@ -135,7 +153,7 @@ install() {
     echo "deps: installing $packages"
     # An index that cannot be refreshed may still do; the installation says so if not.
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -q || true
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(known $packages)
     left=$(missing $(groups_of "$@") | grep -v '|+' | cut -d'|' -f2,3 || true)
     [ -z "$left" ] || {
         echo "deps: installed, and still not there (piece|package):" >&2
@@ -146,7 +164,7 @@ install() {
 
 doctor() {
     bad=0
-    for group in build iso run bochs tour debug memview test bench llvm; do
+    for group in build iso run bochs tour debug memview web test bench llvm; do
         rows=$(missing $group)
         if [ -z "$rows" ]; then
             printf '  %-7s ok\n' $group

@@ -4,7 +4,14 @@
 #ifndef DEV_PIC_H
 #define DEV_PIC_H
 
-enum { IRQ_TIMER = 0, IRQ_KEYBOARD = 1, IRQ_CASCADE = 2, IRQ_SERIAL = 4, IRQS = 16 };
+enum {
+    IRQ_TIMER = 0,
+    IRQ_KEYBOARD = 1,
+    IRQ_CASCADE = 2,
+    IRQ_SERIAL_2 = 3,
+    IRQ_SERIAL = 4,
+    IRQS = 16
+};
 
 void pic_init(void);
 

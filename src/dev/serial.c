@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* serial.c - a 16550 at 0x3f8 (National PC16550D data sheet, section 8). */
+/* serial.c - 16550s at 0x3f8 and 0x2f8 (National PC16550D data sheet, section 8). */
 #include "dev/serial.h"
 
 #include "arch/io.h"
 
 enum {
-    COM1 = 0x3f8,
-    DATA = COM1,
-    INTERRUPTS = COM1 + 1,
-    FIFO = COM1 + 2,
-    LINE = COM1 + 3,
-    MODEM = COM1 + 4,
-    LINE_STATUS = COM1 + 5,
+    DATA = 0,
+    INTERRUPTS = 1,
+    FIFO = 2,
+    LINE = 3,
+    MODEM = 4,
+    LINE_STATUS = 5,
 
     LINE_8N1 = 0x03,
     LINE_DIVISOR = 0x80,
@@ -20,69 +19,82 @@ enum {
     STATUS_RECEIVED = 0x01,
     STATUS_ROOM = 0x20,
     STATUS_EMPTY = 0x40,
+    PROBE = 0xae,
     PATIENCE = 100000,
 };
 
-static bool present;
+static const uint16_t base[SERIAL_LINES] = {[SERIAL_CONSOLE] = 0x3f8, [SERIAL_REPORTS] = 0x2f8};
+static bool present[SERIAL_LINES];
 
-static bool loops_back(void)
+static bool has(enum serial_line line, uint8_t status)
 {
-    outb(MODEM, MODEM_LOOP);
-    outb(DATA, 0xae);
+    return inb((uint16_t)(base[line] + LINE_STATUS)) & status;
+}
+
+static void set(enum serial_line line, unsigned reg, uint8_t value)
+{
+    outb((uint16_t)(base[line] + reg), value);
+}
+
+/* What came before somebody listened may still lie in front: not every UART clears its queue. */
+static bool loops_back(enum serial_line line)
+{
+    set(line, MODEM, MODEM_LOOP);
+    set(line, DATA, PROBE);
     for (unsigned i = 0; i < PATIENCE; i++) {
-        if (inb(LINE_STATUS) & STATUS_RECEIVED)
-            return inb(DATA) == 0xae;
+        if (has(line, STATUS_RECEIVED) && inb(base[line]) == PROBE)
+            return true;
     }
     return false;
 }
 
-bool serial_init(void)
+bool serial_init(enum serial_line line)
 {
-    outb(INTERRUPTS, 0);
-    outb(LINE, LINE_DIVISOR);
-    outb(DATA, 1); /* 115200 / 1 */
-    outb(INTERRUPTS, 0);
-    outb(LINE, LINE_8N1);
-    outb(FIFO, 0xc7); /* on, cleared, interrupt at 14 bytes or a pause */
-    present = inb(LINE_STATUS) != 0xff && loops_back();
-    outb(MODEM, MODEM_READY);
-    return present;
+    set(line, INTERRUPTS, 0);
+    set(line, LINE, LINE_DIVISOR);
+    set(line, DATA, 1); /* 115200 / 1 */
+    set(line, INTERRUPTS, 0);
+    set(line, LINE, LINE_8N1);
+    set(line, FIFO, 0xc7); /* on, cleared, interrupt at 14 bytes or a pause */
+    present[line] = inb((uint16_t)(base[line] + LINE_STATUS)) != 0xff && loops_back(line);
+    set(line, MODEM, MODEM_READY);
+    return present[line];
 }
 
-static void wait_for(uint8_t status)
+static void wait_for(enum serial_line line, uint8_t status)
 {
-    for (unsigned i = 0; i < PATIENCE && !(inb(LINE_STATUS) & status); i++)
+    for (unsigned i = 0; i < PATIENCE && !has(line, status); i++)
         ;
 }
 
-static void put(char c)
+static void put(enum serial_line line, char c)
 {
-    wait_for(STATUS_ROOM);
-    outb(DATA, (uint8_t)c);
+    wait_for(line, STATUS_ROOM);
+    set(line, DATA, (uint8_t)c);
 }
 
-void serial_write(const char *text, size_t bytes)
+void serial_write(enum serial_line line, const char *text, size_t bytes)
 {
-    for (size_t i = 0; present && i < bytes; i++) {
+    for (size_t i = 0; present[line] && i < bytes; i++) {
         if (text[i] == '\n')
-            put('\r');
-        put(text[i]);
+            put(line, '\r');
+        put(line, text[i]);
     }
 }
 
-void serial_flush(void)
+void serial_flush(enum serial_line line)
 {
-    if (present)
-        wait_for(STATUS_EMPTY);
+    if (present[line])
+        wait_for(line, STATUS_EMPTY);
 }
 
-int serial_read(void)
+int serial_read(enum serial_line line)
 {
-    return present && inb(LINE_STATUS) & STATUS_RECEIVED ? inb(DATA) : -1;
+    return present[line] && has(line, STATUS_RECEIVED) ? inb(base[line]) : -1;
 }
 
-void serial_interrupts_on(void)
+void serial_interrupts_on(enum serial_line line)
 {
-    if (present)
-        outb(INTERRUPTS, 1);
+    if (present[line])
+        set(line, INTERRUPTS, 1);
 }

@@ -10,6 +10,8 @@
 #include "diag/console.h"
 #include "diag/report.h"
 #include "diag/selftest.h"
+#include "diag/storm.h"
+#include "diag/try.h"
 #include "kernel.h"
 #include "layout.h"
 #include "lib/string.h"
@@ -158,7 +160,14 @@ const struct shell_command commands[] = {
     {"alloc", "alloc BYTES [TIMES]", "heap blocks to play with", command_alloc},
     {"free", "free ADDR", "free one, or see what the heap says of a wrong address", command_free},
     {"heap_test", "heap_test [OPS]", "random heap calls with contents checked", heap_test_command},
+    {"map", "map ADDR [PAGES]", "fresh frames in user space, to look at", try_map},
+    {"unmap", "unmap ADDR [PAGES]", "takes them away again", try_unmap},
+    {"protect", "protect ADDR r|rw", "what may be done there; ADDR [PAGES] r|rw", try_protect},
+    {"grab", "grab BYTES", "takes memory from the heap, to look at", try_grab},
+    {"drop", "drop", "gives the newest of it back", try_drop},
     {"selftest", "selftest", "every self-test on this machine", selftest_command},
+    {"cpu", "cpu", "what this CPU has, and what is used of it", report_cpu},
+    {"storm", "storm SEED N", "random paging calls; check|edges|tighten|clear|stop", storm_command},
     {"bench", "bench", "what the memory calls cost, in instructions", bench_command},
     {"dmesg", "dmesg", "everything said since boot", report_dmesg},
     {"fault", "fault [KIND]", "make a mistake on purpose and see it explained", command_fault},

@@ -16,6 +16,7 @@ static char log_text[LOG_BYTES];
 static size_t log_used;               /* up to LOG_BYTES, then stays      */
 static size_t log_oldest = LOG_FIRST; /* where the second half begins, once full */
 static struct console_sink *sinks;
+static const struct console_sink *only; /* hears alone, or NULL */
 static bool quiet, paused, colours = true;
 
 static void log_byte(char c)
@@ -89,6 +90,10 @@ void console_remove(struct console_sink *sink)
 
 void console_write_unlogged(const char *text, size_t bytes)
 {
+    if (only) {
+        write_sink(only, text, bytes);
+        return;
+    }
     for (const struct console_sink *sink = sinks; sink; sink = sink->next)
         write_sink(sink, text, bytes);
 }
@@ -111,6 +116,17 @@ bool console_log_pause(bool pause)
 void console_quiet(bool on)
 {
     quiet = on;
+}
+
+void console_divert(const struct console_sink *to)
+{
+    only = to;
+}
+
+void console_to_all(void)
+{
+    quiet = false;
+    only = NULL;
 }
 
 void kvprintf(const char *format, va_list args)

@@ -45,6 +45,13 @@ bool console_log_pause(bool pause);
 /* Ordinary boot chatter is dropped from the sinks (still logged) while quiet. */
 void console_quiet(bool quiet);
 
+/* What is said goes to this sink alone, which need not be one of those added; NULL: to all again.
+ */
+void console_divert(const struct console_sink *to);
+
+/* Ends both: what comes now is the last that is heard of this run. */
+void console_to_all(void);
+
 /* Colours used by reports: one place decides. "" when colour is off. */
 enum colour { PLAIN, BOLD, DIM, RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN };
 const char *colour(enum colour which);

@@ -195,7 +195,7 @@ static void print_registers(const struct trap_frame *frame)
 void fault_explain(struct trap_frame *frame, vword_t cr2)
 {
     static unsigned explaining;
-    console_quiet(false);
+    console_to_all();
     uintptr_t offset = 0;
     const char *symbol = ksym_lookup(frame->ip, &offset);
     const char *name = exception_name(frame->vector);

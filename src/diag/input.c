@@ -12,6 +12,7 @@ enum { RING = 1024, BURST = 64 };
 
 static volatile unsigned head, tail;
 static char ring[RING];
+static void (*idle)(void);
 
 static void push(char c)
 {
@@ -22,7 +23,7 @@ static void push(char c)
 static void poll_devices(void)
 {
     for (unsigned i = 0; i < BURST && head - tail < RING; i++) {
-        int c = serial_read();
+        int c = serial_read(SERIAL_CONSOLE);
         if (c < 0)
             break;
         push((char)c);
@@ -39,9 +40,14 @@ void input_init(void)
     pic_init();
     irq_install(IRQ_KEYBOARD, poll_devices);
     irq_install(IRQ_SERIAL, poll_devices);
-    serial_interrupts_on();
+    serial_interrupts_on(SERIAL_CONSOLE);
     pit_start(poll_devices);
     interrupts_on();
+}
+
+void input_on_idle(void (*serve)(void))
+{
+    idle = serve;
 }
 
 int input_try(void)
@@ -52,6 +58,8 @@ int input_try(void)
 int input_getchar(void)
 {
     for (;;) {
+        if (idle)
+            idle();
         interrupts_off();
         int c = input_try();
         if (c >= 0) {

@@ -12,4 +12,8 @@ void input_init(void);   /* PIC, timer, keyboard, serial; turns interrupts on */
 int input_getchar(void); /* the next byte; halts the CPU until there is one   */
 int input_try(void);     /* -1: nothing there                                 */
 
+/* `serve` is called whenever input_getchar has nothing to give, at least a hundred times a second.
+ */
+void input_on_idle(void (*serve)(void));
+
 #endif

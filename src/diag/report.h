@@ -18,6 +18,7 @@ bool report_ptdump(const struct shell_args *args);
 bool report_heap(const struct shell_args *args);
 bool report_blocks(const struct shell_args *args);
 bool report_leaks(const struct shell_args *args);
+bool report_cpu(const struct shell_args *args);
 bool report_dmesg(const struct shell_args *args);
 
 /* To play with the heap: the only two here that change anything. */

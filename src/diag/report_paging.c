@@ -2,12 +2,22 @@
 /* report_paging.c - walk, why, ptdump: what the page tables say, of one address and as a whole. */
 #include "diag/report.h"
 
+#include <platform.h>
+
 #include "diag/console.h"
 #include "diag/explain.h"
 #include "diag/json.h"
 #include "diag/units.h"
 #include "kernel.h"
 #include "kernel_space.h"
+
+/* The tables that are loaded: the kernel's, or others that share its half. */
+static struct aspace loaded(void)
+{
+    struct aspace as = kernel.aspace;
+    as.root = platform_root();
+    return as;
+}
 
 static const char *why(const struct walk *w)
 {
@@ -83,7 +93,8 @@ static bool walk_argument(const char *cmd, const struct shell_args *args, struct
         return report_error(cmd, args, "usage: %s ADDR", cmd);
     if (address > UINTPTR_MAX)
         return report_error(cmd, args, "0x%llx is wider than an address here", address);
-    paging_walk(&kernel.aspace, VA((vword_t)address), w);
+    struct aspace as = loaded();
+    paging_walk(&as, VA((vword_t)address), w);
     return true;
 }
 
@@ -321,12 +332,13 @@ bool report_ptdump(const struct shell_args *args)
     static struct dump d;
     d = (struct dump){0};
     vaddr_t last = VA(~(vword_t)0);
+    struct aspace as = loaded();
     run_audit(&d.audit);
     if (args->json) {
         json_begin(&d.json, "ptdump");
-        json_address(&d.json, "cr3", kernel.aspace.root.v);
+        json_address(&d.json, "cr3", as.root.v);
         json_array(&d.json, "maps");
-        paging_visit(&kernel.aspace, VA(0), last, dump_json, &d);
+        paging_visit(&as, VA(0), last, dump_json, &d);
         json_end(&d.json);
         json_number(&d.json, "writable_executable", d.audit.both);
         json_number(&d.json, "writable_aliases", d.audit.aliased);
@@ -335,10 +347,10 @@ bool report_ptdump(const struct shell_args *args)
         json_finish(&d.json);
         return true;
     }
-    kprintf("  page tables at 0x%llx, %zu of them\n", (unsigned long long)kernel.aspace.root.v,
-            kernel.aspace.tables);
+    kprintf("  page tables at 0x%llx, %zu of them the kernel's\n", (unsigned long long)as.root.v,
+            as.tables);
     kprintf("  perm: read write execute user global accessed dirty\n");
-    paging_visit(&kernel.aspace, VA(0), last, dump_text, &d);
+    paging_visit(&as, VA(0), last, dump_text, &d);
     print_stretch(&d);
     kprintf("  %u stretches, %s\n", d.stretches, size_text(d.bytes).text);
     print_audit(&d.audit);

@@ -14,7 +14,7 @@ enum { VGA_TEXT = 0xb8000, VGA_TEXT_BYTES = 0x8000 };
 static void to_serial(void *ctx, const char *text, size_t bytes)
 {
     (void)ctx;
-    serial_write(text, bytes);
+    serial_write(SERIAL_CONSOLE, text, bytes);
 }
 
 static void to_debugcon(void *ctx, const char *text, size_t bytes)
@@ -43,7 +43,7 @@ static struct console_sink framebuffer = {
 
 void screen_open_serial(void)
 {
-    if (serial_init())
+    if (serial_init(SERIAL_CONSOLE))
         console_add(&serial, true);
     if (debugcon_present())
         console_add(&debugcon, true);

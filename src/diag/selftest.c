@@ -108,6 +108,7 @@ static bool run_all(struct tally *t)
 {
     run_table(t, selftests_machine);
     run_table(t, selftests_memory);
+    run_table(t, selftests_oom);
     return t->failed == 0;
 }
 

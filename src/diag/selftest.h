@@ -20,6 +20,7 @@ struct selftest {
 /* The tables of the test files; each ends with a NULL name. */
 extern const struct selftest selftests_machine[]; /* selftest_machine.c */
 extern const struct selftest selftests_memory[];  /* selftest_memory.c  */
+extern const struct selftest selftests_oom[];     /* selftest_oom.c     */
 
 /* Prints where and what, returns from the test. */
 #define EXPECT(condition)                                                                          \

@@ -20,7 +20,7 @@ enum { BACKTRACE_MAX = 32 };
 
 void verdict_pass(void)
 {
-    console_quiet(false);
+    console_to_all();
     kprintf("twinpage: verdict pass\n"); /* no colours: scripts match the line */
     debug_exit(true);
 }
@@ -29,7 +29,7 @@ static void vverdict_fail(const char *why, va_list args)
 {
     static char text[256];
     vfmt(text, sizeof text, why, args);
-    console_quiet(false);
+    console_to_all();
     kprintf("twinpage: verdict fail: %s\n", text);
 }
 
@@ -84,7 +84,7 @@ void platform_panic(const char *format, ...)
         debug_exit(false);
     }
     panicking = true;
-    console_quiet(false);
+    console_to_all();
     console_log_pause(false);
 
     static char why[256];

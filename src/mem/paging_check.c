@@ -38,11 +38,13 @@ static void check_table(const struct aspace *as, pfn_t frame, bool may_be_empty,
     census->tables++;
 }
 
-/* Is this one of our tables? Adopted ones hang from pinned entries and are not in our count. */
+/* Is this one of our tables? Adopted ones hang from pinned entries and are not in our count; and
+ * what hangs from pinned entries of a space that is not the kernel's is the kernel's. */
 static bool descend_into(const struct aspace *as, unsigned level, entry_t e)
 {
     bool table = (e & ENTRY_PRESENT) && !entry_is_leaf(level, e);
-    return table && format_table_pfn(e).v != as->adopted.v;
+    bool shared = !as->kernel && e & ENTRY_PINNED;
+    return table && !shared && format_table_pfn(e).v != as->adopted.v;
 }
 
 bool paging_holds(const struct aspace *as, const char **broken)

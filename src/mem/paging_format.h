@@ -76,10 +76,11 @@ static inline entry_t entry_cache_bits(const struct paging_features *f, unsigned
     }
 }
 
-/* And back. */
+/* And back. The upper half of the PAT differs from the lower in its first entry alone. */
 static inline unsigned entry_cache_type(const struct paging_features *f, unsigned level, entry_t e)
 {
-    if (f->pat && (e & (level == 1 ? ENTRY_PAT_4K : ENTRY_PAT_LARGE)))
+    entry_t pat = level == 1 ? ENTRY_PAT_4K : ENTRY_PAT_LARGE;
+    if (f->pat && (e & (pat | ENTRY_PCD | ENTRY_PWT)) == pat)
         return MAP_CACHE_WC;
     if (e & ENTRY_PCD)
         return MAP_CACHE_UC;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""harness.py - boots the kernel in QEMU or Bochs and says what became of it.
+"""harness.py - boots the kernel in QEMU, Bochs or v86 and says what became of it.
 
 A run ends in one of five ways, and only the first is a pass:
 
@@ -9,8 +9,8 @@ A run ends in one of five ways, and only the first is a pass:
     hang    no end within the timeout
     crash   the emulator itself ended in some other way, or code and text disagree
 
-One image serves all runs: the command line goes in through fw_cfg. Bochs has no fw_cfg, so it gets
-an image of its own, and no exit code, so there the kernel's text alone decides.
+One image serves all runs: the command line goes in through fw_cfg. Bochs and v86 have no fw_cfg for
+us, so they get an image of their own, and no exit code, so there the kernel's text alone decides.
 """
 import contextlib
 import json
@@ -184,6 +184,33 @@ def boot_bochs(arch, *, cmdline="selftest", memory="64M", timeout=120, kernel=No
     else:
         verdict = judge(EXIT_PASS, text)
     return Run(verdict, process.returncode, text, seconds, command)
+
+
+def boot_v86(*, cmdline="selftest", memory="64M", timeout=60, kernel=None):
+    """The i386 kernel in v86, in Node, with the files of `make web`. The text alone decides."""
+    node = shutil.which("node") or shutil.which("nodejs")
+    assert node, "no Node here: make deps web installs it"
+    files = BUILD / "web"
+    assert (files / "v86.wasm").exists(), f"{files} is not there: make web"
+    with tempfile.TemporaryDirectory(prefix="twinpage-") as directory:
+        iso = make_iso(kernel or kernel_path("i386"), Path(directory) / "boot.iso", cmdline)
+        command = [node, str(files / "headless.js"), str(files), str(iso), memory.rstrip("M")]
+        begin = time.monotonic()
+        try:
+            done = subprocess.run(command, timeout=timeout * SLOWER, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            output, complaint, code = done.stdout, done.stderr.decode(errors="replace"), done.returncode
+        except subprocess.TimeoutExpired as late:
+            output, complaint, code = late.stdout or b"", "", None
+        seconds = time.monotonic() - begin
+    text = plain(output.decode(errors="replace"))
+    if code is not None:
+        verdict = "fail" if "twinpage: verdict fail" in text else judge(EXIT_PASS, text)
+    else:
+        verdict = "hang"
+    if verdict == "crash":
+        text += "\nv86: " + complaint
+    return Run(verdict, code, text, seconds, command)
 
 
 class Machine:

@@ -71,6 +71,21 @@ def test_i386_on_other_bochs_cpus(cpu):
     assert run.passed, run.explain()
 
 
+@pytest.mark.parametrize("memory", [
+    "64M", pytest.param("8M", marks=LONG), pytest.param("16M", marks=LONG),
+    pytest.param("512M", marks=LONG),
+])
+def test_selftest_in_v86(memory):
+    """An emulator in WebAssembly: its TLB, its translation to blocks, its devices."""
+    run = harness.boot_v86(memory=memory)
+    assert run.passed, run.explain()
+
+
+def test_v86_tells_a_failure_from_a_pass():
+    run = harness.boot_v86(cmdline="test-panic")
+    assert run.verdict == "fail" and "PANIC" in run.text, run.explain()
+
+
 def test_x86_64_on_a_cpu_without_long_mode_says_so():
     """qemu-system-i386 offers CPUs that cannot run it: one sentence, a fail verdict, no reset."""
     run = harness.boot("i386", iso=harness.iso_path("x86_64"), cpu="qemu32", timeout=30)

@@ -6,9 +6,11 @@ import pytest
 
 import harness
 
-COMMANDS = ("meminfo", "mmap", "pmm", "frames", "walk", "ptdump", "heap", "heap_test", "selftest",
+COMMANDS = ("cpu", "storm", "meminfo", "mmap", "pmm", "frames", "walk", "ptdump", "heap", "heap_test", "map",
+            "unmap", "protect", "grab", "drop", "blocks", "leaks", "alloc", "free", "why", "selftest",
             "dmesg", "fault", "reboot", "help")
-REPORTS = ("meminfo", "mmap", "pmm", "frames", "walk 0x1000", "ptdump", "heap", "heap_test 100",
+REPORTS = ("cpu", "storm check", "meminfo", "mmap", "pmm", "frames", "walk 0x1000", "ptdump", "heap",
+           "heap_test 100", "blocks", "leaks",
            "dmesg")
 KINDS = {"usable", "reserved", "acpi", "nvs", "bad", "pmem", "unknown"}
 

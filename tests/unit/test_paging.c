@@ -232,6 +232,27 @@ static void no_large_pages_without_the_feature(void **state)
     assert_int_equal(unmap_range(&as, VA(BASE), LARGE), MEM_OK);
 }
 
+/* Entries that we never write, but that the hardware would read: PAT 5, 6, 7 are WT, UC-, UC. */
+static void cache_types_of_all_eight_pat_entries(void **state)
+{
+    (void)state;
+    static const unsigned types[8] = {MAP_CACHE_WB, MAP_CACHE_WT, MAP_CACHE_UC, MAP_CACHE_UC,
+                                      MAP_CACHE_WC, MAP_CACHE_WT, MAP_CACHE_UC, MAP_CACHE_UC};
+    struct walk w;
+    assert_int_equal(map_page(&as, VA(BASE), PA(0x3000), 0), MEM_OK);
+    paging_walk(&as, VA(BASE), &w);
+    uint64_t at = w.step[w.steps - 1].entry_pa.v;
+    uint8_t *entry = fake.ram[(at >> 12) - FAKE_FIRST] + (at & 4095);
+    uint8_t plain = *entry & 0x67;
+    for (unsigned i = 0; i < 8; i++) {
+        *entry = (uint8_t)(plain | (i >> 2) << 7 | (i & 3) << 3);
+        paging_walk(&as, VA(BASE), &w);
+        assert_int_equal(w.flags & MAP_CACHE_MASK, types[i]);
+    }
+    *entry = plain;
+    assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
+}
+
 static void gib_pages_in_long_mode(void **state)
 {
     (void)state;
@@ -292,6 +313,12 @@ static void pinned_tables_stay(void **state)
     struct walk w;
     paging_walk(&user, VA(0x400000), &w);
     assert_true(w.flags & MAP_USER);
+    vword_t last = (WIDE ? (vword_t)1 << 47 : 0xc0000000u) - PAGE;
+    assert_int_equal(map_page(&user, VA(last), PA(0x8000), MAP_USER), MEM_OK);
+    paging_walk(&user, VA(last), &w);
+    assert_true(w.flags & MAP_USER);
+    const char *broken;
+    assert_true(paging_holds(&user, &broken));
     paging_destroy(&user);
     assert_int_equal(unmap_page(&as, VA(BASE + PAGE), NULL), MEM_OK);
     as.adopted = PFN_NONE;
@@ -731,6 +758,7 @@ int main(void)
         TEST(level_boundaries),
         TEST(large_pages_where_they_fit),
         TEST(no_large_pages_without_the_feature),
+        TEST(cache_types_of_all_eight_pat_entries),
         TEST(gib_pages_in_long_mode),
         TEST(part_of_a_large_page_is_split),
         TEST(pinned_tables_stay),
