@@ -206,7 +206,7 @@ def ptdump(picture):
     if not kernel.tables.on:
         return ["  paging is off: nothing is mapped, every address is physical"]
     count = picture.sweep.table_count or len({t.pa for t in picture.page_tables})
-    lines = [f"  page tables at {kernel.tables.root:#x}, {count} of them",
+    lines = [f"  page tables at {kernel.tables.root:#x}, {count} of them the kernel's",
              "  perm: read write execute user global accessed dirty"]
     region, stretches = None, _stretches(picture.leaves)
     for leaf, size, perm in stretches:
