@@ -265,6 +265,18 @@ def test_a_dump_that_is_cut_short_is_refused(worked, tmp_path):
     assert done.returncode == 2 and "not in the dump" in done.stderr
 
 
+def test_another_address_space_is_understood(arch, tmp_path):
+    """`storm` loads one of its own that shares the kernel's half, and maps what is no RAM."""
+    with harness.Machine(arch, cpu="max") as machine:
+        machine.wait_prompt()
+        machine.run("storm 1 500")
+        counts = dumps.Dump(arch, tmp_path, machine).picture().sweep.counts
+        assert {kind for kind, n in counts.items() if n} <= {"misplaced"}, counts
+        machine.qmp("cont")
+        machine.run("storm clear")
+        assert not dumps.Dump(arch, tmp_path, machine).picture().sweep.findings
+
+
 def test_a_core_gives_the_same(arch, tmp_path):
     with harness.Machine(arch, cpu="max") as machine:
         machine.wait_prompt()

@@ -229,7 +229,8 @@ class Kernel:
 
     @property
     def stage(self):
-        own = self.root and self.tables.root == self.root
+        start, end = self.image.physical  # where the boot tables lie
+        own = self.root and self.tables.on and not start <= self.tables.root < end
         if not self.has_map:
             return "before the boot map"
         if not own:

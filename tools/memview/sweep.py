@@ -62,7 +62,8 @@ class Sweep:
         self.findings = []
         self.users = defaultdict(dict)  # frame -> {user: first virtual address or table's base}
         self.devices = {}  # region -> (physical less virtual, write, cache) of its first page
-        self.table_count = 0
+        self.marked = set()  # pages seen: two address spaces may share tables
+        self.table_frames = set()
         if not kernel.has_map:
             return
         for tables in self._spaces():
@@ -71,6 +72,10 @@ class Sweep:
         self._look_for_missing()
         self._compare_ledger()
         self.findings += [Finding("heap_damage", -1, at, words) for at, words in heap.damage]
+
+    @property
+    def table_count(self):
+        return len(self.table_frames)
 
     def _find(self, kind, words, pa=-1, va=-1):
         self.findings.append(Finding(kind, pa, va, words))
@@ -102,7 +107,8 @@ class Sweep:
                 if isinstance(found, Table):
                     self._mark_table(found, seen, boot)
                     self._check_entries(tables, found, boot)
-                elif not boot:
+                elif not boot and (found.va, found.entry_pa) not in self.marked:
+                    self.marked.add((found.va, found.entry_pa))
                     self._mark_leaf(found)
         except Unreadable as error:
             self._find("bad_table", "a table lies where no memory is", pa=error.address)
@@ -124,7 +130,6 @@ class Sweep:
         if table.pa in seen and not boot:
             self._find("doubly_owned", f"a page table for {seen[table.pa]:#x} and {table.va:#x}",
                        pa=table.pa, va=table.va)
-        first = table.pa not in seen
         seen.setdefault(table.pa, table.va)
         if state == FREE:
             self._find("mapped_but_free", "a page table in a free frame", pa=table.pa, va=table.va)
@@ -132,8 +137,8 @@ class Sweep:
             self._find("bad_table", "a page table outside RAM", pa=table.pa, va=table.va)
         elif state not in (HELD, IMAGE, "early tables"):
             self._find("doubly_owned", f"a page table in a frame of {state}", pa=table.pa, va=table.va)
-        elif state != IMAGE and first:
-            self.table_count += 1
+        elif state != IMAGE:
+            self.table_frames.add(frame)
             self.users[frame].setdefault(TABLES, table.va)
 
     def _holder(self, va):
@@ -155,6 +160,8 @@ class Sweep:
             return
         if kind == "device" and holder:
             self._check_device(leaf, holder)
+        if leaf.va < self.kernel.image.user_end:
+            holder, kind = "user space", "device"  # whoever loaded this address space answers for it
         if kind == "image" and leaf.pa != leaf.va - self.kernel.image.offset:
             self._find("misplaced", "the image shows another frame", pa=leaf.pa, va=leaf.va)
         for at in range(0, leaf.size, PAGE):
@@ -164,7 +171,7 @@ class Sweep:
         """Without NX (32-bit paging) everything can be executed, and that is nobody's fault."""
         nx = self.kernel.tables.nx
         write, execute = RIGHTS.get(holder, (leaf.write, leaf.exec))
-        wrong = leaf.user or leaf.write != write or (nx and leaf.exec != execute) or \
+        wrong = leaf.user and leaf.va >= self.kernel.image.user_end or leaf.write != write or (nx and leaf.exec != execute) or \
             (nx and leaf.write and leaf.exec) or (holder in RIGHTS and leaf.cache != "wb")
         if wrong:
             self._find("rights", f"{holder or 'nobody'}: {leaf.perm} {leaf.cache}", leaf.pa, leaf.va)
