@@ -38,7 +38,7 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs bochs-tour debug test unit matrix bench bench-host bench-so bootmap screens \
+.PHONY: kernel iso run bochs bochs-tour debug memview test unit matrix bench bench-host bench-so bootmap screens \
         museum web web-page deps doctor help clean \
         compile_commands.json FORCE
 
@@ -267,7 +267,15 @@ endif
 	$(call need,$(TOUR_PIECES))
 	@NM='$(NM)' $(PYTHON) -B tools/tour/tour.py --document docs $(TOUR_WORDS)
 
-export MEM CPU MACHINE QEMU_ARGS STEP DISPLAY_LIBRARY BOCHS_ARGS
+# The kernel's memory from outside, as a page for a browser. TYPE='heap_test 1000' is typed first.
+memview: $(ISO)
+	$(call need,$(QEMU_$(ARCH)) import\ elftools)
+	@$(PYTHON) tools/memview/memview.py --boot $(ISO) --elf $(KERNEL) --qemu $(QEMU_$(ARCH)) \
+	    --memory $(or $(MEM),64M) --cpu $(or $(CPU),max) $(if $(TYPE),--type '$(TYPE)') \
+	    -o $(O)/memview.html --json $(O)/memview.json
+	$(say) PAGE $(O)/memview.html
+
+export MEM CPU MACHINE QEMU_ARGS GDB_ARGS STEP DISPLAY_LIBRARY BOCHS_ARGS
 
 # ---- the browser: build/web is a folder for any file server -----------------------------------
 WEB := $(BUILD)/web
@@ -447,7 +455,7 @@ clean:
 	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)) \
 	    $(wildcard $(BUILD)/*-break-* $(BUILD)/*-raw); do \
 	    rm -rf $$d/obj $$d/host $$d/flags* $$d/cmdline $$d/font.psf $$d/pass1.elf $$d/ksyms_*.c \
-	        $$d/twinpage-* $$d/bochs* $$d/web $$d/npm $$d/serial.txt $$d/e9.txt; \
+	        $$d/twinpage-* $$d/bochs* $$d/web $$d/npm $$d/serial.txt $$d/e9.txt $$d/memview.*; \
 	    rmdir $$d 2>/dev/null || true; done; rmdir $(BUILD) 2>/dev/null || true
 
 help:
@@ -460,7 +468,8 @@ help:
 	@echo '            STEP=1 is the bare debugger at the first instruction, STEP=symbol there instead;'
 	@echo '            TOUR=0 boots to the shell without stopping'
 	@echo '  bochs-tour  the same unattended, into docs/bringup-$$(ARCH).md with drawings'
-	@echo '  debug     QEMU stopped at its first instruction, gdb attached, with words for paging'
+	@echo '  debug     QEMU stopped at its first instruction, gdb attached, with the shell'\''s words'
+	@echo '  memview   $$(O)/memview.html: the kernel'\''s memory from outside, searchable, checked'
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
@@ -469,7 +478,7 @@ help:
 	@echo '  bench-host the first half of it'
 	@echo '  bench-so  heap and frame allocator as shared objects for trace replay (BITS=32|64)'
 	@echo '  web       build/web: the i386 kernel in a browser, its page tables drawn live beside it'
-	@echo '  screens   docs/screen-*.png and docs/web.png, from a real boot'
+	@echo '  screens   docs/screen-*.png, memview-*.png, web.png, from a real boot'
 	@echo '  museum    docs/museum.md, from boots of every broken bring-up (BREAK=n run: one)'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
@@ -483,5 +492,5 @@ help:
 	@echo '  LLVM=1          clang and lld; CROSS_COMPILE=x86_64-elf- takes that gcc instead'
 	@echo '  DEBUG=1         an owner on every frame, freed heap memory watched'
 	@echo '  V=1 WERROR=1    show commands; warnings are errors'
-	@echo '  MEM=128M CPU=max MACHINE=pc QEMU_ARGS=...   what run and debug start'
+	@echo '  MEM=128M CPU=max MACHINE=pc QEMU_ARGS=...   what run and debug start; GDB_ARGS for gdb'
 endif

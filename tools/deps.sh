@@ -11,7 +11,7 @@
 set -eu
 
 # goals|piece|package|what for|what one sees without it
-#   goals: build iso run bochs tour debug web test bench llvm; + before a piece: better with it, possible without
+#   goals: build iso run bochs tour debug memview web test bench llvm; + before a piece: better with it, possible without
 #   piece: a program; a file when it has a slash; "import MODULE" for Python, "include HEADER" and
 #   "link FLAG" for the host compiler, "grub PLATFORM" for its modules; alternatives with a comma
 table() {
@@ -40,16 +40,16 @@ web|node,nodejs|nodejs|runs v86 without a browser|node: not found
 web|npm|npm|fetches v86, by version and hash|npm: not found
 web|/usr/share/seabios/bios.bin|seabios|the BIOS of the machine in the page|No such file: bios.bin
 web|/usr/share/seabios/vgabios-stdvga.bin|seabios|its VGA BIOS|No such file: vgabios-stdvga.bin
-test|+chromium,chromium-browser,google-chrome|chromium|opens the page as a reader would|no Chromium found
 test|+chromedriver|chromium-driver|types and clicks in it|no chromedriver found
 test|import selenium|python3-selenium|tells it what to do|No module named selenium
 debug|gdb|gdb|steps through the kernel|gdb: not found
+memview|import elftools|python3-pyelftools|reads the kernel's debug information, also for gdb|No module named elftools
 test|python3|python3|runs the tests|python3: not found
 test|import pytest|python3-pytest|runs the boot tests|No module named pytest
 test|import xdist|python3-pytest-xdist|runs two machines at a time|unrecognized arguments: -n
 test|import pexpect|python3-pexpect|types into the shell|No module named pexpect
 test|import hypothesis|python3-hypothesis|makes up memory maps|No module named hypothesis
-test|import elftools|python3-pyelftools|looks into the kernel image|No module named elftools
+test|chromium,chromium-browser,google-chrome|chromium|opens our pages, without a screen|chromium is not installed, so the page was not opened
 test|include cmocka.h|libcmocka-dev|unit tests|cmocka.h: No such file or directory
 test|include stdio.h|libc6-dev|host programs|stdio.h: No such file or directory
 test|link -m32|gcc-multilib|unit tests in 32 bits|cannot find -lgcc, or bits/libc-header-start.h: No such file
@@ -99,15 +99,16 @@ groups_of() {
         iso) groups="$groups build iso" ;;
         run) groups="$groups build iso run" ;;
         bochs | bochs-tour) groups="$groups build iso bochs tour" ;;
-        debug) groups="$groups build iso run debug" ;;
+        debug) groups="$groups build iso run debug memview" ;;
+        memview) groups="$groups build iso run memview" ;;
         web) groups="$groups build iso web" ;;
         bench) groups="$groups build iso run test bench" ;;
         bench-host) groups="$groups build test bench" ;;
         doctor | help | clean) ;;
-        *) groups="build iso run bochs tour debug web test llvm" && break ;;
+        *) groups="build iso run bochs tour debug memview web test llvm" && break ;;
         esac
     done
-    echo "${groups:-build iso run bochs tour debug web test bench llvm}"
+    echo "${groups:-build iso run bochs tour debug memview web test bench llvm}"
 }
 
 # Prints the rows of the given groups whose piece is missing.
@@ -163,17 +164,17 @@ install() {
 
 doctor() {
     bad=0
-    for group in build iso run bochs tour debug web test bench llvm; do
+    for group in build iso run bochs tour debug memview web test bench llvm; do
         rows=$(missing $group)
         if [ -z "$rows" ]; then
-            printf '  %-6s ok\n' $group
+            printf '  %-7s ok\n' $group
             continue
         fi
         if [ $group = llvm ] || ! echo "$rows" | grep -qv '|+'; then
-            printf '  %-6s works; more is possible\n' $group
+            printf '  %-7s works; more is possible\n' $group
         else
             bad=1
-            printf '  %-6s MISSING\n' $group
+            printf '  %-7s MISSING\n' $group
         fi
         echo "$rows" | while IFS='|' read -r _ piece package purpose symptom; do
             printf '         %s: %s\n' "${piece#+}" "$purpose"

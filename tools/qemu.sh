@@ -3,7 +3,7 @@
 #
 # qemu.sh run|debug QEMU ISO KERNEL.elf - the kernel in QEMU, serial line in this terminal.
 #
-# MEM, CPU, MACHINE and QEMU_ARGS come in through the environment. The kernel's verdict becomes the
+# MEM, CPU, MACHINE, QEMU_ARGS and GDB_ARGS come in through the environment. The kernel's verdict becomes the
 # exit code: isa-debug-exit gives 33 for pass (and 35 for fail), a reset or the monitor's quit 0.
 set -eu
 
@@ -25,7 +25,10 @@ if [ "$mode" = debug ]; then
     trap 'kill $! 2>/dev/null; rm -rf "$(dirname "$socket")"' EXIT
     for _ in 1 2 3 4 5 6 7 8 9 10; do [ -S "$socket" ] || sleep 0.2; done
     echo "QEMU waits at $socket; the console goes to $out/serial.txt"
-    gdb -q -nx "$kernel" -ex "target remote $socket" -x "$here/gdb/twinpage.gdb"
+    echo "c goes on to the instruction before paging (boot_before_paging), then to kernel_main"
+    # shellcheck disable=SC2086 # GDB_ARGS are words
+    gdb -q -nx "$kernel" -ex "target remote $socket" -x "$here/gdb/twinpage.gdb" \
+        -x "$here/gdb/twinpage.py" -ex twinpage ${GDB_ARGS-}
     exit
 fi
 

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 #
-# twinpage.gdb - what `make debug` loads: where to stop, and words for looking at paging.
+# twinpage.gdb - what `make debug` loads first: settings, and where to stop.
 
 set pagination off
+set confirm off
 set disassemble-next-line on
+# Memory changes behind gdb's back whenever the machine runs.
+set stack-cache off
+set code-cache off
 hbreak boot_before_paging
 hbreak kernel_main
 
@@ -11,23 +15,22 @@ define where-is
     eval "monitor gva2gpa %#lx", (unsigned long) $arg0
 end
 document where-is
-where-is ADDRESS: the physical address, by the CPU's own page walk.
+Physical address of a virtual one, by QEMU's own page walk (twinpage).
+Usage: where-is ADDRESS
+An independent second opinion on `walk`.
 end
 
 define mappings
     monitor info mem
 end
 document mappings
-mappings: what is mapped now, neighbours merged, with user/read/write.
+What is mapped now, as QEMU sees it: neighbours merged, user/read/write (twinpage).
+An independent second opinion on `ptdump`.
 end
 
 define here
-    monitor x /6i $pc
+    x /8i $pc
 end
 document here
-here: the next instructions as the CPU sees them; in the 32-bit part of a 64-bit kernel gdb cannot.
+The next eight instructions, in the mode in which the CPU will run them (twinpage).
 end
-
-echo \n
-echo c            on to the instruction before paging (boot_before_paging), then to kernel_main\n
-echo where-is A   physical address of A        mappings   all that is mapped        here   code\n

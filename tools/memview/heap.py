@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""heap.py - the blocks of the heap, walked from its first header to its last.
+
+The heap tiles the held part of its window with blocks, each behind a header. Everything that
+depends on what a header looks like is in the class Format below, and on nothing else in this file:
+when the kernel's heap_block.h changes, that class changes.
+"""
+from dataclasses import dataclass
+
+from memview.physical import Unreadable
+
+
+@dataclass(frozen=True)
+class Block:
+    payload: int
+    size: int       # payload bytes as rounded
+    requested: int  # 0 for a free block
+    live: bool
+    caller: int     # 0: not recorded
+
+
+# ---- what the heap looks like: include/mem/heap.h and src/mem/heap_block.h ---------------------
+DAMAGED, LIVE, BINNED, FREE = range(4)  # enum heap_state
+HEADER, UNIT, SEALED = 8, 16, 1 << 64
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A block as it stands: its bytes with the header, its state, is the block before it free?"""
+    bytes: int
+    state: int
+    prev: bool
+    block: Block
+
+
+class Format:
+    """A header is 8 bytes: fields * multiplier + address of the payload + key of the state, modulo
+    2^64. The fields: size:14 long:1 prev:1 caller:24; a long block has 24 more bits of size there
+    and its caller in its last word. A free block's fields are its units of 16 bytes. The wild
+    memory at the end has no header."""
+
+    def __init__(self, view, wide):
+        self.view, self.wide = view, wide
+        self.wild, self.wild_bytes = view.wild, view.wild_units * UNIT
+        self.key, self.inverse = view.key[DAMAGED], view.inverse
+        self.caller_base = view.caller_base
+
+    @staticmethod
+    def window(view):
+        """(start, top, end): [start, top) holds blocks, [start, end) is the heap's."""
+        return view.start, view.top, view.start + view.stats.window
+
+    @staticmethod
+    def held(view):
+        """Every stretch that should be mapped: blocks, and the index behind them."""
+        return [(view.start, view.top), (view.index, view.index + view.index_held)]
+
+    def first(self):
+        return self.view.start + UNIT - HEADER
+
+    def last(self):
+        return self.view.top - HEADER
+
+    def read(self, memory, at):
+        payload = at + HEADER
+        if at == self.wild:
+            size = self.wild_bytes
+            return Tile(size, FREE, False, Block(payload, size - HEADER, 0, False, 0))
+        word = int.from_bytes(memory.read(at, HEADER), "little")
+        opened = (word - self.key - payload) * self.inverse % SEALED
+        state, fields = opened >> 40, opened & (1 << 40) - 1
+        if state == FREE:
+            size = fields * UNIT
+            return Tile(size, FREE, False, Block(payload, size - HEADER, 0, False, 0))
+        if state not in (LIVE, BINNED):
+            return Tile(0, DAMAGED, False, None)
+        return self._used(memory, payload, state, fields)
+
+    def _used(self, memory, payload, state, fields):
+        is_long = fields >> 14 & 1
+        asked = fields & 0x3fff | (fields >> 16 << 14 if is_long else 0)
+        size = (asked + (9 if is_long else 0) + HEADER + UNIT - 1) // UNIT * UNIT
+        caller, live = 0, state == LIVE
+        if live and self.wide:
+            low = fields >> 16 & 0xffffff
+            caller = int.from_bytes(memory.read(payload - HEADER + size - 8, 8), "little") \
+                if is_long else self.caller_base + low if low else 0
+        block = Block(payload, size - HEADER, asked if live else 0, live, caller)
+        return Tile(size, state, bool(fields >> 15 & 1), block)
+
+
+def heap_window(kernel):
+    """(start, top, end) of the kernel's heap; zeroes before there is one."""
+    view = kernel.view.heap
+    return Format.window(view) if view.start else (0, 0, 0)
+
+
+# ---- the walk ---------------------------------------------------------------------------------
+class Heap:
+    """blocks, and `damage`: (address, words) for everything that cannot be."""
+
+    def __init__(self, kernel):
+        self.blocks, self.damage, self.held = [], [], []
+        self.start, self.top, self.limit = heap_window(kernel)
+        self.view = kernel.view.heap
+        if not kernel.has_heap:
+            return
+        self.held = Format.held(self.view)
+        self.format = Format(self.view, kernel.image.bits == 64)
+        try:
+            self._walk(kernel)
+        except Unreadable as error:
+            self.damage.append((error.address, "the heap cannot be read here"))
+        if not self.damage and self.view.stats.mapped != self.mapped:
+            self.damage.append((self.start, f"stats.mapped is {self.view.stats.mapped}, and "
+                                            f"{self.mapped} bytes are held"))
+
+    def _walk(self, memory):
+        at, last, before = self.format.first(), self.format.last(), None
+        while at < last:
+            tile = self.format.read(memory, at)
+            if tile.state == DAMAGED:
+                self.damage.append((at, "a header that is none"))
+                return
+            self._compare(at, tile, before)
+            if not tile.bytes or at + tile.bytes > last:
+                self.damage.append((at, "a block reaches behind the heap"))
+                return
+            self.blocks.append(tile.block)
+            at, before = at + tile.bytes, tile
+
+    def _compare(self, at, tile, before):
+        """With the block before: PREV says whether it is free, and two free ones would be one."""
+        after_free = before is not None and before.state == FREE
+        if tile.state == FREE and after_free:
+            self.damage.append((at, "two free blocks side by side"))
+        elif tile.state != FREE and tile.prev != after_free:
+            self.damage.append((at, "a header disagrees with the block before it"))
+
+    def holds(self, va):
+        """Should this address of the window be mapped?"""
+        return any(start <= va < end for start, end in self.held)
+
+    @property
+    def mapped(self):
+        return sum(end - start for start, end in self.held)
+
+    @property
+    def live(self):
+        return [b for b in self.blocks if b.live]
+
+    @property
+    def dead(self):
+        return [b for b in self.blocks if not b.live]
+
+    @property
+    def used(self):
+        return sum(b.size for b in self.live)
+
+    @property
+    def free(self):
+        return sum(b.size for b in self.dead)
+
+    @property
+    def largest(self):
+        return max((b.size for b in self.dead), default=0)
