@@ -165,21 +165,27 @@ static struct piece find(struct heap *h, size_t align, size_t units, const void 
     return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
 
-/* The bin of its size is empty: from wild memory, or from where the index says. */
-[[gnu::noinline]] static void *alloc_unbinned(struct heap *h, size_t size, const void *caller)
+/* Small, and neither the bin nor wild memory serves: from where the index says. */
+[[gnu::noinline]] static void *alloc_indexed(struct heap *h, size_t size, const void *caller)
 {
     enum heap_fault fault = HEAP_OK;
     size_t units = (size + HEADER + UNIT - 1) >> UNIT_SHIFT;
-    if (HEAP_HARDEN < 3 && units > h->below && units <= h->wild_units) {
-        struct block *b = h->wild;
-        h->wild = block_at(b, units);
-        h->wild_units -= units;
-        return make_live(h, b, size, caller, 0);
-    }
     struct piece p = space_take(h, HEAP_ALIGN, units, caller, &fault);
     if (p.b)
         return make_live(h, p.b, size, caller, p.prev);
     return fault ? refuse(h) : alloc_slowly(h, size, caller);
+}
+
+/* The bin of its size is empty: from wild memory, when nothing in the index can be large enough. */
+static inline void *alloc_unbinned(struct heap *h, size_t size, const void *caller)
+{
+    size_t units = (size + HEADER + UNIT - 1) >> UNIT_SHIFT;
+    struct block *b = h->wild;
+    if (HEAP_HARDEN >= 3 || units <= h->below || units > h->wild_units)
+        return alloc_indexed(h, size, caller);
+    h->wild = block_at(b, units);
+    h->wild_units -= units;
+    return make_live(h, b, size, caller, 0);
 }
 
 void *heap_alloc(struct heap *h, size_t size, const void *caller)
