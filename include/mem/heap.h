@@ -155,6 +155,9 @@ struct heap {
     struct block *wild; /* from here to the top nothing is in use                          */
     size_t wild_units;
     size_t below; /* no block in the index has more units                                 */
+    struct block *hand; /* the block of the index that was cut last, or NULL              */
+    size_t hand_units;  /* the units that its region's class still counts it for           */
+    size_t hand_least;  /* what was looked for when it was found                           */
     struct heap_bin bin[HEAP_BIN_UNITS + 1];
     uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be             */
     uint8_t *index;               /* nodes, one for each chunk, growing up from here       */

@@ -79,6 +79,13 @@ void index_lower(struct heap *h, const struct region *r, unsigned class)
     lower(h->root, word, h->root_from, &h->root[word], class);
 }
 
+void index_settle(struct heap *h)
+{
+    struct region r = region_of(h, h->hand);
+    h->hand = NULL;
+    region_loses(h, &r, h->hand_units);
+}
+
 /* ---- first fit ------------------------------------------------------------------------------ */
 
 /* What is looked for: a class, as at_least wants it. */
@@ -300,6 +307,8 @@ static bool region_holds(const struct heap *h, struct region r, unsigned class, 
         most = v.units > most ? v.units : most;
         ++*count;
     }
+    if (h->hand && region_of(h, h->hand).group == r.group && region_of(h, h->hand).number == r.number)
+        return class_of(most) <= class;
     return class_of(most) == class;
 }
 

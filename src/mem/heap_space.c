@@ -189,7 +189,12 @@ static struct piece cut_indexed(struct heap *h, struct block *b, size_t units)
         index_remove(h, b);
         return (struct piece){b, 0};
     }
-    index_shrink(h, b, all - units);
+    if (b != h->hand) {
+        h->hand = b;
+        h->hand_units = all;
+        h->hand_least = units;
+    }
+    index_cut_hand(h, b, all - units);
     return (struct piece){block_at(b, all - units), PREV};
 }
 
@@ -206,7 +211,12 @@ static inline struct piece take_plain(struct heap *h, size_t units, const void *
                                       enum heap_fault *fault)
 {
     if (units <= h->below) {
-        struct block *b = index_first_fit(h, units);
+        struct block *b = h->hand;
+        if (!b || linked_units(b) < units || units < h->hand_least) {
+            if (b)
+                index_settle(h);
+            b = index_first_fit(h, units);
+        }
         if (b && is_sound_block(h, b, caller, fault))
             return cut_indexed(h, b, units);
         if (b)
@@ -277,6 +287,8 @@ struct piece space_take_wild(struct heap *h, size_t align, size_t units, const v
 [[gnu::noinline]] static struct piece take_aligned(struct heap *h, size_t align, size_t units,
                                                    const void *caller, enum heap_fault *fault)
 {
+    if (h->hand)
+        index_settle(h);
     struct block *b = units <= h->below ? aligned_fit(h, align, units) : NULL;
     if (!b)
         return space_take_wild(h, align, units, caller, fault);
