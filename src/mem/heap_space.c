@@ -347,8 +347,9 @@ static inline void join_wild(struct heap *h, struct block *b, size_t units, cons
     }
     h->wild_units += units_between(b, h->wild);
     h->wild = b;
-    if (h->wild_units << UNIT_SHIFT >= 2 * KEEP) /* the distance stops a loop from thrashing */
-        space_trim(h, KEEP);
+    size_t keep = KEEP + ((size_t)((uint8_t *)h->wild - h->start) >> 3);
+    if (h->wild_units << UNIT_SHIFT >= 2 * keep) /* the distance stops a loop from thrashing */
+        space_trim(h, keep);
 }
 
 static inline void join_index(struct heap *h, struct block *b, size_t units, const struct around *a)
