@@ -33,8 +33,8 @@
 #include "heap_index.h"
 
 enum {
-    BIN_SIZE_MAX = 1023, /* bytes asked for: more never waits in a bin            */
-    BIN_ROOM = 13300,    /* a bin of n units holds that / n^2 blocks, but         */
+    BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes: more never waits in a bin */
+    BIN_ROOM = 10400,    /* a bin of n units holds that / n^2 blocks, but         */
     BIN_ROOM_MAX = 104,  /* no more than these and at least one                   */
     FLUSH_BINS = 16,     /* bins that one call looks into for blocks to merge     */
     FLUSH = 2,           /* blocks that it merges                                 */
@@ -241,7 +241,7 @@ static inline size_t place_of(const struct heap *h, const void *p)
 static inline enum heap_fault free_to_bin(struct heap *h, struct block *b, uint64_t fields,
                                           const void *caller)
 {
-    size_t size = fields & BIN_SIZE_MAX;
+    size_t size = fields & SIZE_LOW;
     struct heap_bin *bin = bin_for(h, size);
     void **top = bin->top;
     if (top == bin->end)
@@ -270,9 +270,9 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
     uint64_t fields = block_open(h, b, HEAP_LIVE);
     if (!is_sound(fields))
         return heap_name_fault(h, p, caller);
-    if (fields & (LONG | (SIZE_LOW - BIN_SIZE_MAX)))
+    size_t size = fields & (LONG | SIZE_LOW);
+    if (size > BIN_SIZE_MAX)
         return free_slowly(h, b, fields, caller);
-    size_t size = fields & BIN_SIZE_MAX;
     if (HEAP_HARDEN >= 2 && ((uint8_t *)p)[size] != CANARY)
         return free_filled(h, b, fields, caller);
     if (HEAP_HARDEN >= 3 || (HEAP_HARDEN == 2 && (size + HEADER) % UNIT == 0))

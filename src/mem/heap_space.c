@@ -24,7 +24,7 @@
 #include "heap_index.h"
 
 enum {
-    STEP_MIN = 4 << PAGE_SHIFT, /* growth: a 64th of what is held, between these    */
+    STEP_MIN = 4 << PAGE_SHIFT, /* growth: a 128th of what is held, between these    */
     STEP_MAX = 64 << PAGE_SHIFT,
     KEEP = 16 << PAGE_SHIFT, /* of a free tail of twice that, so much stays          */
     ALIGNED_TRIES = 3,
@@ -100,7 +100,7 @@ static void let_go(struct heap *h, size_t bytes)
 
 static size_t step(const struct heap *h)
 {
-    size_t part = whole_pages(h->stats.mapped >> 6);
+    size_t part = whole_pages(h->stats.mapped >> 7);
     return part < STEP_MIN ? STEP_MIN : part > STEP_MAX ? STEP_MAX : part;
 }
 
