@@ -253,11 +253,12 @@ static inline enum heap_fault free_to_bin(struct heap *h, struct block *b, uint6
     return HEAP_OK;
 }
 
-/* The same when there is no canary, for the payload fills the block. */
+/* The same when there is no canary, for the payload fills the block: is there a header behind it? */
 [[gnu::noinline]] static enum heap_fault free_filled(struct heap *h, struct block *b,
                                                      uint64_t fields, const void *caller)
 {
-    if (!heap_end_is_intact(h, b, fields))
+    const struct block *next = block_at(b, units_for(fields & SIZE_LOW));
+    if (HEAP_HARDEN >= 3 ? !heap_end_is_intact(h, b, fields) : !is_header(h, next))
         return heap_report_live(h, HEAP_OVERRUN, b, caller);
     return free_to_bin(h, b, fields, caller);
 }
@@ -273,10 +274,10 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
     size_t size = fields & (LONG | SIZE_LOW);
     if (size > BIN_SIZE_MAX)
         return free_slowly(h, b, fields, caller);
-    if (HEAP_HARDEN >= 2 && ((uint8_t *)p)[size] != CANARY)
-        return free_filled(h, b, fields, caller);
     if (HEAP_HARDEN >= 3 || (HEAP_HARDEN == 2 && (size + HEADER) % UNIT == 0))
         return free_filled(h, b, fields, caller);
+    if (HEAP_HARDEN == 2 && ((uint8_t *)p)[size] != CANARY)
+        return heap_report_live(h, HEAP_OVERRUN, b, caller);
     return free_to_bin(h, b, fields, caller);
 }
 
