@@ -134,7 +134,7 @@ enum heap_state { HEAP_DAMAGED, HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_STATES }
 
 enum {
     HEAP_BIN_UNITS = 69, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
-    HEAP_SLOTS = 1922, /* in all bins, each with one for its bottom; see make_bins                */
+    HEAP_SLOTS = 1850, /* in all bins, each with one for its bottom; see make_bins                */
     HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
     HEAP_CHUNKS = sizeof(void *) == 8 ? 1024 : 128, /* the most: 4 GiB, 512 MiB                */
     HEAP_UPPER = 73,       /* words above the lowest level of a tree of 512 words, 8-fold      */

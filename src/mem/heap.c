@@ -34,7 +34,7 @@
 
 enum {
     BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes: more never waits in a bin */
-    BIN_ROOM = 10400,    /* a bin of n units holds that / n^2 blocks, but         */
+    BIN_ROOM = 9600,    /* a bin of n units holds that / n^2 blocks, but         */
     BIN_ROOM_MAX = 104,  /* no more than these and at least one                   */
     FLUSH_BINS = 16,     /* bins that one call looks into for blocks to merge     */
     FLUSH = 2,           /* blocks that it merges                                 */
@@ -165,8 +165,8 @@ static struct piece find(struct heap *h, size_t align, size_t units, const void 
     return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
 
-/* Small, and neither the bin nor wild memory serves: from where the index says. */
-[[gnu::noinline]] static void *alloc_indexed(struct heap *h, size_t size, const void *caller)
+/* Small, and neither the bin, nor wild memory, nor what is in hand serves: the index is searched. */
+[[gnu::noinline]] static void *alloc_searched(struct heap *h, size_t size, const void *caller)
 {
     enum heap_fault fault = HEAP_OK;
     size_t units = (size + HEADER + UNIT - 1) >> UNIT_SHIFT;
@@ -174,6 +174,12 @@ static struct piece find(struct heap *h, size_t align, size_t units, const void 
     if (p.b)
         return make_live(h, p.b, size, caller, p.prev);
     return fault ? refuse(h) : alloc_slowly(h, size, caller);
+}
+
+[[gnu::noinline]] static void *alloc_indexed(struct heap *h, size_t size, const void *caller)
+{
+    struct block *b = index_cut_again(h, (size + HEADER + UNIT - 1) >> UNIT_SHIFT);
+    return b ? make_live(h, b, size, caller, PREV) : alloc_searched(h, size, caller);
 }
 
 /* The bin of its size is empty: from wild memory, when nothing in the index can be large enough. */

@@ -233,6 +233,21 @@ static inline void index_cut_hand(struct heap *h, struct block *b, size_t units)
     write_free(h, b, units, *link_of(b) & LINK_MASK);
 }
 
+/* Cuts a block from the end of what is in hand, which first fit would find again; NULL: it would
+ * not, or nothing would be left, or it is damaged. Level 3 looks at more and does not come here. */
+static inline struct block *index_cut_again(struct heap *h, size_t units)
+{
+    struct block *b = h->hand;
+    if (HEAP_HARDEN >= 3 || !b || units < h->hand_least)
+        return NULL;
+    size_t all = linked_units(b);
+    if (all <= units || (HEAP_HARDEN && block_open(h, b, HEAP_FREE) != all))
+        return NULL;
+    clear_prev(h, block_at(b, all));
+    index_cut_hand(h, b, all - units);
+    return block_at(b, all - units);
+}
+
 /* Takes it out. */
 static inline void index_remove(struct heap *h, struct block *b)
 {
