@@ -197,7 +197,7 @@ static inline void *alloc_unbinned(struct heap *h, size_t size, const void *call
 void *heap_alloc(struct heap *h, size_t size, const void *caller)
 {
     if (size - 1 >= BIN_SIZE_MAX)
-        return alloc_slowly(h, size, caller);
+        return size - 1 < SIZE_LOW ? alloc_indexed(h, size, caller) : alloc_slowly(h, size, caller);
     struct heap_bin *bin = bin_for(h, size);
     void *p = *bin->top;
     if (!p)
