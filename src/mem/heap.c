@@ -33,8 +33,8 @@
 #include "heap_index.h"
 
 enum {
-    BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes: more never waits in a bin */
-    BIN_ROOM = 9600,    /* a bin of n units holds that / n^2 blocks, but         */
+    BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes; more never waits in a bin    */
+    BIN_ROOM = 9600,     /* a bin of n units holds that / n^2 blocks, but         */
     BIN_ROOM_MAX = 104,  /* no more than these and at least one                   */
     FLUSH_BINS = 16,     /* bins that one call looks into for blocks to merge     */
     FLUSH = 2,           /* blocks that it merges                                 */
@@ -165,7 +165,7 @@ static struct piece find(struct heap *h, size_t align, size_t units, const void 
     return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
 }
 
-/* Small, and neither the bin, nor wild memory, nor what is in hand serves: the index is searched. */
+/* Up to SIZE_LOW, and neither a bin nor what is in hand serves: the index is searched. */
 [[gnu::noinline]] static void *alloc_searched(struct heap *h, size_t size, const void *caller)
 {
     enum heap_fault fault = HEAP_OK;
@@ -176,6 +176,7 @@ static struct piece find(struct heap *h, size_t align, size_t units, const void 
     return fault ? refuse(h) : alloc_slowly(h, size, caller);
 }
 
+/* The same before the hand was asked. */
 [[gnu::noinline]] static void *alloc_indexed(struct heap *h, size_t size, const void *caller)
 {
     struct block *b = index_cut_again(h, (size + HEADER + UNIT - 1) >> UNIT_SHIFT);

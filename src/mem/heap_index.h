@@ -218,7 +218,7 @@ static inline void index_insert(struct heap *h, struct block *b, size_t units)
     region_gains(h, &r, units);
 }
 
-/* What is in hand is no more: its region's class becomes true. */
+/* Nothing is in hand any more: the region's class becomes true. */
 void index_settle(struct heap *h);
 
 static inline void settle_for(struct heap *h, const struct block *b)
@@ -233,8 +233,8 @@ static inline void index_cut_hand(struct heap *h, struct block *b, size_t units)
     write_free(h, b, units, *link_of(b) & LINK_MASK);
 }
 
-/* Cuts a block from the end of what is in hand, which first fit would find again; NULL: it would
- * not, or nothing would be left, or it is damaged. Level 3 looks at more and does not come here. */
+/* Cuts a block, which has PREV, from the end of what is in hand; NULL: a search could find another
+ * place, or nothing would be left, or it is damaged. Level 3 looks at more and does not come here. */
 static inline struct block *index_cut_again(struct heap *h, size_t units)
 {
     struct block *b = h->hand;

@@ -8,7 +8,9 @@
  * there is none; as wild is the highest, that is first fit. `below` is never less than the largest
  * block in the index: a request for more goes to wild without a search.
  *
- * A block of the index is cut from its end, so that its start stays where the index has it.
+ * A block of the index is cut from its end, so that its start stays where the index has it. It is in
+ * hand then, and is cut again, without a search, for requests of no less than what it was found for:
+ * below it there was nothing for them. (What was freed below since then is found by the next search.)
  *
  *   S1  no free block has a free neighbour, and none of them is a neighbour of wild.
  *   S2  no block in the index has more than `below` units.
@@ -26,7 +28,7 @@
 enum {
     STEP_MIN = 4 << PAGE_SHIFT, /* growth: a 128th of what is held, between these    */
     STEP_MAX = 64 << PAGE_SHIFT,
-    KEEP = 16 << PAGE_SHIFT, /* of a free tail of twice that, so much stays          */
+    KEEP = 16 << PAGE_SHIFT, /* and an eighth of what is used stay of a free tail of twice that */
     ALIGNED_TRIES = 3,
 };
 
