@@ -25,8 +25,10 @@
  *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
  *         checked when it is given out again: writes after free. Costs as much as the memory is long
  *
- * Bounds. A call on a bin has no loop. Any other is at most one search, one growth and FLUSH merges,
- * and none of these depends on how many blocks there are beyond the eight levels of the index; the
+ * Bounds. A call on a bin, or one that is cut from wild memory or from the block in hand, has no loop.
+ * Any other is at most two searches, one growth and FLUSH merges, each with its change of the index,
+ * and one more change for what was in hand; none of these depends on how many blocks there are beyond
+ * the eight levels of the index. The sum is 2800 instructions in the worst call measured. The
  * exceptions are heap_trim, a call that the owner refuses memory for (all bins are merged, HEAP_SLOTS
  * blocks at most), copying by heap_realloc, and reports, which walk the tiles to say what is wrong.
  */
