@@ -133,8 +133,8 @@ bool heap_check(const struct heap *heap, const char **broken);
 enum heap_state { HEAP_DAMAGED, HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_STATES };
 
 enum {
-    HEAP_BIN_UNITS = 65, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
-    HEAP_SLOTS = 2140, /* in all bins, each with one for its bottom; see make_bins                */
+    HEAP_BIN_UNITS = 69, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
+    HEAP_SLOTS = 1850, /* in all bins, each with one for its bottom; see make_bins                */
     HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
     HEAP_CHUNKS = sizeof(void *) == 8 ? 1024 : 128, /* the most: 4 GiB, 512 MiB                */
     HEAP_UPPER = 73,       /* words above the lowest level of a tree of 512 words, 8-fold      */
@@ -155,6 +155,9 @@ struct heap {
     struct block *wild; /* from here to the top nothing is in use                          */
     size_t wild_units;
     size_t below; /* no block in the index has more units                                 */
+    struct block *hand; /* the block of the index that was cut last, or NULL              */
+    size_t hand_units;  /* the units that its region's class still counts it for           */
+    size_t hand_least;  /* what was looked for when it was found                           */
     struct heap_bin bin[HEAP_BIN_UNITS + 1];
     uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be             */
     uint8_t *index;               /* nodes, one for each chunk, growing up from here       */

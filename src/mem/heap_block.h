@@ -205,6 +205,12 @@ enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const 
 struct block *heap_check_live(struct heap *h, const void *p, const void *caller, uint64_t *fields,
                               enum heap_fault *fault);
 
+/* Is there a header of some state, or wild memory, which has none? */
+static inline bool is_header(const struct heap *h, const struct block *b)
+{
+    return block_open(h, b, HEAP_DAMAGED) >> CHECK_SHIFT < HEAP_STATES || b == h->wild;
+}
+
 /* Level 2: is what stands behind the payload of a live block as it was left? */
 static inline bool heap_end_is_intact(const struct heap *h, const struct block *b, uint64_t fields)
 {
@@ -212,8 +218,7 @@ static inline bool heap_end_is_intact(const struct heap *h, const struct block *
     if ((fields & LONG || (size + HEADER) % UNIT) &&
         (HEAP_HARDEN < 3 || block_payload(b)[size] != CANARY))
         return block_payload(b)[size] == CANARY;
-    const struct block *next = block_at(b, units_for(size));
-    return block_open(h, next, HEAP_DAMAGED) >> CHECK_SHIFT < HEAP_STATES || next == h->wild;
+    return is_header(h, block_at(b, units_for(size)));
 }
 
 /* Level 3: fills [from, to), tells whether it still is. */

@@ -15,10 +15,15 @@
  * block does not tell all; first fit looks at FURTHER regions of it, then asks for a class more.
  *
  *   I1  a region's list is in address order and holds the free blocks that start in it.
- *   I2  a region's class is that of the largest of them, 0 when there is none.
+ *   I2  a region's class is that of the largest of them, 0 when there is none; the region of the
+ *       block in hand may have a higher one.
  *   I3  a byte above is the largest of its word; a word under 0 may hold anything.
  *   I4  a free block has a header of that state with its units, the same in its link word, and the
  *       same in its last word, the footer.
+ *
+ * The block that was cut last is `in hand`. It stays in its list, but its region's class, and all
+ * above, wait: as long as blocks are cut from it nothing rises or falls. index_settle puts the class
+ * right once, when another block is looked for, or when the block in hand is merged or used up.
  *
  * Bounds. A list has at most 32 blocks, as two free ones are never neighbours. A change walks one
  * list and at most eight words up; a search goes FURTHER + 1 times eight words down and one list.
@@ -77,6 +82,13 @@ void index_lower(struct heap *h, const struct region *r, unsigned class)
     *byte = (uint8_t)now;
     size_t word = HEAP_UPPER + (r->chunk >> 3);
     lower(h->root, word, h->root_from, &h->root[word], class);
+}
+
+void index_settle(struct heap *h)
+{
+    struct region r = region_of(h, h->hand);
+    h->hand = NULL;
+    region_loses(h, &r, h->hand_units);
 }
 
 /* ---- first fit ------------------------------------------------------------------------------ */
@@ -286,6 +298,11 @@ void index_cut(struct heap *h, size_t from, size_t to)
 
 /* ---- checking ------------------------------------------------------------------------------- */
 
+static bool has_hand(const struct heap *h, const struct region *r)
+{
+    return h->hand && block_in(h, r, unit_in_region(h, h->hand)) == h->hand;
+}
+
 /* I1, I2 and I4 for one region. */
 static bool region_holds(const struct heap *h, struct region r, unsigned class, size_t *count)
 {
@@ -300,7 +317,7 @@ static bool region_holds(const struct heap *h, struct region r, unsigned class, 
         most = v.units > most ? v.units : most;
         ++*count;
     }
-    return class_of(most) == class;
+    return class_of(most) == class || (has_hand(h, &r) && class_of(most) < class);
 }
 
 static bool group_holds(const struct heap *h, size_t chunk, size_t group, unsigned byte,

@@ -218,9 +218,40 @@ static inline void index_insert(struct heap *h, struct block *b, size_t units)
     region_gains(h, &r, units);
 }
 
+/* Nothing is in hand any more: the region's class becomes true. */
+void index_settle(struct heap *h);
+
+static inline void settle_for(struct heap *h, const struct block *b)
+{
+    if (b == h->hand)
+        index_settle(h);
+}
+
+/* The block in hand has less units now: its region's class, and all above, wait for index_settle. */
+static inline void index_cut_hand(struct heap *h, struct block *b, size_t units)
+{
+    write_free(h, b, units, *link_of(b) & LINK_MASK);
+}
+
+/* Cuts a block, which has PREV, from the end of what is in hand; NULL: a search could find another
+ * place, or nothing would be left, or it is damaged. Level 3 looks at more and does not come here. */
+static inline struct block *index_cut_again(struct heap *h, size_t units)
+{
+    struct block *b = h->hand;
+    if (HEAP_HARDEN >= 3 || !b || units < h->hand_least)
+        return NULL;
+    size_t all = linked_units(b);
+    if (all <= units || (HEAP_HARDEN && block_open(h, b, HEAP_FREE) != all))
+        return NULL;
+    clear_prev(h, block_at(b, all));
+    index_cut_hand(h, b, all - units);
+    return block_at(b, all - units);
+}
+
 /* Takes it out. */
 static inline void index_remove(struct heap *h, struct block *b)
 {
+    settle_for(h, b);
     struct region r = region_of(h, b);
     uint64_t link = *link_of(b);
     *link_before(h, &r, unit_in_region(h, b)) = (uint8_t)link;
@@ -233,11 +264,14 @@ static inline void index_grow(struct heap *h, struct block *b, size_t units)
     struct region r = region_of(h, b);
     write_free(h, b, units, *link_of(b) & LINK_MASK);
     region_gains(h, &r, units);
+    if (b == h->hand && units > h->hand_units)
+        h->hand_units = units;
 }
 
 /* Or less. */
 static inline void index_shrink(struct heap *h, struct block *b, size_t units)
 {
+    settle_for(h, b);
     struct region r = region_of(h, b);
     uint64_t link = *link_of(b);
     write_free(h, b, units, link & LINK_MASK);
@@ -247,6 +281,7 @@ static inline void index_shrink(struct heap *h, struct block *b, size_t units)
 /* `now` takes the place of `old`: no other free block starts between them. */
 static inline void index_move(struct heap *h, struct block *old, struct block *now, size_t units)
 {
+    settle_for(h, old);
     struct region r = region_of(h, old);
     uint64_t link = *link_of(old);
     size_t had = (size_t)(link >> LINK_BITS);

@@ -8,7 +8,9 @@
  * there is none; as wild is the highest, that is first fit. `below` is never less than the largest
  * block in the index: a request for more goes to wild without a search.
  *
- * A block of the index is cut from its end, so that its start stays where the index has it.
+ * A block of the index is cut from its end, so that its start stays where the index has it. It is in
+ * hand then, and is cut again, without a search, for requests of no less than what it was found for:
+ * below it there was nothing for them. (What was freed below since then is found by the next search.)
  *
  *   S1  no free block has a free neighbour, and none of them is a neighbour of wild.
  *   S2  no block in the index has more than `below` units.
@@ -24,9 +26,9 @@
 #include "heap_index.h"
 
 enum {
-    STEP_MIN = 4 << PAGE_SHIFT, /* growth: a 64th of what is held, between these    */
+    STEP_MIN = 4 << PAGE_SHIFT, /* growth: a 128th of what is held, between these    */
     STEP_MAX = 64 << PAGE_SHIFT,
-    KEEP = 16 << PAGE_SHIFT, /* of a free tail of twice that, so much stays          */
+    KEEP = 16 << PAGE_SHIFT, /* and an eighth of what is used stay of a free tail of twice that */
     ALIGNED_TRIES = 3,
 };
 
@@ -100,7 +102,7 @@ static void let_go(struct heap *h, size_t bytes)
 
 static size_t step(const struct heap *h)
 {
-    size_t part = whole_pages(h->stats.mapped >> 6);
+    size_t part = whole_pages(h->stats.mapped >> 7);
     return part < STEP_MIN ? STEP_MIN : part > STEP_MAX ? STEP_MAX : part;
 }
 
@@ -189,7 +191,12 @@ static struct piece cut_indexed(struct heap *h, struct block *b, size_t units)
         index_remove(h, b);
         return (struct piece){b, 0};
     }
-    index_shrink(h, b, all - units);
+    if (b != h->hand) {
+        h->hand = b;
+        h->hand_units = all;
+        h->hand_least = units;
+    }
+    index_cut_hand(h, b, all - units);
     return (struct piece){block_at(b, all - units), PREV};
 }
 
@@ -206,7 +213,12 @@ static inline struct piece take_plain(struct heap *h, size_t units, const void *
                                       enum heap_fault *fault)
 {
     if (units <= h->below) {
-        struct block *b = index_first_fit(h, units);
+        struct block *b = h->hand;
+        if (!b || linked_units(b) < units || units < h->hand_least) {
+            if (b)
+                index_settle(h);
+            b = index_first_fit(h, units);
+        }
         if (b && is_sound_block(h, b, caller, fault))
             return cut_indexed(h, b, units);
         if (b)
@@ -277,6 +289,8 @@ struct piece space_take_wild(struct heap *h, size_t align, size_t units, const v
 [[gnu::noinline]] static struct piece take_aligned(struct heap *h, size_t align, size_t units,
                                                    const void *caller, enum heap_fault *fault)
 {
+    if (h->hand)
+        index_settle(h);
     struct block *b = units <= h->below ? aligned_fit(h, align, units) : NULL;
     if (!b)
         return space_take_wild(h, align, units, caller, fault);
@@ -335,8 +349,9 @@ static inline void join_wild(struct heap *h, struct block *b, size_t units, cons
     }
     h->wild_units += units_between(b, h->wild);
     h->wild = b;
-    if (h->wild_units << UNIT_SHIFT >= 2 * KEEP) /* the distance stops a loop from thrashing */
-        space_trim(h, KEEP);
+    size_t keep = KEEP + ((size_t)((uint8_t *)h->wild - h->start) >> 3);
+    if (h->wild_units << UNIT_SHIFT >= 2 * keep) /* the distance stops a loop from thrashing */
+        space_trim(h, keep);
 }
 
 static inline void join_index(struct heap *h, struct block *b, size_t units, const struct around *a)
