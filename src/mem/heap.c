@@ -25,6 +25,9 @@
  *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
  *         checked when it is given out again: writes after free. Costs as much as the memory is long
  *
+ * A call costs 82, 86, 93 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
+ * x86_64), and some thousands at level 3.
+ *
  * Bounds. A call on a bin, or one that is cut from wild memory or from the block in hand, has no loop.
  * Any other is at most two searches, one growth and FLUSH merges, each with its change of the index,
  * and one more change for what was in hand; none of these depends on how many blocks there are beyond

@@ -4,7 +4,7 @@
  *
  *   0x0000000000000000  first page never mapped; the lower half is user space
  *   0xFFFF800000000000  HHDM: all RAM, 64 TiB of room
- *   0xFFFFC00000000000  heap, 4 GiB
+ *   0xFFFFC00000000000  heap, 1 TiB of room, of which its index describes 4 GiB
  *   0xFFFFD00000000000  device memory and guarded stacks, 512 GiB
  *   0xFFFFFFFF80000000  kernel image: physical + 0xFFFFFFFF80000000
  *   0xFFFFFFFFFFE00000  kmap window, 512 slots, when built PHYSMAP=kmap
@@ -16,7 +16,7 @@
 #define HHDM_START    0xFFFF800000000000ull
 #define KERNEL_OFFSET 0xFFFFFFFF80000000ull /* virtual minus physical within the image */
 #define HEAP_START    0xFFFFC00000000000ull
-#define HEAP_BYTES    0x0000000100000000ull
+#define HEAP_BYTES    0x0000010000000000ull
 #define MMIO_START    0xFFFFD00000000000ull
 #define MMIO_BYTES    0x0000008000000000ull
 #define KMAP_START    0xFFFFFFFFFFE00000ull
