@@ -21,7 +21,7 @@ UNIT_paging_32 := src/mem/paging32.c
 UNIT_heap := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/heap_guard.c src/mem/heap_walk.c \
     src/mem/heap_check.c
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
-UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/owner.c src/mem/mem_err.c
+UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/range_kind.c src/mem/owner.c src/mem/mem_err.c
 UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_tags := src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_maps := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c tools/bootmap/input.c src/mem/owner.c \
