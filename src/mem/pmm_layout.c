@@ -299,46 +299,53 @@ enum mem_err pmm_init(struct pmm *pmm, const struct bootmap *map, void *metadata
 /* ---- frames and indices ------------------------------------------------------------------------
  */
 
-const struct pmm_span *pmm_span_of_frame(const struct pmm *pmm, vword_t frame)
+typedef uint64_t key_of(const struct pmm *pmm, size_t i);
+
+static uint64_t span_frame(const struct pmm *pmm, size_t i)
 {
-    size_t low = 0, high = pmm->span_count;
+    return pmm->spans[i].frame;
+}
+
+static uint64_t span_index(const struct pmm *pmm, size_t i)
+{
+    return pmm->spans[i].index;
+}
+
+static uint64_t range_frame(const struct pmm *pmm, size_t i)
+{
+    return pmm->map->ranges[i].start >> PAGE_SHIFT;
+}
+
+/* The last of `count` things in order whose key is at most `value`; the first, if none is. */
+static inline size_t last_at_most(const struct pmm *pmm, size_t count, key_of *key, uint64_t value)
+{
+    size_t low = 0, high = count;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (pmm->spans[middle].frame <= frame)
+        if (key(pmm, middle) <= value)
             low = middle;
         else
             high = middle;
     }
-    if (!high || frame - pmm->spans[low].frame >= pmm->spans[low].frames)
-        return NULL;
-    return &pmm->spans[low];
+    return low;
+}
+
+const struct pmm_span *pmm_span_of_frame(const struct pmm *pmm, vword_t frame)
+{
+    const struct pmm_span *s = &pmm->spans[last_at_most(pmm, pmm->span_count, span_frame, frame)];
+    return pmm->span_count && frame - s->frame < s->frames ? s : NULL;
 }
 
 const struct pmm_span *pmm_span_of_index(const struct pmm *pmm, vword_t index)
 {
-    size_t low = 0, high = pmm->span_count;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (pmm->spans[middle].index <= index)
-            low = middle;
-        else
-            high = middle;
-    }
-    return &pmm->spans[low];
+    return &pmm->spans[last_at_most(pmm, pmm->span_count, span_index, index)];
 }
 
 const struct boot_range *pmm_boot_range(const struct pmm *pmm, vword_t frame)
 {
     const struct bootmap *map = pmm->map;
-    size_t low = 0, high = map->count;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (map->ranges[middle].start >> PAGE_SHIFT <= frame)
-            low = middle;
-        else
-            high = middle;
-    }
+    size_t i = last_at_most(pmm, map->count, range_frame, frame);
     uint64_t start, end;
-    pmm_extent(map, low, &start, &end);
-    return frame >= start && frame < end ? &map->ranges[low] : NULL;
+    pmm_extent(map, i, &start, &end);
+    return frame >= start && frame < end ? &map->ranges[i] : NULL;
 }
