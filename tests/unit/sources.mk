@@ -5,7 +5,8 @@
 # Every test is built twice, for 64 and for 32 bits, with ASan and UBSan. UNIT_NAME_64 and
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
 
-UNITS := cmdline units fmt terminal shell multiboot2 bootmap pmm pmm_tags pmm_maps paging preflight \
+UNITS := cmdline units fmt terminal shell multiboot2 bootmap pmm pmm_tags pmm_maps pmm_model \
+    pmm_model_tags pmm_exhaustive pmm_exhaustive_tags paging preflight \
     kmap mmio heap
 
 UNIT_cmdline := src/cmdline.c
@@ -24,6 +25,10 @@ UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
 UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/range_kind.c src/mem/owner.c src/mem/mem_err.c
 UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_tags := src/mem/owner.c src/mem/mem_err.c src/lib/string.c
+UNIT_pmm_model           := $(UNIT_pmm)
+UNIT_pmm_model_tags      := $(UNIT_pmm_tags)
+UNIT_pmm_exhaustive      := $(UNIT_pmm)
+UNIT_pmm_exhaustive_tags := $(UNIT_pmm_tags)
 UNIT_pmm_maps := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c tools/bootmap/input.c src/mem/owner.c \
     src/mem/mem_err.c src/lib/string.c
 UNIT_fmt := src/lib/fmt.c
