@@ -35,12 +35,15 @@ static void frames_one_by_one(void **state)
     (void)state;
     unsigned next = 0, back = 0, pages = 1030;
     vword_t at = BASE + LARGE - 5 * PAGE;
-    assert_int_equal(map_frames(&as, VA(at), pages, MAP_WRITE, next_frame, &next), MEM_OK);
+    assert_int_equal(
+        map_frames(&as, VA(at), pages, MAP_WRITE, &(struct frame_source){next_frame, NULL, &next}),
+        MEM_OK);
     assert_int_equal(next, pages);
     assert_int_equal(fake.page_flushes + fake.whole_flushes, 0);
     for (unsigned i = 0; i < pages; i++)
         assert_true(look(at + i * PAGE).pa == (0x1000ull + i) * PAGE);
-    assert_int_equal(unmap_frames(&as, VA(at), pages, count_frame, &back), MEM_OK);
+    assert_int_equal(
+        unmap_frames(&as, VA(at), pages, &(struct frame_source){NULL, count_frame, &back}), MEM_OK);
     assert_int_equal(back, pages);
     assert_int_equal(fake.whole_flushes, 1);
     assert_int_equal(as.tables, 1);
@@ -155,7 +158,9 @@ static void a_table_in_hand_goes_with_its_last_page(void **state)
         else if (way == 1)
             assert_int_equal(unmap_range(&as, VA(va.v + PAGE), PAGE), MEM_OK);
         else
-            assert_int_equal(unmap_frames(&as, VA(va.v + PAGE), 1, give_nowhere, NULL), MEM_OK);
+            assert_int_equal(unmap_frames(&as, VA(va.v + PAGE), 1,
+                                          &(struct frame_source){NULL, give_nowhere, NULL}),
+                             MEM_OK);
         assert_true(paging_holds(&as, &broken));
         assert_null(as.leaf.table);
         assert_int_equal(map_page(&as, va, PA(0x4000), MAP_WRITE), MEM_OK);

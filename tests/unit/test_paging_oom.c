@@ -36,7 +36,8 @@ static enum mem_err do_call(enum call call)
     case CALL_RANGE:
         return map_range(&as, VA(BASE + PAGE), PA(0), 3 * LARGE, 0);
     case CALL_FRAMES:
-        return map_frames(&as, VA(BASE + PAGE), 2000, 0, next_frame, &next);
+        return map_frames(&as, VA(BASE + PAGE), 2000, 0,
+                          &(struct frame_source){next_frame, NULL, &next});
     case CALL_PIN:
         return paging_pin(&as, VA(BASE), 3 * LARGE);
     case CALL_UNMAP_PART:
