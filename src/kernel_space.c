@@ -52,12 +52,11 @@ static pfn_t take_early(void *ctx)
     return bootmap_take(map, 1, 0, physmap.reach_at_boot, OWNER_TABLE, &frame) ? PFN_NONE : frame;
 }
 
-/* The early allocator takes nothing back, and building only ever adds. */
 static void give_early(void *ctx, pfn_t frame)
 {
-    (void)ctx;
-    platform_panic("K0: a page table at frame 0x%zx given back before the PMM is up",
-                   (size_t)frame.v);
+    enum mem_err err = bootmap_give(ctx, frame, 1, OWNER_TABLE);
+    if (err)
+        platform_panic("page table at frame 0x%zx: %s", (size_t)frame.v, mem_err_name(err));
 }
 
 static enum mem_err map_image(struct aspace *as, const uint8_t *start, const uint8_t *end,

@@ -333,6 +333,41 @@ enum mem_err bootmap_take(struct bootmap *map, size_t frames, unsigned align_log
     return MEM_NO_FRAME;
 }
 
+/* The usable range that holds all of [start, last] for `owner`, or count. */
+static size_t find_held(const struct bootmap *map, uint64_t start, uint64_t last,
+                        enum frame_owner owner)
+{
+    size_t i = 0;
+    while (i < map->count && map->ranges[i].last < start)
+        i++;
+    if (i == map->count)
+        return i;
+    const struct boot_range *r = &map->ranges[i];
+    bool held =
+        r->kind == RANGE_USABLE && r->owner == owner && r->start <= start && last <= r->last;
+    return held ? i : map->count;
+}
+
+enum mem_err bootmap_give(struct bootmap *map, pfn_t first, size_t frames, enum frame_owner owner)
+{
+    if (!map->finished)
+        return MEM_NOT_INIT;
+    if (map->closed)
+        return MEM_CLOSED;
+    uint64_t start = pfn_paddr(first).v, bytes = (uint64_t)frames << PAGE_SHIFT;
+    if (!frames || bytes >> PAGE_SHIFT != frames || owner == OWNER_NONE || owner >= OWNER_COUNT)
+        return MEM_BAD_ARG;
+    if (bytes - 1 > UINT64_MAX - start)
+        return MEM_NOT_HELD;
+    size_t i = find_held(map, start, start + (bytes - 1), owner);
+    if (i == map->count)
+        return MEM_NOT_HELD;
+    if (map->capacity - map->count < 2)
+        return MEM_FULL;
+    assign(map, i, start, start + (bytes - 1), OWNER_NONE);
+    return MEM_OK;
+}
+
 void bootmap_close(struct bootmap *map)
 {
     map->closed = true;

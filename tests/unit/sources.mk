@@ -5,9 +5,14 @@
 # Every test is built twice, for 64 and for 32 bits, with ASan and UBSan. UNIT_NAME_64 and
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
 
-UNITS := cmdline units fmt terminal shell multiboot2 bootmap pmm pmm_tags pmm_maps pmm_model \
-    pmm_model_tags pmm_exhaustive pmm_exhaustive_tags paging preflight \
-    kmap mmio heap
+PAGING_TESTS := paging paging_large paging_share paging_hand paging_life paging_oom
+PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pmm_exhaustive_tags
+
+UNITS := cmdline units fmt terminal shell
+UNITS += multiboot2 bootmap
+UNITS += $(PMM_TESTS)
+UNITS += $(PAGING_TESTS) preflight kmap mmio
+UNITS += heap
 
 UNIT_cmdline := src/cmdline.c
 UNIT_units   := src/diag/units.c src/lib/fmt.c
@@ -15,9 +20,12 @@ UNIT_units   := src/diag/units.c src/lib/fmt.c
 PAGING := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c \
     src/mem/paging_table.c src/mem/paging_walk.c src/mem/paging_check.c src/mem/mem_err.c \
     src/lib/string.c tests/unit/fake_machine.c
-UNIT_paging    := $(PAGING)
-UNIT_paging_64 := src/mem/paging64.c
-UNIT_paging_32 := src/mem/paging32.c
+define paging_test
+UNIT_$(1)    := $(PAGING) tests/unit/paging_walker.c
+UNIT_$(1)_64 := src/mem/paging64.c
+UNIT_$(1)_32 := src/mem/paging32.c
+endef
+$(foreach t,$(PAGING_TESTS),$(eval $(call paging_test,$(t))))
 
 UNIT_heap := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/heap_guard.c src/mem/heap_walk.c \
     src/mem/heap_check.c
