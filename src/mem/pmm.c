@@ -48,35 +48,83 @@ void pmm_note_written(struct pmm *pmm, vword_t index)
 
 void pmm_break(struct pmm *pmm, vword_t block)
 {
-    tree_clear(&pmm->whole, block);
+    pmm_whole_no_more(pmm, block);
     if (is_written(pmm, block << PMM_BLOCK_SHIFT))
         return; /* its leaf is right, and caches may be using it */
     leaf_fill(leaf_of(pmm, block), FULL);
     pmm_note_written(pmm, block << PMM_BLOCK_SHIFT);
 }
 
-/* The next frame comes from the word of `index`, which lies below the old one. */
-static void lower(struct pmm *pmm, vword_t index)
+/* Nothing is left in the block of `low`, or `low` is in none. */
+static bool low_is_exhausted(const struct pmm *pmm)
 {
-    vword_t old = pmm->low_block;
+    vword_t block = pmm->low_block;
+    return !block || (leaf_is_empty(leaf_of(pmm, block)) && !block_is_whole(pmm, block));
+}
+
+/* Has the tree no block but this one, the sentinel, and perhaps that of `low`? */
+static bool is_alone(const struct pmm *pmm)
+{
+    return pmm->avail.count == 2 + (vword_t)tree_test(&pmm->avail, pmm->low_block);
+}
+
+/*
+ * The next frame comes from the word of `index`: it lies below `low`, or nothing else is free and
+ * pmm_alloc need not search for it.
+ */
+static void move_low(struct pmm *pmm, vword_t index, bool exhausted)
+{
+    if (exhausted)
+        tree_clear(&pmm->avail, pmm->low_block);
     pmm->low_block = index >> PMM_BLOCK_SHIFT;
     pmm->low = pmm->leaf + (index >> PMM_WORD_SHIFT);
     pmm->low_frame = pmm_frame_of(pmm, index & ~WORD_MASK);
-    if (old && old != pmm->low_block && leaf_is_empty(leaf_of(pmm, old)) &&
-        !block_is_whole(pmm, old))
-        tree_clear(&pmm->avail, old);
+}
+
+static bool is_flanked(const struct pmm *pmm, vword_t block)
+{
+    const vword_t *leaf = leaf_of(pmm, block);
+    return block_is_whole(pmm, block - 1) || leaf[-1] == FULL || leaf[PMM_BLOCK_WORDS] == FULL ||
+           (block + 2 < pmm->blocks && block_is_whole(pmm, block + 1));
+}
+
+static void flank(struct pmm *pmm, vword_t block)
+{
+    if (block_is_whole(pmm, block))
+        bit_set_counted(pmm->flanked, block, &pmm->flanks);
+}
+
+/* A word is full: its block may be whole, and a whole one beside it has a flank. */
+static void word_filled(struct pmm *pmm, vword_t index)
+{
+    vword_t block = index >> PMM_BLOCK_SHIFT, at = index & (PMM_BLOCK - 1);
+    if (at < PMM_WORD_BITS)
+        flank(pmm, block - 1);
+    if (at >= PMM_BLOCK - PMM_WORD_BITS)
+        flank(pmm, block + 1);
+    if (block_is_whole(pmm, block) || !leaf_is_full(leaf_of(pmm, block)))
+        return;
+    tree_set(&pmm->whole, block);
+    if (is_flanked(pmm, block))
+        flank(pmm, block);
 }
 
 /* A bit has been set: the trees and `low` hear of it. */
 void pmm_publish(struct pmm *pmm, vword_t index)
 {
     vword_t block = index >> PMM_BLOCK_SHIFT, *word = pmm->leaf + (index >> PMM_WORD_SHIFT);
-    if (!tree_test(&pmm->avail, block))
+    bool below = word < pmm->low, alone = false;
+    if (!tree_test(&pmm->avail, block)) {
         tree_set(&pmm->avail, block);
-    if (word < pmm->low)
-        lower(pmm, index);
-    if (*word == FULL && !block_is_whole(pmm, block) && leaf_is_full(leaf_of(pmm, block)))
-        tree_set(&pmm->whole, block);
+        alone = is_alone(pmm);
+    }
+    if (below || alone) {
+        bool exhausted = low_is_exhausted(pmm);
+        if (below || exhausted)
+            move_low(pmm, index, exhausted);
+    }
+    if (*word == FULL)
+        word_filled(pmm, index);
 }
 
 void pmm_publish_block(struct pmm *pmm, vword_t block)

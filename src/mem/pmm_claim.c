@@ -20,7 +20,7 @@ bool pmm_claim_rest(struct pmm *pmm, vword_t index, vword_t frames, vword_t take
 /* All of a wholly free block at once. */
 static bool claim_block(struct pmm *pmm, vword_t block)
 {
-    tree_clear(&pmm->whole, block);
+    pmm_whole_no_more(pmm, block);
     bool written = is_written(pmm, block << PMM_BLOCK_SHIFT);
     if (written && pmm->caches)
         return claim_part(pmm, block << PMM_BLOCK_SHIFT, PMM_BLOCK);

@@ -11,6 +11,12 @@ static inline bool block_is_whole(const struct pmm *pmm, vword_t block)
     return tree_test(&pmm->whole, block);
 }
 
+static inline void pmm_whole_no_more(struct pmm *pmm, vword_t block)
+{
+    tree_clear(&pmm->whole, block);
+    bit_clear_counted(pmm->flanked, block, &pmm->flanks);
+}
+
 /* ---- leaves -----------------------------------------------------------------------------------
  */
 

@@ -122,10 +122,11 @@ static size_t tree_words(vword_t bits)
     return words;
 }
 
-/* The first tree, then a zero word at least; a multiple of a leaf's size. */
+/* The flanks, the first tree, then a zero word at least; a multiple of a leaf's size. */
 static size_t head_bytes(const struct layout *l)
 {
-    size_t bytes = (tree_words(l->next_index + 1) + 1) * sizeof(vword_t);
+    vword_t blocks = l->next_index + 1;
+    size_t bytes = (words_for(blocks) + tree_words(blocks) + 1) * sizeof(vword_t);
     return (bytes + LEAF_BYTES - 1) & ~(size_t)(LEAF_BYTES - 1);
 }
 
@@ -155,6 +156,7 @@ size_t pmm_metadata_bytes(const struct bootmap *map)
 static vword_t *tree_place(struct pmm_tree *t, vword_t bits, vword_t *at)
 {
     memset(at, 0, tree_words(bits) * sizeof *at);
+    t->count = 0;
     for (t->levels = 0; t->levels < TREE_LEVELS_MIN || bits > 1;) {
         t->level[t->levels++] = at;
         bits = words_for(bits);
@@ -183,6 +185,7 @@ static void set_bits(vword_t *words, vword_t first, vword_t count)
 static void tree_set_range(struct pmm_tree *t, vword_t first, vword_t count)
 {
     vword_t last = first + count - 1;
+    t->count += count;
     for (unsigned l = 0; l < t->levels; l++) {
         set_bits(t->level[l], first, last - first + 1);
         first >>= PMM_WORD_SHIFT;
@@ -194,7 +197,9 @@ static void place(struct pmm *pmm, struct layout *l, void *metadata)
 {
     pmm->blocks = l->next_index + 1;
     pmm->leaf = (vword_t *)((uint8_t *)metadata + head_bytes(l) - LEAF_BYTES);
-    tree_place(&pmm->avail, pmm->blocks, metadata);
+    pmm->flanked = metadata;
+    memset(pmm->flanked, 0, words_for(pmm->blocks) * sizeof(vword_t));
+    tree_place(&pmm->avail, pmm->blocks, pmm->flanked + words_for(pmm->blocks));
     leaf_of(pmm, 1)[-1] = 0;
     vword_t *tail = leaf_of(pmm, pmm->blocks - 1);
     *tail = 0;
@@ -212,6 +217,9 @@ static void place(struct pmm *pmm, struct layout *l, void *metadata)
 /* Pure spans are two stretches of set bits; mixed ones start with nothing free. */
 static void start_spans(struct pmm *pmm)
 {
+    tree_set_range(&pmm->avail, pmm->blocks - 1, 1);
+    tree_set_range(&pmm->whole, pmm->blocks - 1, 1);
+    set_bits(pmm->flanked, pmm->blocks - 1, 1); /* so that nobody sets it and counts it */
     for (size_t i = 0; i < pmm->span_count; i++) {
         const struct pmm_span *s = &pmm->spans[i];
         vword_t block = s->index >> PMM_BLOCK_SHIFT, count = s->frames >> PMM_BLOCK_SHIFT;
@@ -220,6 +228,8 @@ static void start_spans(struct pmm *pmm)
         if (!s->mask) {
             tree_set_range(&pmm->avail, block, count);
             tree_set_range(&pmm->whole, block, count);
+            set_bits(pmm->flanked, block, count); /* a search finds out which are not */
+            pmm->flanks += count;
             if (s->frames > pmm->hot.frames)
                 pmm->hot = *s;
         } else {
@@ -227,8 +237,6 @@ static void start_spans(struct pmm *pmm)
                 leaf_fill(leaf_of(pmm, b), 0);
         }
     }
-    tree_set(&pmm->avail, pmm->blocks - 1);
-    tree_set(&pmm->whole, pmm->blocks - 1);
 }
 
 /* Those of [start, end) that lie in mixed spans circulate; if nobody owns them, they are free. */
@@ -246,9 +254,7 @@ static void start_mixed(struct pmm *pmm, uint64_t start, uint64_t end, bool free
         set_bits(pmm->leaf, index, frames);
         for (vword_t b = index >> PMM_BLOCK_SHIFT; b <= (index + frames - 1) >> PMM_BLOCK_SHIFT;
              b++) {
-            tree_set(&pmm->avail, b);
-            if (leaf_is_full(leaf_of(pmm, b)))
-                tree_set(&pmm->whole, b);
+            pmm_publish_block(pmm, b);
         }
     }
 }

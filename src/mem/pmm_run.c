@@ -69,7 +69,7 @@ pfn_t pmm_alloc_block(struct pmm *pmm, enum frame_owner owner)
     vword_t at = index - pmm->hot.index;
     if (pmm->caches && at < pmm->written)
         return alloc_block_again(pmm, owner);
-    tree_clear(&pmm->whole, block);
+    pmm_whole_no_more(pmm, block);
     tree_clear(&pmm->avail, block);
     leaf_fill(leaf_of(pmm, block), 0);
     pmm->held[owner] += PMM_BLOCK;

@@ -194,55 +194,47 @@ static vword_t chain_end(const struct pmm *pmm, vword_t block)
 }
 
 /* Whole blocks [block, end of the chain) with what adjoins them: is that enough? */
-[[gnu::noinline]] static vword_t try_chain(struct pmm *pmm, const struct pmm_run_request *want,
-                                           vword_t block)
+static vword_t try_chain(struct pmm *pmm, const struct pmm_run_request *want, vword_t block)
 {
     if (tree_test(&pmm->whole, block - 1) || block == pmm->blocks - 1)
         return 0; /* not where it starts, or the sentinel */
-    vword_t tail = free_before(pmm, block), end = chain_end(pmm, block);
-    vword_t frames = tail + ((end - block) << PMM_BLOCK_SHIFT) + free_at(pmm, end);
+    vword_t tail = free_before(pmm, block), end = chain_end(pmm, block), head = free_at(pmm, end);
+    vword_t frames = tail + ((end - block) << PMM_BLOCK_SHIFT) + head;
+    if (end == block + 1 && tail < PMM_WORD_BITS && head < PMM_WORD_BITS)
+        bit_clear_counted(pmm->flanked, block, &pmm->flanks);
     return frames >= want->frames ? try_run(pmm, want, (block << PMM_BLOCK_SHIFT) - tail, frames)
                                   : 0;
 }
 
-/* Of these single whole blocks, those with a full word of free frames on either side. */
-static inline vword_t worth_trying(const vword_t *leaf, vword_t single)
+/* Tries these chains of the w-th word of whole bits, a bit where one starts. */
+static vword_t try_starts(struct pmm *pmm, const struct pmm_run_request *want, vword_t w,
+                          vword_t starts)
 {
-    vword_t worth = 0;
-    for (; single; single &= single - 1) {
-        const vword_t *at = leaf + bit_lowest(single) * PMM_BLOCK_WORDS;
-        if (at[-1] == FULL || at[PMM_BLOCK_WORDS] == FULL)
-            worth |= single & -single;
-    }
-    return worth;
-}
-
-/* Tries the chains that start in this word of whole bits. */
-[[gnu::noinline]] static vword_t try_word(struct pmm *pmm, const struct pmm_run_request *want,
-                                          vword_t first, vword_t whole)
-{
-    for (vword_t starts = whole & ~(whole << 1); starts; starts &= starts - 1) {
-        vword_t index = try_chain(pmm, want, first + bit_lowest(starts));
+    for (; starts; starts &= starts - 1) {
+        vword_t index = try_chain(pmm, want, (w << PMM_WORD_SHIFT) + bit_lowest(starts));
         if (index)
             return index;
     }
     return 0;
 }
 
-/*
- * Tries every chain of whole blocks. When more is asked for than a block and what two words can add
- * to it, single blocks are passed over by a look at the words next to them.
- */
-static inline vword_t try_chains(struct pmm *pmm, const struct pmm_run_request *want)
+/* More than a block and what two words can add to it: only a flanked block will do. */
+static inline bool needs_flank(const struct pmm_run_request *want)
 {
-    bool choosy = want->frames >= PMM_BLOCK + 2 * PMM_WORD_BITS;
+    return want->frames > PMM_BLOCK + 2 * (PMM_WORD_BITS - 1);
+}
+
+/* Tries every chain of whole blocks. */
+static vword_t try_chains(struct pmm *pmm, const struct pmm_run_request *want)
+{
+    vword_t all = needs_flank(want) ? 0 : FULL;
+    if (!all && !pmm->flanks)
+        return 0;
     for (vword_t v = 0; v <= (pmm->blocks - 1) >> 2 * PMM_WORD_SHIFT; v++) {
         for (vword_t words = pmm->whole.level[1][v]; words; words &= words - 1) {
-            vword_t w = (v << PMM_WORD_SHIFT) + bit_lowest(words), first = w << PMM_WORD_SHIFT;
-            vword_t whole = pmm->whole.level[0][w];
-            if (choosy && !(whole & whole << 1) && !(whole >> WORD_MASK))
-                whole = worth_trying(leaf_of(pmm, first), whole);
-            vword_t index = whole ? try_word(pmm, want, first, whole) : 0;
+            vword_t w = (v << PMM_WORD_SHIFT) + bit_lowest(words), whole = pmm->whole.level[0][w];
+            vword_t index =
+                try_starts(pmm, want, w, whole & ~(whole << 1) & (pmm->flanked[w] | all));
             if (index)
                 return index;
         }
