@@ -38,8 +38,8 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs bochs-tour debug memview test unit matrix bench bench-host bench-so bootmap screens \
-        museum web web-page deps doctor help clean \
+.PHONY: kernel iso run bochs bochs-tour debug memview test unit matrix bench bench-host bench-so bootmap ptdump \
+        screens museum web web-page deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -102,10 +102,10 @@ SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fau
     src/diag/heap_fault.c src/diag/explain.c src/diag/ksyms.c src/diag/klines.c src/diag/banner.c \
     src/diag/units.c src/diag/json.c src/diag/input.c src/diag/line_editor.c src/diag/report_line.c \
     src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
-    src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
-    src/diag/report_heap.c src/diag/report_cpu.c src/diag/try.c src/diag/report_blocks.c \
-    src/diag/report_leaks.c src/diag/report_preflight.c src/diag/storm.c src/diag/storm_draw.c \
-    src/diag/storm_check.c src/diag/storm_edges.c src/diag/storm_effect.c src/diag/selftest.c \
+    src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_walk.c \
+    src/diag/report_ptdump.c src/diag/report_heap.c src/diag/report_cpu.c src/diag/try.c \
+    src/diag/report_blocks.c src/diag/report_leaks.c src/diag/report_preflight.c src/diag/storm.c \
+    src/diag/storm_draw.c src/diag/storm_check.c src/diag/storm_edges.c src/diag/storm_effect.c src/diag/selftest.c \
     src/diag/selftest_machine.c src/diag/selftest_memory.c src/diag/selftest_oom.c
 
 SOURCES := $(SRC_CORE) $(if $(BREAK),$(SRC_MUSEUM)) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
@@ -356,6 +356,21 @@ $(HOST)/bootmap: $(call host_objects,64,$(BOOTMAP_TOOL))
 
 bootmap: $(HOST)/bootmap
 
+# ---- the kernel's reader of page tables on the host, one for each paging mode -----------------
+PTDUMP_TOOL := tools/ptdump/main.c src/diag/report_ptdump.c src/diag/units.c src/diag/json.c src/lib/fmt.c \
+    src/mem/paging_walk.c src/mem/paging_table.c
+
+define ptdump_rule
+$(HOST)/ptdump$(1): $(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c)
+	$$(say) HOSTLD $$@
+	$$(Q)$$(HOSTCC) -m$(1) $$(SANITIZE) -o $$@ $$^
+-include $(patsubst %.o,%.d,$(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c))
+endef
+$(foreach b,64 32,$(eval $(call ptdump_rule,$(b))))
+PTDUMPS := $(HOST)/ptdump64 $(HOST)/ptdump32
+
+ptdump: $(PTDUMPS)
+
 # ---- the allocators as shared objects, for replaying traces: optimised, checks on -------------
 BITS ?= 64
 BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -fvisibility=hidden -shared -Wl,-z,defs -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
@@ -425,7 +440,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(TABLES)
+test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(PTDUMPS) $(TABLES)
 	+@$(MAKE) web-page || echo 'no page for the browser: tests/web will fail' >&2
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
@@ -481,6 +496,7 @@ help:
 	@echo '  screens   docs/screen-*.png, memview-*.png, web.png, from a real boot'
 	@echo '  museum    docs/museum.md, from boots of every broken bring-up (BREAK=n run: one)'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
+	@echo '  ptdump    build/host/ptdump32, 64: the kernel'\''s ptdump on the host, over a dump of memory'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
 	@echo '  doctor    names what is missing, what for, and the package that has it'
 	@echo '  compile_commands.json, clean, help'

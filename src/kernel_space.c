@@ -140,6 +140,13 @@ bool kernel_space_live(void)
     return live;
 }
 
+struct aspace kernel_space_loaded(void)
+{
+    struct aspace as = kernel.aspace;
+    as.root = platform_root();
+    return as;
+}
+
 const char *kernel_region_name(vaddr_t va)
 {
     if (va.v < PAGE_SIZE)
