@@ -48,7 +48,10 @@ struct bootmap {
     size_t clamped;    /* entries that wrapped past 2^64               */
 };
 
-/* An empty map over the caller's array. `limit` as in the struct. MEM_BAD_ARG: no room at all. */
+/*
+ * An empty map over the caller's array. `limit` as in the struct; where a pfn_t has 32 bits, one
+ * above the frames that it can name (2^44 bytes) is lowered to there. MEM_BAD_ARG: no room at all.
+ */
 enum mem_err bootmap_init(struct bootmap *map, struct boot_range *array, size_t capacity,
                           uint64_t limit);
 

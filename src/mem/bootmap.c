@@ -17,11 +17,20 @@
 
 enum { MIB = 1 << 20 };
 
+/* 0: a pfn_t can name every frame there is. Else (32 bits) the first byte of PFN_NONE, no frame. */
+static uint64_t end_of_names(void)
+{
+    uint64_t end = pfn_paddr(PFN_NONE).v;
+    return end >> PAGE_SHIFT == PFN_NONE.v ? end : 0;
+}
+
 enum mem_err bootmap_init(struct bootmap *map, struct boot_range *array, size_t capacity,
                           uint64_t limit)
 {
     if (!array || !capacity)
         return MEM_BAD_ARG;
+    if (limit - 1 > end_of_names() - 1) /* 0 is the highest of all */
+        limit = end_of_names();
     *map = (struct bootmap){.ranges = array, .capacity = capacity, .limit = limit};
     return MEM_OK;
 }

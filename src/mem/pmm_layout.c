@@ -67,9 +67,10 @@ static void add_blocks(struct layout *l, uint64_t first, uint64_t end, bool pure
     if (!touches || l->last_pure != pure) {
         close_span(l);
         l->next_index += !touches && l->next_index > 1; /* the block left out */
-        l->last = (struct pmm_span){.frame = (vword_t)first << PMM_BLOCK_SHIFT,
-                                    .index = l->next_index << PMM_BLOCK_SHIFT,
-                                    .mask = pure ? NULL : l->masks + l->mixed * PMM_BLOCK_WORDS};
+        l->last = (struct pmm_span){
+            .frame = (vword_t)first << PMM_BLOCK_SHIFT,
+            .index = l->next_index << PMM_BLOCK_SHIFT,
+            .mask = pure || !l->masks ? NULL : l->masks + l->mixed * PMM_BLOCK_WORDS};
         l->last_pure = pure;
     }
     l->mixed += pure ? 0 : (vword_t)(end - first);

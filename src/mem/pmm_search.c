@@ -181,16 +181,19 @@ static vword_t free_at(const struct pmm *pmm, vword_t block)
     return head < PMM_BLOCK ? head + bit_lowest(~*word) : head;
 }
 
-/* The first block above this one that is not whole; the sentinel counts as none. */
+/* The first block above this one that is not whole; the sentinel is none, though its bit is set. */
 static vword_t chain_end(const struct pmm *pmm, vword_t block)
 {
     const vword_t *whole = pmm->whole.level[0];
-    for (block++; block < pmm->blocks - 1; block = (block | WORD_MASK) + 1) {
+    vword_t sentinel = pmm->blocks - 1;
+    for (block++; block < sentinel; block = (block | WORD_MASK) + 1) {
         vword_t broken = ~whole[block >> PMM_WORD_SHIFT] >> (block & WORD_MASK);
-        if (broken)
-            return block + bit_lowest(broken);
+        if (broken) {
+            block += bit_lowest(broken);
+            break;
+        }
     }
-    return pmm->blocks - 1;
+    return block < sentinel ? block : sentinel;
 }
 
 /* Whole blocks [block, end of the chain) with what adjoins them: is that enough? */

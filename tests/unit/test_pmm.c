@@ -200,6 +200,27 @@ static void a_run_is_freed_whole_or_not_at_all(void **state)
     holds();
 }
 
+/* whole blocks up to the very end of RAM:  [====][====]| nothing */
+static void a_run_ends_where_ram_ends(void **state)
+{
+    (void)state;
+    const size_t too_many[] = {1025, 1500, 1536, 1537, 4096};
+    add(0x200, 1024, RANGE_USABLE, OWNER_NONE);
+    start();
+    pfn_t first;
+    struct pmm_run_request want = {0};
+    for (unsigned i = 0; i < sizeof too_many / sizeof *too_many; i++) {
+        want.frames = too_many[i];
+        assert_int_equal(pmm_alloc_run(&pmm, &want, OWNER_DMA, &first), MEM_NO_FRAME);
+        holds();
+    }
+    want.frames = 1024;
+    assert_int_equal(pmm_alloc_run(&pmm, &want, OWNER_DMA, &first), MEM_OK);
+    assert_int_equal(first.v, 0x200);
+    assert_true(pmm_free_frames(&pmm) == 0);
+    holds();
+}
+
 static void stretches_tile_the_address_space(void **state)
 {
     (void)state;
@@ -234,6 +255,7 @@ int main(void)
         TEST(the_limit_is_the_end),
         TEST(runs_keep_to_their_conditions),
         TEST(a_run_is_freed_whole_or_not_at_all),
+        TEST(a_run_ends_where_ram_ends),
         TEST(stretches_tile_the_address_space),
     };
     return cmocka_run_group_tests_name(PMM_TAGS ? "pmm with tags" : "pmm", tests, NULL, NULL);
