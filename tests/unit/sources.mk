@@ -5,11 +5,12 @@
 # Every test is built twice, for 64 and for 32 bits, with ASan and UBSan. UNIT_NAME_64 and
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
 
-PAGING_TESTS := paging paging_large paging_share paging_hand paging_life paging_oom
+PAGING_TESTS := paging paging_large paging_share paging_hand paging_life paging_oom \
+    paging_corners paging_views
 PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pmm_exhaustive_tags
 
 UNITS := cmdline units fmt terminal shell
-UNITS += multiboot2 bootmap
+UNITS += multiboot2 bootmap boot_corners
 UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight kmap mmio
 UNITS += heap
@@ -31,6 +32,7 @@ UNIT_heap := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/he
     src/mem/heap_check.c
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
 UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/range_kind.c src/mem/owner.c src/mem/mem_err.c
+UNIT_boot_corners := $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_tags := src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_model           := $(UNIT_pmm)
