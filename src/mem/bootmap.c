@@ -182,8 +182,7 @@ static bool settle(struct boot_range *out, size_t *count, struct boot_range *r)
 
 static bool joins(const struct boot_range *a, const struct boot_range *b)
 {
-    return a->last != UINT64_MAX && a->last + 1 == b->start && a->kind == b->kind &&
-           a->owner == b->owner;
+    return a->last + 1 == b->start && a->kind == b->kind && a->owner == b->owner;
 }
 
 static size_t round_all(struct boot_range *r, size_t count)

@@ -26,8 +26,6 @@
 
 static enum mem_err check_physical(const struct aspace *as, paddr_t pa, size_t bytes)
 {
-    if (pa.v & (PAGE_SIZE - 1))
-        return MEM_MISALIGNED;
     uint64_t limit = 1ull << as->features->phys_bits;
     return pa.v >= limit || bytes > limit - pa.v ? MEM_OUT_OF_RANGE : MEM_OK;
 }

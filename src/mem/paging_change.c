@@ -71,16 +71,14 @@ static void split_once(struct aspace *as, struct spot *s, pfn_t frame)
 
 static void split_at(struct aspace *as, vword_t va, pfn_t *frames, unsigned *used)
 {
-    for (unsigned i = 0; i < LEVELS; i++) {
+    bool cut;
+    do { /* each turn ends one level lower */
         struct spot s = paging_descend(as, va, 1);
-        bool cut =
-            s.level > 1 && s.table[s.index] & ENTRY_PRESENT && va & (level_bytes(s.level) - 1);
+        cut = s.level > 1 && s.table[s.index] & ENTRY_PRESENT && va & (level_bytes(s.level) - 1);
         if (cut)
             split_once(as, &s, frames[(*used)++]);
         kunmap(s.table);
-        if (!cut)
-            return;
-    }
+    } while (cut);
 }
 
 /* Makes both ends of the range page boundaries of whatever maps them. All tables first. */

@@ -5,14 +5,15 @@
 # Every test is built twice, for 64 and for 32 bits, with ASan and UBSan. UNIT_NAME_64 and
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
 
-PAGING_TESTS := paging paging_large paging_share paging_hand paging_life paging_oom
+PAGING_TESTS := paging paging_large paging_share paging_hand paging_life paging_oom \
+    paging_corners paging_views
 PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pmm_exhaustive_tags
 
 UNITS := cmdline units fmt terminal shell
-UNITS += multiboot2 bootmap
+UNITS += multiboot2 bootmap boot_corners
 UNITS += $(PMM_TESTS)
-UNITS += $(PAGING_TESTS) preflight kmap mmio
-UNITS += heap
+UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
+UNITS += heap kernel_heap
 
 UNIT_cmdline := src/cmdline.c
 UNIT_units   := src/diag/units.c src/lib/fmt.c
@@ -31,6 +32,8 @@ UNIT_heap := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/he
     src/mem/heap_check.c
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
 UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/range_kind.c src/mem/owner.c src/mem/mem_err.c
+UNIT_boot_corners := $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/mem/mem_err.c src/lib/string.c
+UNIT_boot_corners := $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_tags := src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_model           := $(UNIT_pmm)
@@ -44,6 +47,16 @@ UNIT_terminal := src/dev/terminal.c src/diag/line_editor.c src/lib/fmt.c
 UNIT_preflight    := $(PAGING) src/mem/preflight.c src/diag/report_preflight.c src/lib/fmt.c
 UNIT_preflight_64 := src/mem/paging64.c
 UNIT_preflight_32 := src/mem/paging32.c
+UNIT_preflight_corners    := $(PAGING) src/mem/preflight.c
+UNIT_preflight_corners_64 := src/mem/paging64.c
+UNIT_preflight_corners_32 := src/mem/paging32.c
+UNIT_hhdm      := src/mem/hhdm.c
+UNIT_hhdm_BITS := 64
+KERNEL_FRAMES := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c src/mem/frames.c src/mem/lock.c src/mem/owner.c
+UNIT_kernel_frames  := $(KERNEL_FRAMES) src/mem/mem_err.c src/lib/string.c
+UNIT_kernel_heap    := $(KERNEL_FRAMES) $(SRC_HEAP) $(PAGING) src/mem/kmalloc.c
+UNIT_kernel_heap_64 := src/mem/paging64.c
+UNIT_kernel_heap_32 := src/mem/paging32.c
 UNIT_mmio    := $(PAGING) src/mem/mmio.c
 UNIT_mmio_64 := src/mem/paging64.c
 UNIT_mmio_32 := src/mem/paging32.c
