@@ -303,12 +303,12 @@ HOSTCC       ?= gcc
 HOST_ARCH_32 := i386
 HOST_ARCH_64 := x86_64
 HOST_CFLAGS   = -std=gnu2x -O1 -g -fno-omit-frame-pointer $(WARNINGS) -Iinclude -Isrc \
-    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Itests/unit -m$(BITS)
-SANITIZE     := -fsanitize=address,undefined -fno-sanitize-recover=all
+    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Itests/unit -Itests/soak -m$(BITS)
+HOST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 $(HOST)/flags: FORCE
 	$(call need,$(HOSTCC) link\ -m32 include\ cmocka.h)
-	$(call keep,$@,$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE))
+	$(call keep,$@,$(HOSTCC) $(HOST_CFLAGS) $(HOST_SANITIZE))
 
 # $(call host_objects,BITS,SOURCES)
 host_objects = $(patsubst %.c,$(HOST)/obj$(1)/%.o,$(2))
@@ -318,7 +318,7 @@ $(HOST)/obj$(1)/%.o: BITS := $(1)
 $(HOST)/obj$(1)/%.o: %.c $(HOST)/flags
 	$$(say) HOSTCC '$$< ($(1))'
 	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(SANITIZE) -MMD -MP -c $$< -o $$@
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(HOST_SANITIZE) -MMD -MP -c $$< -o $$@
 endef
 $(foreach b,64 32,$(eval $(call host_rule,$(b))))
 
@@ -336,7 +336,7 @@ unit_sources = $(sort tests/unit/test_$(1).c $(UNIT_$(1)) $(UNIT_$(1)_$(2)) $(CM
 define unit_rule
 $(HOST)/unit/$(1).$(2): $(call host_objects,$(2),$(call unit_sources,$(1),$(2)))
 	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) -m$(2) $$(SANITIZE) -o $$@ $$^ $(CMOCKA_LIBS_$(2))
+	$$(Q)$$(HOSTCC) -m$(2) $$(HOST_SANITIZE) -o $$@ $$^ $(CMOCKA_LIBS_$(2))
 UNIT_BINARIES += $(HOST)/unit/$(1).$(2)
 -include $(patsubst %.o,%.d,$(call host_objects,$(2),$(call unit_sources,$(1),$(2))))
 endef
@@ -345,13 +345,43 @@ $(foreach u,$(UNITS),$(foreach b,$(or $(UNIT_$(u)_BITS),64 32),$(eval $(call uni
 unit: $(UNIT_BINARIES)
 	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
 
+# ---- the soak: random calls against a model, for as long as one likes --------------------------
+# OPS calls in 64 bits and in 32, from SEED on. soak.* is for speed, soak_checked.* has sanitizers.
+OPS  ?= 1000000
+SEED ?= 1
+SOAK := $(wildcard tests/soak/*.c) $(SRC_PMM) src/mem/bootmap.c src/mem/bootmap_check.c $(SRC_HEAP) src/mem/kmalloc.c \
+    src/mem/frames.c src/mem/lock.c src/mem/owner.c src/mem/mem_err.c $(filter-out $(PAGING_$(ARCH)),$(SRC_PAGING))
+SOAK_HEADERS := $(wildcard tests/soak/*.h include/*.h include/mem/*.h src/mem/*.h)
+WRAPPED := -Wl,--wrap=frames_take -Wl,--wrap=frames_give
+
+define soak_rule
+$(HOST)/soak.$(1): BITS := $(1)
+$(HOST)/soak.$(1): $(SOAK) $(PAGING_$(HOST_ARCH_$(1))) $(SOAK_HEADERS) Makefile
+	$$(say) HOSTCC $$@
+	@mkdir -p $$(@D)
+	$$(Q)$$(HOSTCC) $$(subst -O1,-O2,$$(HOST_CFLAGS)) $(WRAPPED) -o $$@ $$(filter %.c,$$^)
+
+$(HOST)/soak_checked.$(1): $(call host_objects,$(1),$(SOAK) $(PAGING_$(HOST_ARCH_$(1))))
+	@mkdir -p $$(@D)
+	$$(Q)$$(HOSTCC) -m$(1) $$(HOST_SANITIZE) $(WRAPPED) -o $$@ $$^
+-include $(patsubst %.o,%.d,$(call host_objects,$(1),$(SOAK)))
+endef
+$(foreach b,64 32,$(eval $(call soak_rule,$(b))))
+
+SOAK_CHECKED := $(HOST)/soak_checked.64 $(HOST)/soak_checked.32
+
+.PHONY: soak
+soak: $(HOST)/soak.64 $(HOST)/soak.32
+	@$(HOST)/soak.64 -n $(OPS) -s $(SEED)
+	@$(HOST)/soak.32 -n $(OPS) -s $(SEED)
+
 # ---- the boot map on the host -----------------------------------------------------------------
 BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
     src/mem/mem_err.c src/diag/report_mmap.c src/diag/units.c src/diag/json.c src/lib/fmt.c
 
 $(HOST)/bootmap: $(call host_objects,64,$(BOOTMAP_TOOL))
 	$(say) HOSTLD $@
-	$(Q)$(HOSTCC) -m64 $(SANITIZE) -o $@ $^
+	$(Q)$(HOSTCC) -m64 $(HOST_SANITIZE) -o $@ $^
 -include $(patsubst %.o,%.d,$(call host_objects,64,$(BOOTMAP_TOOL)))
 
 bootmap: $(HOST)/bootmap
@@ -425,7 +455,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(TABLES)
+test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(TABLES) $(SOAK_CHECKED)
 	+@$(MAKE) web-page || echo 'no page for the browser: tests/web will fail' >&2
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
@@ -473,6 +503,7 @@ help:
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
+	@echo '  soak      OPS=n random calls of every kind against a model, in 64 and 32 bits; SEED=n'
 	@echo '  bench     instruction counts: the allocators beside others, on this machine; then the'
 	@echo '            allocators and paging inside the kernel, on both targets'
 	@echo '  bench-host the first half of it'
