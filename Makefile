@@ -98,10 +98,10 @@ SRC_DEV := src/dev/serial.c src/dev/debugcon.c src/dev/debug_exit.c src/dev/fw_c
     src/dev/pit.c src/dev/keyboard.c src/dev/terminal.c src/dev/vga_text.c src/dev/framebuffer.c \
     src/dev/font.c
 
-SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c \
+SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c src/diag/stack_guard.c \
     src/diag/heap_fault.c src/diag/explain.c src/diag/ksyms.c src/diag/klines.c src/diag/banner.c \
     src/diag/units.c src/diag/json.c src/diag/input.c src/diag/line_editor.c src/diag/report_line.c \
-    src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
+    src/diag/shell.c src/diag/commands.c src/diag/fault_command.c src/diag/report_memory.c \
     src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
     src/diag/report_heap.c src/diag/report_cpu.c src/diag/try.c src/diag/report_blocks.c \
     src/diag/report_leaks.c src/diag/report_preflight.c src/diag/storm.c src/diag/storm_draw.c \
@@ -142,7 +142,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
             -Wvla -Wundef -Wwrite-strings $(if $(filter 1,$(WERROR)),-Werror)
 DEFINES  := $(if $(BREAK),-DBREAK=$(BREAK)) $(if $(PREFLIGHT),-DPREFLIGHT=$(PREFLIGHT))
 INCLUDES := -Iinclude -Isrc -Isrc/arch/$(ARCH)
-HARDEN   ?= -fno-stack-protector
+HARDEN   ?= -fstack-protector-strong -mstack-protector-guard=global
 
 # DEBUG=1: every frame carries its owner, freed heap memory is watched.
 CFLAGS_DEBUG := $(if $(filter 1,$(DEBUG)),-DPMM_TAGS=1 -DHEAP_HARDEN=3)
