@@ -185,10 +185,10 @@ void blocks_call(void)
 {
     uint64_t most = ((uint64_t)RAM_FRAMES << PAGE_SHIFT) * soak.want_heap / 16;
     bool more = blocks < BLOCKS && bytes_live < most;
-    unsigned what = soak_below(512);
+    unsigned what = soak_below(4096);
     if (blocks && what == 0)
         misuse();
-    else if (blocks && what < 64)
+    else if (blocks && what < 512)
         resize();
     else if (blocks < BLOCKS && (what % 8 ? more : !more))
         allocate();

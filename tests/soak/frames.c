@@ -113,6 +113,8 @@ static bool fits(vword_t first, const struct pmm_run_request *want)
 
 static bool exists(const struct pmm_run_request *want)
 {
+    if (ledger_count(OWNER_NONE) < want->frames)
+        return false;
     for (vword_t f = 0; f < RAM_FRAMES; f += (vword_t)1 << want->align_log2) {
         if (fits(f, want))
             return true;
