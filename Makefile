@@ -98,10 +98,10 @@ SRC_DEV := src/dev/serial.c src/dev/debugcon.c src/dev/debug_exit.c src/dev/fw_c
     src/dev/pit.c src/dev/keyboard.c src/dev/terminal.c src/dev/vga_text.c src/dev/framebuffer.c \
     src/dev/font.c
 
-SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c \
+SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c src/diag/stack_guard.c \
     src/diag/heap_fault.c src/diag/explain.c src/diag/ksyms.c src/diag/klines.c src/diag/banner.c \
     src/diag/units.c src/diag/json.c src/diag/input.c src/diag/line_editor.c src/diag/report_line.c \
-    src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
+    src/diag/shell.c src/diag/commands.c src/diag/fault_command.c src/diag/report_memory.c \
     src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_walk.c \
     src/diag/report_ptdump.c src/diag/report_heap.c src/diag/report_cpu.c src/diag/try.c \
     src/diag/report_blocks.c src/diag/report_leaks.c src/diag/report_preflight.c src/diag/storm.c \
@@ -142,7 +142,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
             -Wvla -Wundef -Wwrite-strings $(if $(filter 1,$(WERROR)),-Werror)
 DEFINES  := $(if $(BREAK),-DBREAK=$(BREAK)) $(if $(PREFLIGHT),-DPREFLIGHT=$(PREFLIGHT))
 INCLUDES := -Iinclude -Isrc -Isrc/arch/$(ARCH)
-HARDEN   ?= -fno-stack-protector
+HARDEN   ?= -fstack-protector-strong -mstack-protector-guard=global
 
 # DEBUG=1: every frame carries its owner, freed heap memory is watched.
 CFLAGS_DEBUG := $(if $(filter 1,$(DEBUG)),-DPMM_TAGS=1 -DHEAP_HARDEN=3)
@@ -303,12 +303,12 @@ HOSTCC       ?= gcc
 HOST_ARCH_32 := i386
 HOST_ARCH_64 := x86_64
 HOST_CFLAGS   = -std=gnu2x -O1 -g -fno-omit-frame-pointer $(WARNINGS) -Iinclude -Isrc \
-    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Itests/unit -m$(BITS)
-SANITIZE     := -fsanitize=address,undefined -fno-sanitize-recover=all
+    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Itests/unit -Itests/soak -m$(BITS)
+HOST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 $(HOST)/flags: FORCE
 	$(call need,$(HOSTCC) link\ -m32 include\ cmocka.h)
-	$(call keep,$@,$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE))
+	$(call keep,$@,$(HOSTCC) $(HOST_CFLAGS) $(HOST_SANITIZE))
 
 # $(call host_objects,BITS,SOURCES)
 host_objects = $(patsubst %.c,$(HOST)/obj$(1)/%.o,$(2))
@@ -318,7 +318,7 @@ $(HOST)/obj$(1)/%.o: BITS := $(1)
 $(HOST)/obj$(1)/%.o: %.c $(HOST)/flags
 	$$(say) HOSTCC '$$< ($(1))'
 	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(SANITIZE) -MMD -MP -c $$< -o $$@
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(HOST_SANITIZE) -MMD -MP -c $$< -o $$@
 endef
 $(foreach b,64 32,$(eval $(call host_rule,$(b))))
 
@@ -336,7 +336,7 @@ unit_sources = $(sort tests/unit/test_$(1).c $(UNIT_$(1)) $(UNIT_$(1)_$(2)) $(CM
 define unit_rule
 $(HOST)/unit/$(1).$(2): $(call host_objects,$(2),$(call unit_sources,$(1),$(2)))
 	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) -m$(2) $$(SANITIZE) -o $$@ $$^ $(CMOCKA_LIBS_$(2))
+	$$(Q)$$(HOSTCC) -m$(2) $$(HOST_SANITIZE) -o $$@ $$^ $(CMOCKA_LIBS_$(2))
 UNIT_BINARIES += $(HOST)/unit/$(1).$(2)
 -include $(patsubst %.o,%.d,$(call host_objects,$(2),$(call unit_sources,$(1),$(2))))
 endef
@@ -346,6 +346,7 @@ unit: $(UNIT_BINARIES)
 	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
 
 include tests/coverage/coverage.mk
+include tests/soak/soak.mk
 
 # ---- the boot map on the host -----------------------------------------------------------------
 BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
@@ -353,7 +354,7 @@ BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SR
 
 $(HOST)/bootmap: $(call host_objects,64,$(BOOTMAP_TOOL))
 	$(say) HOSTLD $@
-	$(Q)$(HOSTCC) -m64 $(SANITIZE) -o $@ $^
+	$(Q)$(HOSTCC) -m64 $(HOST_SANITIZE) -o $@ $^
 -include $(patsubst %.o,%.d,$(call host_objects,64,$(BOOTMAP_TOOL)))
 
 bootmap: $(HOST)/bootmap
@@ -442,7 +443,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(PTDUMPS) $(TABLES)
+test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(PTDUMPS) $(TABLES) $(SOAK_CHECKED)
 	+@$(MAKE) web-page || echo 'no page for the browser: tests/web will fail' >&2
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
@@ -490,6 +491,7 @@ help:
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
+	@echo '  soak      OPS=n random calls of every kind against a model, in 64 and 32 bits; SEED=n'
 	@echo '  bench     instruction counts: the allocators beside others, on this machine; then the'
 	@echo '            allocators and paging inside the kernel, on both targets'
 	@echo '  bench-host the first half of it'

@@ -28,6 +28,7 @@
 #include "diag/screen.h"
 #include "diag/selftest.h"
 #include "diag/shell.h"
+#include "diag/stack_guard.h"
 #include "diag/units.h"
 #include "diag/verdict.h"
 #include "kernel_space.h"
@@ -227,6 +228,7 @@ void kernel_main(void);
 void kernel_main(void)
 {
     struct kernel *k = &kernel;
+    stack_guard_draw();
     find_a_voice(k);
     k->begun = k->cpu.tsc ? read_tsc() : 0;
     read_boot_information(k);
