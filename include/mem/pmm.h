@@ -141,7 +141,7 @@ enum {
 /* A bit string under summaries: one bit a word, 1 = that word is not zero. */
 struct pmm_tree {
     vword_t *level[PMM_TREE_LEVELS];
-    vword_t count; /* bits that are set, the sentinel's too */
+    uint32_t count; /* bits that are set, the sentinel's too */
     unsigned levels;
 };
 
@@ -166,7 +166,7 @@ struct pmm {
     uint64_t held[OWNER_COUNT]; /* given out while running, by owner         */
     struct pmm_tree whole;      /* one bit a block: all 512 frames are free       */
     vword_t *flanked;           /* one bit a whole block: it may have a full word beside it */
-    vword_t flanks;             /* how many of them are set                       */
+    uint32_t flanks;            /* how many of them are set                       */
     vword_t blocks;             /* of the index, the sentinel at its end included */
     vword_t run_next;           /* where the last small run ended, 0: nowhere      */
     bool lost;                  /* a search lost frames to a cache: the trees know */

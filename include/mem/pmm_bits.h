@@ -41,16 +41,24 @@ static inline void bit_clear(vword_t *base, vword_t bit)
     __asm__("btr %1, %0" : "+m"(*(bit_string *)base) : "r"(bit) : "cc");
 }
 
-/* The same, and one less in *count if it was set. */
-static inline void bit_clear_counted(vword_t *base, vword_t bit, vword_t *count)
+static inline void bit_set(vword_t *base, vword_t bit)
 {
-    __asm__("btr %2, %0\n\tsbb $0, %1" : "+m"(*(bit_string *)base), "+m"(*count) : "r"(bit) : "cc");
+    __asm__("bts %1, %0" : "+m"(*(bit_string *)base) : "r"(bit) : "cc");
+}
+
+/* The same, and one less in *count if it was set. */
+static inline void bit_clear_counted(vword_t *base, vword_t bit, uint32_t *count)
+{
+    __asm__("btr %2, %0\n\tsbbl $0, %1"
+            : "+m"(*(bit_string *)base), "+m"(*count)
+            : "r"(bit)
+            : "cc");
 }
 
 /* Sets the bit, and one more in *count if it was clear. */
-static inline void bit_set_counted(vword_t *base, vword_t bit, vword_t *count)
+static inline void bit_set_counted(vword_t *base, vword_t bit, uint32_t *count)
 {
-    __asm__("bts %2, %0\n\tsbb $-1, %1"
+    __asm__("bts %2, %0\n\tsbbl $-1, %1"
             : "+m"(*(bit_string *)base), "+m"(*count)
             : "r"(bit)
             : "cc");

@@ -68,17 +68,24 @@ static bool is_alone(const struct pmm *pmm)
     return pmm->avail.count == 2 + (vword_t)tree_test(&pmm->avail, pmm->low_block);
 }
 
-/*
- * The next frame comes from the word of `index`: it lies below `low`, or nothing else is free and
- * pmm_alloc need not search for it.
- */
-static void move_low(struct pmm *pmm, vword_t index, bool exhausted)
+/* The next frame comes from the word of `index`. */
+static void move_low(struct pmm *pmm, vword_t index)
 {
-    if (exhausted)
+    if (low_is_exhausted(pmm))
         tree_clear(&pmm->avail, pmm->low_block);
     pmm->low_block = index >> PMM_BLOCK_SHIFT;
     pmm->low = pmm->leaf + (index >> PMM_WORD_SHIFT);
     pmm->low_frame = pmm_frame_of(pmm, index & ~WORD_MASK);
+}
+
+/* A block that had nothing free. If nothing else is free at all, pmm_alloc need not search for it.
+ */
+[[gnu::noinline]] static void block_is_back(struct pmm *pmm, vword_t index)
+{
+    tree_set(&pmm->avail, index >> PMM_BLOCK_SHIFT);
+    if (pmm->leaf + (index >> PMM_WORD_SHIFT) < pmm->low ||
+        (is_alone(pmm) && low_is_exhausted(pmm)))
+        move_low(pmm, index);
 }
 
 static bool is_flanked(const struct pmm *pmm, vword_t block)
@@ -95,7 +102,7 @@ static void flank(struct pmm *pmm, vword_t block)
 }
 
 /* A word is full: its block may be whole, and a whole one beside it has a flank. */
-static void word_filled(struct pmm *pmm, vword_t index)
+[[gnu::noinline]] static void word_filled(struct pmm *pmm, vword_t index)
 {
     vword_t block = index >> PMM_BLOCK_SHIFT, at = index & (PMM_BLOCK - 1);
     if (at < PMM_WORD_BITS)
@@ -112,19 +119,13 @@ static void word_filled(struct pmm *pmm, vword_t index)
 /* A bit has been set: the trees and `low` hear of it. */
 void pmm_publish(struct pmm *pmm, vword_t index)
 {
-    vword_t block = index >> PMM_BLOCK_SHIFT, *word = pmm->leaf + (index >> PMM_WORD_SHIFT);
-    bool below = word < pmm->low, alone = false;
-    if (!tree_test(&pmm->avail, block)) {
-        tree_set(&pmm->avail, block);
-        alone = is_alone(pmm);
-    }
-    if (below || alone) {
-        bool exhausted = low_is_exhausted(pmm);
-        if (below || exhausted)
-            move_low(pmm, index, exhausted);
-    }
+    vword_t *word = pmm->leaf + (index >> PMM_WORD_SHIFT);
     if (*word == FULL)
         word_filled(pmm, index);
+    if (!tree_test(&pmm->avail, index >> PMM_BLOCK_SHIFT))
+        block_is_back(pmm, index);
+    else if (word < pmm->low)
+        move_low(pmm, index);
 }
 
 void pmm_publish_block(struct pmm *pmm, vword_t block)
@@ -264,12 +265,25 @@ static enum mem_err check_held(struct pmm *pmm, vword_t first, vword_t frames,
     return MEM_OK;
 }
 
-void pmm_give(struct pmm *pmm, vword_t index, vword_t frames)
+/* So many frames of one block; the words in between are told of by those at the ends. */
+static void give_part(struct pmm *pmm, vword_t index, vword_t frames)
 {
+    vword_t first = index, last = index + frames - 1;
     for (vword_t some; frames; index += some, frames -= some) {
         vword_t mask = piece(index, frames, &some);
         __atomic_fetch_or(pmm->leaf + (index >> PMM_WORD_SHIFT), mask, __ATOMIC_RELAXED);
-        pmm_publish(pmm, index);
+    }
+    pmm_publish(pmm, first);
+    if ((first ^ last) >> PMM_WORD_SHIFT)
+        pmm_publish(pmm, last);
+}
+
+void pmm_give(struct pmm *pmm, vword_t index, vword_t frames)
+{
+    for (vword_t some; frames; index += some, frames -= some) {
+        vword_t room = PMM_BLOCK - (index & (PMM_BLOCK - 1));
+        some = room < frames ? room : frames;
+        give_part(pmm, index, some);
     }
 }
 

@@ -21,23 +21,19 @@ static inline bool tree_test(const struct pmm_tree *t, vword_t i)
     return bit_test(t->level[0], i);
 }
 
-/* The bit is clear, the sentinel's is set: on its way up no loop here can miss a word that is not
- * 0. */
+/* Of the two below: the sentinel is set, so on the way up there is always a word that is not 0. */
 static inline void tree_set(struct pmm_tree *t, vword_t i)
 {
-    vword_t was;
-    t->count++;
-    for (vword_t *const *level = t->level;; level++) {
-        vword_t *word = *level + (i >> PMM_WORD_SHIFT);
-        was = *word;
-        *word = was | (vword_t)1 << (i & WORD_MASK);
-        if (was)
-            return;
+    vword_t *words = t->level[0], *const *level = t->level, was = words[i >> PMM_WORD_SHIFT];
+    bit_set_counted(words, i, &t->count);
+    while (!was) {
         i >>= PMM_WORD_SHIFT;
+        words = *++level;
+        was = words[i >> PMM_WORD_SHIFT];
+        bit_set(words, i);
     }
 }
 
-/* The bit, if it is set. */
 static inline void tree_clear(struct pmm_tree *t, vword_t i)
 {
     vword_t *words = t->level[0], *const *level = t->level;

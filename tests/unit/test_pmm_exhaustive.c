@@ -219,7 +219,8 @@ static void try_pairs(void)
         look_at(cells[from].end - 1);
         look_at(cells[from].end);
         for (unsigned to = from; to < count; to++) {
-            for (unsigned off = 0; off < 3; off++) { /* to the border, one short of it, one past */
+            unsigned offs = cells[to].end - cells[to].start > 1 ? 3 : 1;
+            for (unsigned off = 0; off < offs; off++) { /* to the border, one short, one past */
                 vword_t start = cells[from].start, frames = cells[to].end - start;
                 frames += off == 1 ? (vword_t)-1 : off == 2;
                 if (!frames)
