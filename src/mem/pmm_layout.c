@@ -40,7 +40,7 @@ struct layout {
     size_t count;
     struct pmm_span last; /* the latest, not yet written    */
     bool last_pure;
-    vword_t *masks;     /* where those of mixed spans go  */
+    vword_t *masks;     /* where those of mixed spans go; NULL: only count */
     vword_t mixed;      /* blocks of mixed spans          */
     vword_t next_block; /* of RAM: those below are placed */
     vword_t next_index; /* of the index, in blocks        */
@@ -68,8 +68,9 @@ static void add_blocks(struct layout *l, uint64_t first, uint64_t end, bool pure
         close_span(l);
         l->next_index += !touches && l->next_index > 1; /* the block left out */
         l->last = (struct pmm_span){.frame = (vword_t)first << PMM_BLOCK_SHIFT,
-                                    .index = l->next_index << PMM_BLOCK_SHIFT,
-                                    .mask = pure ? NULL : l->masks + l->mixed * PMM_BLOCK_WORDS};
+                                    .index = l->next_index << PMM_BLOCK_SHIFT};
+        if (!pure && l->masks)
+            l->last.mask = l->masks + l->mixed * PMM_BLOCK_WORDS;
         l->last_pure = pure;
     }
     l->mixed += pure ? 0 : (vword_t)(end - first);
