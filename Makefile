@@ -18,7 +18,7 @@ $(error ARCH=$(ARCH) is not a target; there are: $(ARCHES))
 endif
 
 BUILD   := $(if $(O),$(O),build)
-O       := $(if $(O),$(O),build/$(ARCH)$(if $(BREAK),-break-$(BREAK))$(if $(filter 0,$(PREFLIGHT)),-raw))
+O       := $(if $(O),$(O),build/$(if $(SANITIZE),$(SANITIZE)/)$(ARCH)$(if $(BREAK),-break-$(BREAK))$(if $(filter 0,$(PREFLIGHT)),-raw))
 PHYSMAP ?= $(firstword $(PHYSMAPS_$(ARCH)))
 ifeq ($(filter $(PHYSMAP),$(PHYSMAPS_$(ARCH))),)
 $(error PHYSMAP=$(PHYSMAP) is not possible for ARCH=$(ARCH); there is: $(PHYSMAPS_$(ARCH)))
@@ -28,6 +28,10 @@ NO_DIGITS = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(
     7,,$(subst 8,,$(subst 9,,$(1)))))))))))
 ifneq ($(call NO_DIGITS,$(BREAK)),)
 $(error BREAK=$(BREAK) is not a number; docs/museum.md lists them)
+endif
+
+ifneq ($(filter-out ubsan asan,$(SANITIZE)),)
+$(error SANITIZE=$(SANITIZE) is not known; there are: ubsan asan)
 endif
 
 PYTHON  ?= /usr/bin/python3
@@ -108,7 +112,11 @@ SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fau
     src/diag/storm_draw.c src/diag/storm_check.c src/diag/storm_edges.c src/diag/storm_effect.c src/diag/selftest.c \
     src/diag/selftest_machine.c src/diag/selftest_memory.c src/diag/selftest_oom.c
 
-SOURCES := $(SRC_CORE) $(if $(BREAK),$(SRC_MUSEUM)) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
+# Sanitizers, in kernels built with SANITIZE=ubsan or asan only (docs/sanitizers.md).
+SRC_ubsan := src/diag/ubsan.c src/diag/ubsan_causes.c
+SRC_asan  := src/diag/asan.c src/diag/asan_causes.c
+
+SOURCES := $(SRC_CORE) $(if $(BREAK),$(SRC_MUSEUM)) $(SRC_$(SANITIZE)) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
 
 OBJECTS := $(SOURCES:%.c=$(O)/obj/%.o) $(SRC_ASM:%.asm=$(O)/obj/%.asm.o)
 
@@ -147,11 +155,16 @@ HARDEN   ?= -fstack-protector-strong -mstack-protector-guard=global
 # DEBUG=1: every frame carries its owner, freed heap memory is watched.
 CFLAGS_DEBUG := $(if $(filter 1,$(DEBUG)),-DPMM_TAGS=1 -DHEAP_HARDEN=3)
 
+# SANITIZE=ubsan: a failed check traps. Nothing is moved to the end of the text, so that the function
+# that is named is the right one.
+CFLAGS_ubsan := -DSANITIZE=1 -DUBSAN=1 -fsanitize=undefined -fno-sanitize-recover=all \
+    $(if $(filter 1,$(LLVM)),,-fno-reorder-blocks-and-partition)
+
 # Paths in debug information are relative, so that the same source gives the same bytes anywhere.
 CFLAGS_KERNEL = -std=gnu2x -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only \
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common -gno-record-gcc-switches $(HARDEN) \
     -ffile-prefix-map=$(abspath $(O))=build -ffile-prefix-map=$(CURDIR)=. \
-    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(CFLAGS_DEBUG) $(WARNINGS) $(DEFINES) $(INCLUDES) $(CFLAGS)
+    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(CFLAGS_DEBUG) $(CFLAGS_$(SANITIZE)) $(WARNINGS) $(DEFINES) $(INCLUDES) $(CFLAGS)
 NASMFLAGS_KERNEL = -f $(NASM_FORMAT_$(ARCH)) -w+error=all -I$(O)/ $(NASMFLAGS)
 LDFLAGS_KERNEL = -m $(LD_EMULATION_$(ARCH)) -static --build-id=none -z noexecstack \
     -z max-page-size=0x1000 -T $(LD_SCRIPT_$(ARCH)) $(LDFLAGS)

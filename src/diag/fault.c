@@ -14,6 +14,7 @@
 #include "diag/console.h"
 #include "diag/explain.h"
 #include "diag/ksyms.h"
+#include "diag/ubsan.h"
 #include "diag/verdict.h"
 #include "kernel.h"
 #include "kernel_space.h"
@@ -231,6 +232,8 @@ void fault_explain(struct trap_frame *frame, vword_t cr2)
         explain_double_fault(frame, cr2);
     else if (frame->vector == VECTOR_GENERAL_PROTECTION)
         explain_protection(frame);
+    else if (frame->vector == VECTOR_INVALID_OPCODE)
+        ubsan_explain(frame);
     else if (frame->error)
         explain_selector(frame->error);
 

@@ -40,7 +40,7 @@ struct layout {
     size_t count;
     struct pmm_span last; /* the latest, not yet written    */
     bool last_pure;
-    vword_t *masks;     /* where those of mixed spans go  */
+    vword_t *masks;     /* where those of mixed spans go; NULL: only count */
     vword_t mixed;      /* blocks of mixed spans          */
     vword_t next_block; /* of RAM: those below are placed */
     vword_t next_index; /* of the index, in blocks        */
