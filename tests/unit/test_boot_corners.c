@@ -374,6 +374,89 @@ static void alignment_at_the_top(void **state)
     assert_int_equal(map.ranges[0].owner, OWNER_EARLY);
 }
 
+/* ---- giving back ---------------------------------------------------------------------------- */
+
+static enum mem_err give(size_t first, size_t frames, enum frame_owner owner)
+{
+    return bootmap_give(&map, PFN(MIB / PAGE + first), frames, owner);
+}
+
+/*  taken   [eeee|tt]     from 1 MiB on, e early, t tables
+ *  given      [e]        and then [t), (e], the rest
+ */
+static void what_was_taken_early_goes_back(void **state)
+{
+    (void)state;
+    pfn_t first;
+    new_map(ROOM, 0);
+    usable(0, 16 * MIB);
+    assert_int_equal(give(0, 1, OWNER_EARLY), MEM_NOT_INIT);
+    assert_int_equal(bootmap_finish(&map), MEM_OK);
+    assert_int_equal(bootmap_take(&map, 4, 0, 0, OWNER_EARLY, &first), MEM_OK);
+    assert_int_equal(bootmap_take(&map, 2, 0, 0, OWNER_TABLE, &first), MEM_OK);
+    struct bootmap_totals all = bootmap_totals(&map);
+    assert_int_equal(give(0, 0, OWNER_EARLY), MEM_BAD_ARG);
+    assert_int_equal(give(0, 1, OWNER_NONE), MEM_BAD_ARG);
+    assert_int_equal(give(0, 1, OWNER_COUNT), MEM_BAD_ARG);
+    assert_int_equal(give(0, SIZE_MAX, OWNER_EARLY),
+                     sizeof(size_t) == 8 ? MEM_BAD_ARG : MEM_NOT_HELD);
+    assert_int_equal(give((vword_t)0 - 257, 2, OWNER_EARLY), MEM_NOT_HELD);
+    assert_int_equal(give(0, 5, OWNER_EARLY), MEM_NOT_HELD);
+    assert_int_equal(give(4, 1, OWNER_EARLY), MEM_NOT_HELD);
+    assert_int_equal(give(-1, 2, OWNER_EARLY), MEM_NOT_HELD);
+    assert_int_equal(give(16 * MIB / PAGE, 1, OWNER_EARLY), MEM_NOT_HELD);
+    struct bootmap_totals after = bootmap_totals(&map);
+    assert_memory_equal(&after, &all, sizeof all);
+    assert_int_equal(give(1, 2, OWNER_EARLY), MEM_OK);
+    assert_int_equal(give(1, 1, OWNER_EARLY), MEM_NOT_HELD);
+    assert_int_equal(give(5, 1, OWNER_TABLE), MEM_OK);
+    assert_int_equal(give(3, 1, OWNER_EARLY), MEM_OK);
+    const char *broken;
+    assert_true(bootmap_holds(&map, &broken));
+    assert_true(bootmap_totals(&map).owned_frames[OWNER_EARLY] == 1);
+    assert_int_equal(give(4, 1, OWNER_TABLE), MEM_OK);
+    assert_int_equal(give(0, 1, OWNER_EARLY), MEM_OK);
+    assert_int_equal(map.count, 1);
+    bootmap_close(&map);
+    assert_int_equal(give(0, 1, OWNER_EARLY), MEM_CLOSED);
+}
+
+/* The top of what bytes can say, and a frame whose address they cannot. */
+static void nothing_is_held_beyond_the_end(void **state)
+{
+    (void)state;
+    new_map(ROOM, 0);
+    usable(0, PAGE);
+    assert_int_equal(bootmap_finish(&map), MEM_OK);
+    pfn_t last = paddr_pfn(PA(UINT64_MAX));
+    assert_int_equal(bootmap_give(&map, last, 2, OWNER_EARLY), MEM_NOT_HELD);
+    assert_int_equal(bootmap_give(&map, last, 1, OWNER_EARLY), MEM_NOT_HELD);
+    assert_int_equal(bootmap_give(&map, PFN(0), 1, OWNER_LOW), MEM_NOT_HELD);
+    map.ranges[0] = (struct boot_range){2 * PAGE, 4 * PAGE - 1, RANGE_USABLE, OWNER_LOW};
+    assert_int_equal(bootmap_give(&map, PFN(1), 2, OWNER_LOW), MEM_NOT_HELD);
+    assert_int_equal(bootmap_give(&map, PFN(1), 1, OWNER_LOW), MEM_NOT_HELD);
+    assert_int_equal(bootmap_give(&map, PFN(3), 2, OWNER_LOW), MEM_NOT_HELD);
+    map.ranges[0].start = 0;
+    map.ranges[0].kind = RANGE_RESERVED; /* with an owner, as it cannot be */
+    map.ranges[0].owner = OWNER_LOW;
+    assert_int_equal(bootmap_give(&map, PFN(0), 1, OWNER_LOW), MEM_NOT_HELD);
+}
+
+static void giving_may_need_room(void **state)
+{
+    (void)state;
+    pfn_t first;
+    new_map(4, 0);
+    usable(0, 16 * MIB);
+    assert_int_equal(bootmap_finish(&map), MEM_OK);
+    assert_int_equal(bootmap_take(&map, 4, 0, 0, OWNER_EARLY, &first), MEM_OK);
+    assert_int_equal(map.count, 3);
+    assert_int_equal(give(1, 1, OWNER_EARLY), MEM_FULL);
+    map.capacity = 5;
+    assert_int_equal(give(1, 1, OWNER_EARLY), MEM_OK);
+    assert_int_equal(map.count, 5);
+}
+
 /* ---- the invariants, each broken once ------------------------------------------------------- */
 
 static void broken_as(const char *name)
@@ -473,6 +556,9 @@ int main(void)
         TEST(half_of_the_last_page_is_no_page),
         TEST(taken_below_the_limit),
         TEST(alignment_at_the_top),
+        TEST(what_was_taken_early_goes_back),
+        TEST(nothing_is_held_beyond_the_end),
+        TEST(giving_may_need_room),
         THREE(b1_whole_pages_in_order),
         THREE(b2_neighbours_differ),
         THREE(b3_only_ram_has_an_owner),

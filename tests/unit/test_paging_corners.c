@@ -107,6 +107,47 @@ static void refusals_of_frames(void **state)
     assert_int_equal(protect_range(&as, VA(BASE), PAGE, MAP_FLAGS_ALL + 1), MEM_BAD_ARG);
 }
 
+/* The frames run out after some of the pages are mapped: those go back, and the tables too. */
+static void frames_that_run_out(void **state)
+{
+    (void)state;
+    vword_t at = BASE + LARGE - 2 * PAGE;
+    for (unsigned pinned = 0; pinned < 2; pinned++) {
+        size_t tables = as.tables;
+        unsigned held = fake.taken_count, fails = 0;
+        for (;; fails++) {
+            fake.fail_after = fails;
+            enum mem_err err = map_frames(&as, VA(at), 4, MAP_WRITE, &fake_source);
+            fake.fail_after = UINT_MAX;
+            if (!err)
+                break;
+            assert_int_equal(err, MEM_NO_FRAME);
+            assert_int_equal(fake.taken_count, held);
+            assert_int_equal(as.tables, tables);
+            leads_nowhere(at);
+        }
+        assert_int_equal(fails, fake.taken_count - held);
+        assert_int_equal(unmap_frames(&as, VA(at), 4, &fake_source), MEM_OK);
+        assert_int_equal(paging_pin(&as, VA(BASE), PAGE), MEM_OK);
+    }
+}
+
+/* A hole ends a range, be it among small pages or where a table would be. */
+static void holes_are_not_mapped(void **state)
+{
+    (void)state;
+    assert_int_equal(map_range(&as, VA(BASE), PA(LARGE), LARGE, 0), MEM_OK);
+    assert_int_equal(map_range(&as, VA(BASE + LARGE), PA(0), 3 * PAGE, 0), MEM_OK);
+    assert_int_equal(protect_range(&as, VA(BASE + LARGE), 4 * PAGE, 0), MEM_NOT_MAPPED);
+    assert_int_equal(protect_range(&as, VA(BASE), LARGE + 4 * PAGE, 0), MEM_NOT_MAPPED);
+    assert_int_equal(protect_range(&as, VA(BASE), LARGE + 3 * PAGE, MAP_WRITE), MEM_OK);
+    assert_int_equal(protect_range(&as, VA(BASE - PAGE), 2 * PAGE, 0), MEM_NOT_MAPPED);
+    fake.fail_after = 0; /* whole large pages need no table; parts do */
+    assert_int_equal(protect_range(&as, VA(BASE + PAGE), PAGE, 0), MEM_NO_FRAME);
+    assert_true(page_at(BASE) == LARGE);
+    assert_int_equal(unmap_range(&as, VA(BASE), LARGE + 3 * PAGE), MEM_OK);
+}
+
 /* A table among large pages: what can be large on either side of it is, and the table stays. */
 static void around_a_table_that_is_there(void **state)
 {
@@ -366,7 +407,8 @@ static void shared_entries_do_not_overwrite(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(refusals_of_frames),         TEST(around_a_table_that_is_there),
+        TEST(refusals_of_frames),         TEST(frames_that_run_out),
+        TEST(holes_are_not_mapped),       TEST(around_a_table_that_is_there),
         TEST(over_a_table_with_room),     TEST(running_out_beside_a_neighbour),
         TEST(gib_pages_need_the_cpu),     TEST(an_address_of_more_than_a_word),
         TEST(a_range_over_the_hole),      TEST(the_last_page_is_split_at_one_end),
