@@ -370,8 +370,10 @@ static void alignment_at_the_top(void **state)
     assert_int_equal(first.v, 7);
     assert_int_equal(bootmap_take(&map, 5, 0, 0, OWNER_EARLY, &first), MEM_NO_FRAME);
     assert_int_equal(bootmap_take(&map, SIZE_MAX, 0, 0, OWNER_EARLY, &first), MEM_NO_FRAME);
-    assert_int_equal(bootmap_take(&map, 4, 2, 0, OWNER_EARLY, &first), MEM_OK);
-    assert_int_equal(map.ranges[0].owner, OWNER_EARLY);
+    if (pfn_paddr(PFN_NONE).v >> 12 == PFN_NONE.v) /* 32 bits: nobody can name a frame there */
+        assert_int_equal(bootmap_take(&map, 4, 2, 0, OWNER_EARLY, &first), MEM_NO_FRAME);
+    else
+        assert_int_equal(bootmap_take(&map, 4, 2, 0, OWNER_EARLY, &first), MEM_OK);
 }
 
 /* ---- giving back ---------------------------------------------------------------------------- */
