@@ -101,15 +101,18 @@ static void flank(struct pmm *pmm, vword_t block)
         bit_set_counted(pmm->flanked, block, &pmm->flanks);
 }
 
-/* A word is full: its block may be whole, and a whole one beside it has a flank. */
+/* A word is full: its block may be whole, or a whole one beside it has a flank. */
 [[gnu::noinline]] static void word_filled(struct pmm *pmm, vword_t index)
 {
     vword_t block = index >> PMM_BLOCK_SHIFT, at = index & (PMM_BLOCK - 1);
-    if (at < PMM_WORD_BITS)
+    if (block_is_whole(pmm, block))
+        return;
+    bool whole = leaf_is_full(leaf_of(pmm, block));
+    if (whole || at < PMM_WORD_BITS)
         flank(pmm, block - 1);
-    if (at >= PMM_BLOCK - PMM_WORD_BITS)
+    if (whole || at >= PMM_BLOCK - PMM_WORD_BITS)
         flank(pmm, block + 1);
-    if (block_is_whole(pmm, block) || !leaf_is_full(leaf_of(pmm, block)))
+    if (!whole)
         return;
     tree_set(&pmm->whole, block);
     if (is_flanked(pmm, block))

@@ -77,6 +77,21 @@ bool pmm_publish_caches(struct pmm *pmm)
     return any;
 }
 
+bool pmm_publish_filled(struct pmm *pmm)
+{
+    vword_t known = pmm->whole.count + pmm->flanks, moved = pmm->hot.index - pmm->hot.frame;
+    for (const struct pmm_cache *c = pmm->caches; c; c = c->next) {
+        const vword_t *bits = c->bits;
+#pragma GCC unroll 4
+        for (vword_t i = 0; i < c->count; i++) {
+            if (bits[c->entry[i] >> PMM_WORD_SHIFT] == FULL &&
+                !block_is_whole(pmm, (c->entry[i] + moved) >> PMM_BLOCK_SHIFT))
+                pmm_publish(pmm, c->entry[i] + moved);
+        }
+    }
+    return pmm->whole.count + pmm->flanks != known;
+}
+
 /* ---- filling ----------------------------------------------------------------------------------
  */
 
