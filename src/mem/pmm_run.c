@@ -104,8 +104,8 @@ pfn_t pmm_alloc_block(struct pmm *pmm, enum frame_owner owner)
 static inline vword_t quick_run(struct pmm *pmm, vword_t frames)
 {
     vword_t at = pmm->run_next, block = at >> PMM_BLOCK_SHIFT;
-    if (!(at & (PMM_BLOCK - 1)) || (at & (PMM_BLOCK - 1)) + frames > PMM_BLOCK ||
-        block_is_whole(pmm, block) || !claim_part(pmm, at, frames))
+    if (((at - 1) & (PMM_BLOCK - 1)) + frames >= PMM_BLOCK || block_is_whole(pmm, block) ||
+        !claim_part(pmm, at, frames))
         return quick_search(pmm, frames);
     pmm->run_next = at + frames;
     return at;
