@@ -101,15 +101,18 @@ static void flank(struct pmm *pmm, vword_t block)
         bit_set_counted(pmm->flanked, block, &pmm->flanks);
 }
 
-/* A word is full: its block may be whole, and a whole one beside it has a flank. */
+/* A word is full: its block may be whole, or a whole one beside it has a flank. */
 [[gnu::noinline]] static void word_filled(struct pmm *pmm, vword_t index)
 {
     vword_t block = index >> PMM_BLOCK_SHIFT, at = index & (PMM_BLOCK - 1);
-    if (at < PMM_WORD_BITS)
+    if (block_is_whole(pmm, block))
+        return;
+    bool whole = leaf_is_full(leaf_of(pmm, block));
+    if (whole || at < PMM_WORD_BITS)
         flank(pmm, block - 1);
-    if (at >= PMM_BLOCK - PMM_WORD_BITS)
+    if (whole || at >= PMM_BLOCK - PMM_WORD_BITS)
         flank(pmm, block + 1);
-    if (block_is_whole(pmm, block) || !leaf_is_full(leaf_of(pmm, block)))
+    if (!whole)
         return;
     tree_set(&pmm->whole, block);
     if (is_flanked(pmm, block))
@@ -137,32 +140,33 @@ void pmm_publish_block(struct pmm *pmm, vword_t block)
 /* ---- single frames ----------------------------------------------------------------------------
  */
 
-/* A frame of the word `low`, which has one; PFN_NONE: its block is whole, or a cache was quicker.
- */
-static inline pfn_t take_from(struct pmm *pmm, vword_t *low, vword_t frame, enum frame_owner owner)
+/* A frame of this word, which has one; false: its block is whole, or a cache was quicker. */
+static inline bool take_from(struct pmm *pmm, vword_t *low, vword_t first, enum frame_owner owner,
+                             pfn_t *frame)
 {
     vword_t word = *low, bit = bit_lowest(word);
     pmm->low = low;
-    pmm->low_frame = frame;
+    pmm->low_frame = first;
     if ((word == FULL && block_is_whole(pmm, pmm->low_block)) || !bit_take(low, bit))
-        return PFN_NONE;
+        return false;
     pmm->held[owner]++;
     pmm_tag(pmm, ((vword_t)(low - pmm->leaf) << PMM_WORD_SHIFT) + bit, 1, owner);
-    return PFN(frame + bit);
+    *frame = PFN(first + bit);
+    return true;
 }
 
 /* The general case: blocks in any span, blocks to be broken, blocks that caches have emptied. */
 [[gnu::noinline]] static pfn_t alloc_anywhere(struct pmm *pmm, vword_t block,
                                               enum frame_owner owner)
 {
+    pfn_t frame;
     for (; block != pmm->blocks - 1; block = tree_clear_next(&pmm->avail, block)) {
         pmm->low_block = block;
         if (block_is_whole(pmm, block))
             pmm_break(pmm, block);
         vword_t *leaf = leaf_of(pmm, block), first = pmm_frame_of(pmm, block << PMM_BLOCK_SHIFT);
         for (unsigned w; (w = leaf_first(leaf)) < PMM_BLOCK_WORDS;) {
-            pfn_t frame = take_from(pmm, leaf + w, first + w * PMM_WORD_BITS, owner);
-            if (!pfn_is_none(frame))
+            if (take_from(pmm, leaf + w, first + w * PMM_WORD_BITS, owner, &frame))
                 return frame;
         }
     }
@@ -176,25 +180,30 @@ static inline pfn_t take_from(struct pmm *pmm, vword_t *low, vword_t frame, enum
 {
     vword_t block = tree_clear_next(&pmm->avail, pmm->low_block), *leaf = leaf_of(pmm, block);
     vword_t at = (block << PMM_BLOCK_SHIFT) - pmm->hot.index;
-    unsigned w;
-    if (at >= pmm->hot.frames || block_is_whole(pmm, block) ||
-        (w = leaf_first(leaf)) == PMM_BLOCK_WORDS)
+    pfn_t frame;
+    if (at >= pmm->written) /* the leaf of another may be nobody's */
+        return alloc_anywhere(pmm, block, owner);
+    unsigned w = leaf_first(leaf);
+    if (w == PMM_BLOCK_WORDS)
         return alloc_anywhere(pmm, block, owner);
     pmm->low_block = block;
-    pfn_t frame = take_from(pmm, leaf + w, pmm->hot.frame + at + w * PMM_WORD_BITS, owner);
-    return pfn_is_none(frame) ? alloc_anywhere(pmm, block, owner) : frame;
+    if (take_from(pmm, leaf + w, pmm->hot.frame + at + w * PMM_WORD_BITS, owner, &frame))
+        return frame;
+    return alloc_anywhere(pmm, block, owner);
 }
 
 pfn_t pmm_alloc_slow(struct pmm *pmm, enum frame_owner owner)
 {
-    vword_t *low = pmm->low;
-    for (; !*low; low++) { /* to the end of the leaf, which is a cache line */
-        if (!((uintptr_t)(low + 1) & (PMM_BLOCK / 8 - 1)))
+    vword_t *was = pmm->low, *low = was;
+    while (!*low) { /* to the end of the leaf, which is a cache line */
+        if (!((uintptr_t)++low & (PMM_BLOCK / 8 - 1)))
             return alloc_next_block(pmm, owner);
     }
-    vword_t frame = pmm->low_frame + (vword_t)(low - pmm->low) * PMM_WORD_BITS;
-    pfn_t taken = take_from(pmm, low, frame, owner);
-    return pfn_is_none(taken) ? alloc_anywhere(pmm, pmm->low_block, owner) : taken;
+    size_t passed = (size_t)((uintptr_t)low - (uintptr_t)was); /* bytes, and a byte is 8 frames */
+    pfn_t frame;
+    if (take_from(pmm, low, pmm->low_frame + (vword_t)passed * 8, owner, &frame))
+        return frame;
+    return alloc_anywhere(pmm, pmm->low_block, owner);
 }
 
 /* ---- giving back ------------------------------------------------------------------------------

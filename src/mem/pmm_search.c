@@ -17,12 +17,13 @@
 /* ---- free runs in the index -------------------------------------------------------------------
  */
 
-/* The first free frame in [from, end), or end. */
-static vword_t next_free(const struct pmm *pmm, vword_t from, vword_t end)
+/* The first free frame in [from, end), or end; one that a cache hides from the trees if `hidden`.
+ */
+static vword_t next_free(const struct pmm *pmm, vword_t from, vword_t end, bool hidden)
 {
     while (from < end) {
         vword_t block = from >> PMM_BLOCK_SHIFT;
-        if (!bit_test(pmm->avail.level[0], block)) {
+        if (!hidden && !tree_test(&pmm->avail, block)) {
             from = tree_next(&pmm->avail, block) << PMM_BLOCK_SHIFT;
             continue;
         }
@@ -56,10 +57,10 @@ static vword_t next_taken(const struct pmm *pmm, vword_t from, vword_t end)
     return end;
 }
 
-vword_t pmm_next_run(const struct pmm *pmm, vword_t from, vword_t end, vword_t frames,
+vword_t pmm_next_run(const struct pmm *pmm, vword_t from, vword_t end, vword_t frames, bool hidden,
                      vword_t *start)
 {
-    while ((from = next_free(pmm, from, end)) < end) {
+    while ((from = next_free(pmm, from, end, hidden)) < end) {
         vword_t stop = next_taken(pmm, from, end);
         *start = from;
         if (stop - from >= frames)
@@ -101,6 +102,8 @@ static bool sane(const struct pmm_run_request *want)
 /* ---- the four places: each returns the index of what it took, 0: nothing ----------------------
  */
 
+enum { WITHOUT_BLOCK = 2 * (PMM_BLOCK - 1) }; /* a longer run contains a whole block */
+
 static vword_t won(struct pmm *pmm, bool claimed, vword_t index)
 {
     pmm->lost |= !claimed;
@@ -126,7 +129,7 @@ static vword_t try_stretch(struct pmm *pmm, const struct pmm_run_request *want, 
                            vword_t end)
 {
     vword_t start, length;
-    while ((length = pmm_next_run(pmm, from, end, (vword_t)want->frames, &start)) != 0) {
+    while ((length = pmm_next_run(pmm, from, end, (vword_t)want->frames, false, &start)) != 0) {
         vword_t index = try_run(pmm, want, start, length);
         if (index)
             return index;
@@ -255,7 +258,7 @@ static inline vword_t find(struct pmm *pmm, const struct pmm_run_request *want)
     } else {
         index = try_chains(pmm, want);
     }
-    if (!index && want->frames < 2 * PMM_BLOCK - 1)
+    if (!index && want->frames <= WITHOUT_BLOCK)
         index = try_stretch(pmm, want, PMM_BLOCK, (pmm->blocks - 1) << PMM_BLOCK_SHIFT);
     return index;
 }
@@ -264,7 +267,7 @@ static inline vword_t find(struct pmm *pmm, const struct pmm_run_request *want)
 [[gnu::noinline]] static vword_t find_again(struct pmm *pmm, const struct pmm_run_request *want)
 {
     vword_t index = 0;
-    pmm->lost |= pmm_publish_caches(pmm);
+    pmm->lost |= want->frames > WITHOUT_BLOCK ? pmm_publish_filled(pmm) : pmm_publish_caches(pmm);
     while (!index && pmm->lost) { /* each loss ends a block's claim to be whole */
         pmm->lost = false;
         index = find(pmm, want);
@@ -280,5 +283,8 @@ enum mem_err pmm_search_run(struct pmm *pmm, const struct pmm_run_request *want,
     vword_t index = find(pmm, want);
     if (!index && pmm->caches)
         index = find_again(pmm, want);
-    return index ? pmm_taken(pmm, index, (vword_t)want->frames, owner, first) : MEM_NO_FRAME;
+    if (!index)
+        return MEM_NO_FRAME;
+    *first = pmm_taken(pmm, index, (vword_t)want->frames, owner);
+    return MEM_OK;
 }
