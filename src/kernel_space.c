@@ -52,10 +52,11 @@ static pfn_t take_early(void *ctx)
     return bootmap_take(map, 1, 0, physmap.reach_at_boot, OWNER_TABLE, &frame) ? PFN_NONE : frame;
 }
 
+/* Where the map has no room for another piece the frame stays a table's; such a boot stops. */
 static void give_early(void *ctx, pfn_t frame)
 {
     enum mem_err err = bootmap_give(ctx, frame, 1, OWNER_TABLE);
-    if (err)
+    if (err && err != MEM_FULL)
         platform_panic("page table at frame 0x%zx: %s", (size_t)frame.v, mem_err_name(err));
 }
 

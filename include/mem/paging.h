@@ -107,7 +107,7 @@ enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel)
  * Makes the table in `frame` serve the addresses from `va` on that one level-1 table covers, for
  * ever: how the kmap window, whose table is part of the kernel image, joins an address space. The
  * frame stays its owner's, and nothing behind it can be executed where the CPU has NX.
- * MEM_MISALIGNED, MEM_MAPPED, MEM_NO_FRAME.
+ * MEM_MISALIGNED, MEM_FULL (an address space adopts one), MEM_MAPPED, MEM_NO_FRAME.
  */
 enum mem_err paging_adopt(struct aspace *as, vaddr_t va, pfn_t frame);
 

@@ -370,7 +370,8 @@ enum mem_err bootmap_give(struct bootmap *map, pfn_t first, size_t frames, enum 
     size_t i = find_held(map, start, start + (bytes - 1), owner);
     if (i == map->count)
         return MEM_NOT_HELD;
-    if (map->capacity - map->count < 2)
+    const struct boot_range *r = &map->ranges[i];
+    if (map->capacity - map->count < (size_t)(start > r->start) + (r->last - start > bytes - 1))
         return MEM_FULL;
     assign(map, i, start, start + (bytes - 1), OWNER_NONE);
     return MEM_OK;

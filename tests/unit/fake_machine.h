@@ -11,7 +11,7 @@
 #include <mem/paging.h>
 #include <setjmp.h>
 
-enum { FAKE_FIRST = 0x100, FAKE_FRAMES = 512 };
+enum { FAKE_FIRST = 0x100, FAKE_FRAMES = 2048 };
 
 struct fake_machine {
     uint8_t ram[FAKE_FRAMES][4096] __attribute__((aligned(4096)));

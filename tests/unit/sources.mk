@@ -5,7 +5,7 @@
 # Every test is built twice, for 64 and for 32 bits, with ASan and UBSan. UNIT_NAME_64 and
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
 
-PAGING_TESTS := paging paging_large paging_share paging_hand paging_life paging_oom \
+PAGING_TESTS := paging paging_large paging_share paging_hand paging_life \
     paging_corners paging_views
 PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pmm_exhaustive_tags
 
@@ -14,6 +14,7 @@ UNITS += multiboot2 bootmap boot_corners
 UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
 UNITS += heap kernel_heap
+UNITS += oom oom_boot
 
 UNIT_cmdline := src/cmdline.c
 UNIT_units   := src/diag/units.c src/lib/fmt.c
@@ -62,3 +63,15 @@ UNIT_mmio_64 := src/mem/paging64.c
 UNIT_mmio_32 := src/mem/paging32.c
 UNIT_kmap  := src/mem/kmap.c
 UNIT_shell := src/diag/shell.c src/diag/line_editor.c src/diag/json.c src/lib/fmt.c src/lib/string.c
+
+# The whole stack, from the boot map to kmalloc.
+OOM := $(PAGING) $(SRC_BOOTMAP) $(SRC_PMM) $(SRC_HEAP) src/multiboot2.c src/mem/owner.c src/mem/frames.c \
+    src/mem/lock.c src/mem/mmio.c src/mem/kmalloc.c src/mem/preflight.c tests/unit/oom_stack.c \
+    tests/unit/oom_ledger.c
+define oom_test
+UNIT_$(1)    := $(OOM)
+UNIT_$(1)_64 := src/mem/paging64.c src/physmap_hhdm.c
+UNIT_$(1)_32 := src/mem/paging32.c src/physmap_kmap.c
+endef
+$(foreach t,oom oom_boot,$(eval $(call oom_test,$(t))))
+UNIT_oom += tests/unit/oom_calls.c
