@@ -222,11 +222,16 @@ static void hide_run(struct aspace *as, const struct spot *s, unsigned run, void
         s->table[s->index + i] &= ~ENTRY_PRESENT;
 }
 
+/* All frames of a large page, too. */
 static void give_run(struct aspace *as, const struct spot *s, unsigned run, void *ctx)
 {
     const struct frame_source *to = ctx;
-    for (unsigned i = 0; i < run; i++)
-        to->give(to->ctx, paddr_pfn(format_leaf_pa(s->level, s->table[s->index + i])));
+    size_t frames = level_bytes(s->level) >> PAGE_SHIFT;
+    for (unsigned i = 0; i < run; i++) {
+        pfn_t first = paddr_pfn(format_leaf_pa(s->level, s->table[s->index + i]));
+        for (size_t n = 0; n < frames; n++)
+            to->give(to->ctx, pfn_add(first, n));
+    }
     clear_run(as, s, run, NULL);
 }
 

@@ -87,7 +87,9 @@ enum mem_err pmm_reserve(struct pmm *pmm, pfn_t first, size_t frames, enum frame
     if (!s)
         return MEM_NOT_HELD;
     vword_t index = first.v - s->frame + s->index, start;
-    if (pmm_next_run(pmm, index, index + frames, (vword_t)frames, true, &start) != frames ||
+    vword_t sentinel = (pmm->blocks - 1) << PMM_BLOCK_SHIFT;
+    if (frames > sentinel - index || /* owned since boot, and so not in the index */
+        pmm_next_run(pmm, index, index + frames, (vword_t)frames, true, &start) != frames ||
         !pmm_claim_run(pmm, index, frames))
         return MEM_NOT_HELD;
     pmm->held[owner] += frames;

@@ -83,6 +83,31 @@ static void part_of_a_large_page_is_split(void **state)
     assert_int_equal(as.tables, 1);
 }
 
+static void next_in_order(void *ctx, pfn_t frame)
+{
+    vword_t *expected = ctx;
+    assert_int_equal(frame.v, (*expected)++);
+}
+
+/* From the second page of one large page to the last but one of the next. */
+static void frames_of_large_pages_go_one_by_one(void **state)
+{
+    (void)state;
+    vword_t next = LARGE / PAGE + 1;
+    size_t pages = 2 * LARGE / PAGE - 2;
+    const struct frame_source to = {NULL, next_in_order, &next};
+    assert_int_equal(map_range(&as, VA(BASE), PA(LARGE), 2 * LARGE, MAP_WRITE), MEM_OK);
+    assert_int_equal(unmap_frames(&as, VA(BASE + PAGE), pages, &to), MEM_OK);
+    assert_int_equal(next, LARGE / PAGE + 1 + pages);
+    assert_int_equal(map_range(&as, VA(BASE + LARGE), PA(LARGE), LARGE - PAGE, 0), MEM_OK);
+    assert_int_equal(unmap_range(&as, VA(BASE + LARGE), LARGE), MEM_OK);
+    assert_int_equal(map_range(&as, VA(BASE + LARGE), PA(LARGE), LARGE, 0), MEM_OK);
+    next = LARGE / PAGE;
+    assert_int_equal(unmap_frames(&as, VA(BASE + LARGE), LARGE / PAGE, &to), MEM_OK);
+    assert_int_equal(next, 2 * LARGE / PAGE);
+    assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
+}
+
 /* Entries that we never write, but that the hardware would read: PAT 5, 6, 7 are WT, UC-, UC. */
 static void cache_types_of_all_eight_pat_entries(void **state)
 {
@@ -111,7 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(large_pages_where_they_fit),           TEST(no_large_pages_without_the_feature),
         TEST(cache_types_of_all_eight_pat_entries), TEST(gib_pages_in_long_mode),
-        TEST(part_of_a_large_page_is_split),
+        TEST(part_of_a_large_page_is_split),        TEST(frames_of_large_pages_go_one_by_one),
     };
     return cmocka_run_group_tests_name("paging_large", tests, NULL, NULL);
 }

@@ -200,6 +200,22 @@ static void a_run_is_freed_whole_or_not_at_all(void **state)
     holds();
 }
 
+/* free blocks, then blocks that are the kernel's:  [====][====][kkkk]  reserve across the border */
+static void no_reserve_across_what_is_owned(void **state)
+{
+    (void)state;
+    add(0x200, 1024, RANGE_USABLE, OWNER_NONE);
+    add(0x600, 1024, RANGE_USABLE, OWNER_KERNEL);
+    start();
+    for (unsigned more = 1; more <= 1024; more += 31) {
+        assert_int_equal(pmm_reserve(&pmm, PFN(0x201), 1023 + more, OWNER_TEST), MEM_NOT_HELD);
+        holds();
+    }
+    assert_int_equal(pmm_reserve(&pmm, PFN(0x201), 1023, OWNER_TEST), MEM_OK);
+    assert_true(pmm_free_frames(&pmm) == 1);
+    holds();
+}
+
 /* whole blocks up to the very end of RAM:  [====][====]| nothing */
 static void a_run_ends_where_ram_ends(void **state)
 {
@@ -256,6 +272,7 @@ int main(void)
         TEST(runs_keep_to_their_conditions),
         TEST(a_run_is_freed_whole_or_not_at_all),
         TEST(a_run_ends_where_ram_ends),
+        TEST(no_reserve_across_what_is_owned),
         TEST(stretches_tile_the_address_space),
     };
     return cmocka_run_group_tests_name(PMM_TAGS ? "pmm with tags" : "pmm", tests, NULL, NULL);
