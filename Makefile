@@ -359,6 +359,7 @@ unit: $(UNIT_BINARIES)
 	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
 
 include tests/coverage/coverage.mk
+include tests/mutation/mutation.mk
 include tests/soak/soak.mk
 
 # ---- the boot map on the host -----------------------------------------------------------------
