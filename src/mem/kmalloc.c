@@ -11,6 +11,8 @@
 
 #include <platform.h>
 
+#include "lib/shadow.h"
+
 static struct {
     struct heap *heap;
     struct aspace *as;
@@ -31,6 +33,19 @@ static void give_frame(void *ctx, pfn_t frame)
     enum mem_err err = frames_give(frame, OWNER_HEAP);
     if (err)
         platform_panic("heap page in frame 0x%zx: %s", (size_t)frame.v, mem_err_name(err));
+}
+
+/* The heap works in memory that nobody else may touch. */
+static void enter(void)
+{
+    lock_take(&lock);
+    shadow_pause();
+}
+
+static void leave(void)
+{
+    shadow_resume();
+    lock_give(&lock);
 }
 
 /* The tables come first, so what is free after them is what the pages can have. */
@@ -76,10 +91,11 @@ enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, vaddr_t window, 
 
 static void *allocate(size_t align, size_t size, const void *caller)
 {
-    lock_take(&lock);
+    enter();
     void *block = align ? heap_alloc_aligned(kernel_heap.heap, align, size, caller)
                         : heap_alloc(kernel_heap.heap, size, caller);
-    lock_give(&lock);
+    shadow_live(block, size);
+    leave();
     return block;
 }
 
@@ -104,24 +120,30 @@ void *kcalloc(size_t count, size_t size)
 
 void *krealloc(void *block, size_t size)
 {
-    lock_take(&lock);
+    enter();
     void *moved = heap_realloc(kernel_heap.heap, block, size, __builtin_return_address(0));
-    lock_give(&lock);
+    if (moved) {
+        shadow_dead(block);
+        shadow_live(moved, size);
+    }
+    leave();
     return moved;
 }
 
 void kfree(void *block)
 {
-    lock_take(&lock);
+    enter();
     enum heap_fault fault = heap_free(kernel_heap.heap, block, __builtin_return_address(0));
-    (void)fault; /* reported and counted already */
-    lock_give(&lock);
+    if (!fault) /* else it is reported and counted already */
+        shadow_dead(block);
+    leave();
 }
 
 size_t kmalloc_usable_size(const void *block)
 {
-    lock_take(&lock);
+    enter();
     size_t size = heap_usable_size(kernel_heap.heap, block);
-    lock_give(&lock);
+    shadow_live(block, size); /* who asks may use all of it */
+    leave();
     return size;
 }
