@@ -114,7 +114,7 @@ SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fau
 
 # Sanitizers, in kernels built with SANITIZE=ubsan or asan only (docs/sanitizers.md).
 SRC_ubsan := src/diag/ubsan.c src/diag/ubsan_causes.c
-SRC_asan  := src/diag/asan.c src/diag/asan_causes.c
+SRC_asan  := src/diag/asan.c src/diag/asan_report.c src/diag/asan_causes.c
 
 SOURCES := $(SRC_CORE) $(if $(BREAK),$(SRC_MUSEUM)) $(SRC_$(SANITIZE)) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
 
@@ -160,6 +160,17 @@ CFLAGS_DEBUG := $(if $(filter 1,$(DEBUG)),-DPMM_TAGS=1 -DHEAP_HARDEN=3)
 CFLAGS_ubsan := -DSANITIZE=1 -DUBSAN=1 -fsanitize=undefined -fno-sanitize-recover=all \
     $(if $(filter 1,$(LLVM)),,-fno-reorder-blocks-and-partition)
 
+# SANITIZE=asan: every access calls asan.c. The heap's own files work in its red zones, and the
+# sanitizer does not look at itself.
+ASAN_gcc   := -fsanitize-address-use-after-scope -fasan-shadow-offset=$(SHADOW_OFFSET_$(ARCH)) $(addprefix --param ,asan-stack=1 asan-globals=1 \
+    asan-instrumentation-with-call-threshold=0 asan-use-after-return=0) $(ASAN_STACK_$(ARCH))
+ASAN_clang := --target=$(CLANG_ASAN_TARGET_$(ARCH)) $(addprefix -mllvm -asan-,mapping-offset=$(SHADOW_OFFSET_$(ARCH)) stack=1 globals=1 \
+    instrumentation-with-call-threshold=0 use-after-return=never use-after-scope=1)
+ASAN_SWITCHES := -fsanitize=kernel-address $(if $(filter 1,$(LLVM)),$(ASAN_clang),$(ASAN_gcc))
+CFLAGS_asan   = -DSANITIZE=1 -DSHADOW_OFFSET=$(SHADOW_OFFSET_$(ARCH))u $(ASAN_SWITCHES)
+LDFLAGS_asan := --defsym=SHADOW_START=$(SHADOW_START_$(ARCH))
+UNSANITIZED  := $(if $(filter asan,$(SANITIZE)),$(SRC_HEAP) src/diag/asan.c src/diag/asan_report.c)
+
 # Paths in debug information are relative, so that the same source gives the same bytes anywhere.
 CFLAGS_KERNEL = -std=gnu2x -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only \
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common -gno-record-gcc-switches $(HARDEN) \
@@ -167,7 +178,7 @@ CFLAGS_KERNEL = -std=gnu2x -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-reg
     $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(CFLAGS_DEBUG) $(CFLAGS_$(SANITIZE)) $(WARNINGS) $(DEFINES) $(INCLUDES) $(CFLAGS)
 NASMFLAGS_KERNEL = -f $(NASM_FORMAT_$(ARCH)) -w+error=all -I$(O)/ $(NASMFLAGS)
 LDFLAGS_KERNEL = -m $(LD_EMULATION_$(ARCH)) -static --build-id=none -z noexecstack \
-    -z max-page-size=0x1000 -T $(LD_SCRIPT_$(ARCH)) $(LDFLAGS)
+    -z max-page-size=0x1000 $(LDFLAGS_$(SANITIZE)) -T $(LD_SCRIPT_$(ARCH)) $(LDFLAGS)
 
 # Everything that changes what the compiler makes: when this text changes, all is built anew.
 FLAGS_TEXT = $(CC) $(CFLAGS_KERNEL) / $(NASM) $(NASMFLAGS_KERNEL) / $(LD) $(LDFLAGS_KERNEL) \
@@ -200,6 +211,8 @@ $(O)/obj/%.o: %.c $(O)/flags
 
 # Wrappers around one instruction that cannot fault: a frame would be most of their cost.
 $(O)/obj/src/arch/platform.o: CFLAGS_KERNEL += -momit-leaf-frame-pointer
+
+$(UNSANITIZED:%.c=$(O)/obj/%.o) $(O)/obj/ksyms_none.o $(O)/obj/ksyms_real.o: ASAN_SWITCHES :=
 
 $(O)/obj/%.asm.o: %.asm $(O)/flags
 	$(say) NASM $<

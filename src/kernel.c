@@ -18,6 +18,7 @@
 #include "cmdline.h"
 #include "dev/fw_cfg.h"
 #include "dev/pic.h"
+#include "diag/asan.h"
 #include "diag/banner.h"
 #include "diag/commands.h"
 #include "diag/console.h"
@@ -118,6 +119,8 @@ static void map_physical_memory(struct kernel *k)
 static void take_over_paging(struct kernel *k)
 {
     enum mem_err err = kernel_space_build(k);
+    if (!err)
+        err = asan_build(&k->map, &k->aspace);
     if (err)
         verdict_fail("kernel page tables: %s", mem_err_name(err));
     kernel_space_switch(k);
@@ -229,6 +232,7 @@ void kernel_main(void)
 {
     struct kernel *k = &kernel;
     stack_guard_draw();
+    asan_start();
     find_a_voice(k);
     k->begun = k->cpu.tsc ? read_tsc() : 0;
     read_boot_information(k);

@@ -200,7 +200,7 @@ static void print_registers(const struct trap_frame *frame)
 
 void fault_found(const char *finder, vword_t ip, vword_t bp, const char *format, ...)
 {
-    static char sentence[240];
+    static char sentence[400];
     struct place_text function = explain_function(ip);
     va_list args;
     interrupts_off();

@@ -11,6 +11,8 @@
 
 #include <platform.h>
 
+#include "lib/shadow.h"
+
 static struct {
     struct heap *heap;
     struct aspace *as;
@@ -19,6 +21,19 @@ static struct {
 } kernel_heap;
 
 static struct lock lock = {.name = "heap", .rank = LOCK_HEAP};
+
+/* The heap works in memory that nobody else may touch. */
+static void enter(void)
+{
+    lock_take(&lock);
+    shadow_pause();
+}
+
+static void leave(void)
+{
+    shadow_resume();
+    lock_give(&lock);
+}
 
 /* What can never be had costs one look; what turns out not to be there goes back. */
 static bool grow(void *ctx, void *at, size_t bytes)
@@ -63,10 +78,11 @@ enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, const struct fra
 
 static void *allocate(size_t align, size_t size, const void *caller)
 {
-    lock_take(&lock);
+    enter();
     void *block = align ? heap_alloc_aligned(kernel_heap.heap, align, size, caller)
                         : heap_alloc(kernel_heap.heap, size, caller);
-    lock_give(&lock);
+    shadow_live(block, size);
+    leave();
     return block;
 }
 
@@ -91,24 +107,30 @@ void *kcalloc(size_t count, size_t size)
 
 void *krealloc(void *block, size_t size)
 {
-    lock_take(&lock);
+    enter();
     void *moved = heap_realloc(kernel_heap.heap, block, size, __builtin_return_address(0));
-    lock_give(&lock);
+    if (moved) {
+        shadow_dead(block);
+        shadow_live(moved, size);
+    }
+    leave();
     return moved;
 }
 
 void kfree(void *block)
 {
-    lock_take(&lock);
+    enter();
     enum heap_fault fault = heap_free(kernel_heap.heap, block, __builtin_return_address(0));
-    (void)fault; /* reported and counted already */
-    lock_give(&lock);
+    if (!fault) /* else it is reported and counted already */
+        shadow_dead(block);
+    leave();
 }
 
 size_t kmalloc_usable_size(const void *block)
 {
-    lock_take(&lock);
+    enter();
     size_t size = heap_usable_size(kernel_heap.heap, block);
-    lock_give(&lock);
+    shadow_live(block, size); /* who asks may use all of it */
+    leave();
     return size;
 }
