@@ -150,9 +150,12 @@ void pmm_publish_block(struct pmm *pmm, vword_t block)
 static inline bool take_from(struct pmm *pmm, vword_t *low, vword_t first, enum frame_owner owner,
                              pfn_t *frame)
 {
-    vword_t word = *low, bit = bit_lowest(word);
+    vword_t word = *low;
     pmm->low = low;
     pmm->low_frame = first;
+    if (!word)
+        return false; /* it had one; there is no lowest bit of nothing */
+    vword_t bit = bit_lowest(word);
     if ((word == FULL && block_is_whole(pmm, pmm->low_block)) || !bit_take(low, bit))
         return false;
     pmm->held[owner]++;
