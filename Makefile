@@ -374,6 +374,7 @@ unit: $(UNIT_BINARIES)
 include tests/coverage/coverage.mk
 include tests/mutation/mutation.mk
 include tests/soak/soak.mk
+include tests/unit/exhaustive.mk
 
 # ---- the boot map on the host -----------------------------------------------------------------
 BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
@@ -517,6 +518,7 @@ help:
 	@echo '  memview   $$(O)/memview.html: the kernel'\''s memory from outside, searchable, checked'
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
+	@echo '  exhaustive  every sequence of ten heap calls, of four paging calls: minutes'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
 	@echo '  soak      OPS=n random calls of every kind against a model, in 64 and 32 bits; SEED=n'
 	@echo '  bench     instruction counts: the allocators beside others, on this machine; then the'
