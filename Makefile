@@ -488,6 +488,7 @@ TESTS       ?= tests
 TEST_MARK   := not matrix
 
 test matrix: images sanitized $(UNIT_BINARIES) $(HOST)/bootmap $(TABLES) $(SOAK_CHECKED)
+	@$(PYTHON) tests/boot/machines.py --count
 	+@$(MAKE) web-page || echo 'no page for the browser: tests/web will fail' >&2
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
