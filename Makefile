@@ -42,8 +42,8 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs bochs-tour debug memview test unit matrix bench bench-host bench-so bootmap screens \
-        museum web web-page deps doctor help clean \
+.PHONY: kernel iso run bochs bochs-tour debug memview test unit matrix bench bench-host bench-so bootmap ptdump \
+        screens museum web web-page deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -85,7 +85,7 @@ SRC_MUSEUM := src/museum.c src/museum_tables.c src/museum_frames.c src/museum_ma
 
 SRC_LIB := src/lib/fmt.c src/lib/string.c
 
-SRC_BOOTMAP := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/bootmap_multiboot2.c
+SRC_BOOTMAP := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/bootmap_multiboot2.c src/mem/range_kind.c
 SRC_PMM     := src/mem/pmm.c src/mem/pmm_layout.c src/mem/pmm_run.c src/mem/pmm_search.c src/mem/pmm_claim.c \
     src/mem/pmm_look.c src/mem/pmm_cache.c src/mem/pmm_check.c
 SRC_PAGING  := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c src/mem/paging_table.c \
@@ -106,10 +106,10 @@ SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fau
     src/diag/heap_fault.c src/diag/explain.c src/diag/ksyms.c src/diag/klines.c src/diag/banner.c \
     src/diag/units.c src/diag/json.c src/diag/input.c src/diag/line_editor.c src/diag/report_line.c \
     src/diag/shell.c src/diag/commands.c src/diag/fault_command.c src/diag/report_memory.c \
-    src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
-    src/diag/report_heap.c src/diag/report_cpu.c src/diag/try.c src/diag/report_blocks.c \
-    src/diag/report_leaks.c src/diag/report_preflight.c src/diag/storm.c src/diag/storm_draw.c \
-    src/diag/storm_check.c src/diag/storm_edges.c src/diag/storm_effect.c src/diag/selftest.c \
+    src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_walk.c \
+    src/diag/report_ptdump.c src/diag/report_heap.c src/diag/report_cpu.c src/diag/try.c \
+    src/diag/report_blocks.c src/diag/report_leaks.c src/diag/report_preflight.c src/diag/storm.c \
+    src/diag/storm_draw.c src/diag/storm_check.c src/diag/storm_edges.c src/diag/storm_effect.c src/diag/selftest.c \
     src/diag/selftest_machine.c src/diag/selftest_memory.c src/diag/selftest_oom.c
 
 # Sanitizers, in kernels built with SANITIZE=ubsan or asan only (docs/sanitizers.md).
@@ -371,35 +371,9 @@ $(foreach u,$(UNITS),$(foreach b,$(or $(UNIT_$(u)_BITS),64 32),$(eval $(call uni
 unit: $(UNIT_BINARIES)
 	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
 
-# ---- the soak: random calls against a model, for as long as one likes --------------------------
-# OPS calls in 64 bits and in 32, from SEED on. soak.* is for speed, soak_checked.* has sanitizers.
-OPS  ?= 1000000
-SEED ?= 1
-SOAK := $(wildcard tests/soak/*.c) $(SRC_PMM) src/mem/bootmap.c src/mem/bootmap_check.c $(SRC_HEAP) src/mem/kmalloc.c \
-    src/mem/frames.c src/mem/lock.c src/mem/owner.c src/mem/mem_err.c $(filter-out $(PAGING_$(ARCH)),$(SRC_PAGING))
-SOAK_HEADERS := $(wildcard tests/soak/*.h include/*.h include/mem/*.h src/mem/*.h)
-WRAPPED := -Wl,--wrap=frames_take -Wl,--wrap=frames_give
-
-define soak_rule
-$(HOST)/soak.$(1): BITS := $(1)
-$(HOST)/soak.$(1): $(SOAK) $(PAGING_$(HOST_ARCH_$(1))) $(SOAK_HEADERS) Makefile
-	$$(say) HOSTCC $$@
-	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $$(subst -O1,-O2,$$(HOST_CFLAGS)) $(WRAPPED) -o $$@ $$(filter %.c,$$^)
-
-$(HOST)/soak_checked.$(1): $(call host_objects,$(1),$(SOAK) $(PAGING_$(HOST_ARCH_$(1))))
-	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) -m$(1) $$(HOST_SANITIZE) $(WRAPPED) -o $$@ $$^
--include $(patsubst %.o,%.d,$(call host_objects,$(1),$(SOAK)))
-endef
-$(foreach b,64 32,$(eval $(call soak_rule,$(b))))
-
-SOAK_CHECKED := $(HOST)/soak_checked.64 $(HOST)/soak_checked.32
-
-.PHONY: soak
-soak: $(HOST)/soak.64 $(HOST)/soak.32
-	@$(HOST)/soak.64 -n $(OPS) -s $(SEED)
-	@$(HOST)/soak.32 -n $(OPS) -s $(SEED)
+include tests/coverage/coverage.mk
+include tests/mutation/mutation.mk
+include tests/soak/soak.mk
 
 # ---- the boot map on the host -----------------------------------------------------------------
 BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
@@ -411,6 +385,21 @@ $(HOST)/bootmap: $(call host_objects,64,$(BOOTMAP_TOOL))
 -include $(patsubst %.o,%.d,$(call host_objects,64,$(BOOTMAP_TOOL)))
 
 bootmap: $(HOST)/bootmap
+
+# ---- the kernel's reader of page tables on the host, one for each paging mode -----------------
+PTDUMP_TOOL := tools/ptdump/main.c src/diag/report_ptdump.c src/diag/units.c src/diag/json.c src/lib/fmt.c \
+    src/mem/paging_walk.c src/mem/paging_table.c
+
+define ptdump_rule
+$(HOST)/ptdump$(1): $(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c)
+	$$(say) HOSTLD $$@
+	$$(Q)$$(HOSTCC) -m$(1) $$(SANITIZE) -o $$@ $$^
+-include $(patsubst %.o,%.d,$(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c))
+endef
+$(foreach b,64 32,$(eval $(call ptdump_rule,$(b))))
+PTDUMPS := $(HOST)/ptdump64 $(HOST)/ptdump32
+
+ptdump: $(PTDUMPS)
 
 # ---- the allocators as shared objects, for replaying traces: optimised, checks on -------------
 BITS ?= 64
@@ -487,7 +476,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images sanitized $(UNIT_BINARIES) $(HOST)/bootmap $(TABLES) $(SOAK_CHECKED)
+test matrix: images sanitized $(UNIT_BINARIES) $(HOST)/bootmap $(PTDUMPS) $(TABLES) $(SOAK_CHECKED)
 	@$(PYTHON) tests/boot/machines.py --count
 	+@$(MAKE) web-page || echo 'no page for the browser: tests/web will fail' >&2
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
@@ -546,6 +535,7 @@ help:
 	@echo '  screens   docs/screen-*.png, memview-*.png, web.png, from a real boot'
 	@echo '  museum    docs/museum.md, from boots of every broken bring-up (BREAK=n run: one)'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
+	@echo '  ptdump    build/host/ptdump32, 64: the kernel'\''s ptdump on the host, over a dump of memory'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
 	@echo '  doctor    names what is missing, what for, and the package that has it'
 	@echo '  compile_commands.json, clean, help'

@@ -129,18 +129,24 @@ static void take_over_paging(struct kernel *k)
     banner_paging(k);
 }
 
-static pfn_t take_table(void *ctx)
+/* Frames for an owner: how page tables and the heap get theirs. */
+static pfn_t take_frame(void *owner)
 {
-    (void)ctx;
-    return frames_take(OWNER_TABLE);
+    return frames_take((enum frame_owner)(uintptr_t)owner);
 }
 
-static void give_table(void *ctx, pfn_t frame)
+static void give_frame(void *owner, pfn_t frame)
 {
-    (void)ctx;
-    enum mem_err err = frames_give(frame, OWNER_TABLE);
+    enum frame_owner o = (enum frame_owner)(uintptr_t)owner;
+    enum mem_err err = frames_give(frame, o);
     if (err)
-        platform_panic("page table at frame 0x%zx: %s", (size_t)frame.v, mem_err_name(err));
+        platform_panic("frame 0x%zx of the %s: %s", (size_t)frame.v, frame_owner_name(o),
+                       mem_err_name(err));
+}
+
+static struct frame_source frames_for(enum frame_owner owner)
+{
+    return (struct frame_source){take_frame, give_frame, (void *)(uintptr_t)owner};
 }
 
 /* Taking and mapping the metadata splits ranges of the map that the metadata was measured by. */
@@ -173,14 +179,15 @@ static void start_frames(struct kernel *k)
         err = frames_init(&k->pmm);
     if (err)
         verdict_fail("frame allocator: %s (%zu KiB of metadata)", mem_err_name(err), bytes / 1024);
-    k->aspace.source = (struct frame_source){take_table, give_table, NULL};
+    k->aspace.source = frames_for(OWNER_TABLE);
     banner_frames(k);
 }
 
 static void start_heap(struct kernel *k)
 {
-    enum mem_err err =
-        kmalloc_init(&k->heap, &k->aspace, VA(HEAP_START), HEAP_BYTES, heap_fault_explain);
+    k->heap_pages = frames_for(OWNER_HEAP);
+    enum mem_err err = kmalloc_init(&k->heap, &k->aspace, &k->heap_pages, VA(HEAP_START),
+                                    HEAP_BYTES, heap_fault_explain);
     if (err)
         verdict_fail("heap: %s", mem_err_name(err));
     banner_heap(k);

@@ -298,11 +298,6 @@ void index_cut(struct heap *h, size_t from, size_t to)
 
 /* ---- checking ------------------------------------------------------------------------------- */
 
-static bool has_hand(const struct heap *h, const struct region *r)
-{
-    return h->hand && block_in(h, r, unit_in_region(h, h->hand)) == h->hand;
-}
-
 /* I1, I2 and I4 for one region. */
 static bool region_holds(const struct heap *h, struct region r, unsigned class, size_t *count)
 {
@@ -317,7 +312,7 @@ static bool region_holds(const struct heap *h, struct region r, unsigned class, 
         most = v.units > most ? v.units : most;
         ++*count;
     }
-    return class_of(most) == class || (has_hand(h, &r) && class_of(most) < class);
+    return class_of(most) == class || (region_has_hand(h, &r) && class_of(most) < class);
 }
 
 static bool group_holds(const struct heap *h, size_t chunk, size_t group, unsigned byte,

@@ -181,7 +181,13 @@ static inline size_t largest_in(const struct heap *h, const struct region *r)
     return most;
 }
 
-/* The region had a block of these units, and has less now. */
+static inline bool region_has_hand(const struct heap *h, const struct region *r)
+{
+    return h->hand && block_in(h, r, unit_in_region(h, h->hand)) == h->hand;
+}
+
+/* The region had a block of these units, and has less now. Its new class counts the block in hand
+ * for what that has left. */
 static inline void region_loses(struct heap *h, const struct region *r, size_t units)
 {
     unsigned class = class_of(units);
@@ -191,6 +197,8 @@ static inline void region_loses(struct heap *h, const struct region *r, size_t u
     if (now == class)
         return;
     *class_byte(r) = (uint8_t)now;
+    if (region_has_hand(h, r))
+        h->hand_units = linked_units(h->hand);
     if (*group_byte(r) == class)
         index_lower(h, r, class);
 }

@@ -16,24 +16,11 @@
 static struct {
     struct heap *heap;
     struct aspace *as;
+    const struct frame_source *pages;
     void (*report)(const struct heap_report *);
 } kernel_heap;
 
 static struct lock lock = {.name = "heap", .rank = LOCK_HEAP};
-
-static pfn_t next_frame(void *ctx)
-{
-    (void)ctx;
-    return frames_take(OWNER_HEAP); /* grow has counted: it is there */
-}
-
-static void give_frame(void *ctx, pfn_t frame)
-{
-    (void)ctx;
-    enum mem_err err = frames_give(frame, OWNER_HEAP);
-    if (err)
-        platform_panic("heap page in frame 0x%zx: %s", (size_t)frame.v, mem_err_name(err));
-}
 
 /* The heap works in memory that nobody else may touch. */
 static void enter(void)
@@ -48,23 +35,21 @@ static void leave(void)
     lock_give(&lock);
 }
 
-/* The tables come first, so what is free after them is what the pages can have. */
+/* What can never be had costs one look; what turns out not to be there goes back. */
 static bool grow(void *ctx, void *at, size_t bytes)
 {
     (void)ctx;
     size_t pages = bytes >> PAGE_SHIFT;
-    size_t tables = (pages >> 9) + 8; /* more than any range of that many pages can need */
-    if (frames_free() < (uint64_t)pages + tables)
-        return false;
-    return map_frames(kernel_heap.as, ptr_vaddr(at), pages, MAP_WRITE | MAP_GLOBAL, next_frame,
-                      NULL) == MEM_OK;
+    return frames_free() >= pages &&
+           map_frames(kernel_heap.as, ptr_vaddr(at), pages, MAP_WRITE | MAP_GLOBAL,
+                      kernel_heap.pages) == MEM_OK;
 }
 
 static void shrink(void *ctx, void *at, size_t bytes)
 {
     (void)ctx;
     enum mem_err err =
-        unmap_frames(kernel_heap.as, ptr_vaddr(at), bytes >> PAGE_SHIFT, give_frame, NULL);
+        unmap_frames(kernel_heap.as, ptr_vaddr(at), bytes >> PAGE_SHIFT, kernel_heap.pages);
     if (err)
         platform_panic("heap shrink at %p: %s", at, mem_err_name(err));
 }
@@ -75,13 +60,15 @@ static void report(void *ctx, const struct heap_report *r)
     kernel_heap.report(r);
 }
 
-enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, vaddr_t window, size_t bytes,
+enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, const struct frame_source *pages,
+                          vaddr_t window, size_t bytes,
                           void (*report_to)(const struct heap_report *))
 {
     if (kernel_heap.heap)
         return MEM_ALREADY_INIT;
     static const struct heap_ops ops = {grow, shrink, report, NULL};
     kernel_heap.as = as;
+    kernel_heap.pages = pages;
     kernel_heap.report = report_to;
     enum mem_err err = heap_init(heap, vaddr_ptr(window), bytes, &ops);
     if (!err)

@@ -84,3 +84,16 @@ def test_a_good_one_boots(arch, tmp_path):
     path.write_bytes(GOOD)
     run = harness.boot(arch, timeout=30, extra=["-fw_cfg", f"name=opt/twinpage/mbi,file={path}"])
     assert run.passed, run.explain()
+
+
+@pytest.mark.parametrize("odd_frame", [0, 1])
+def test_tables_run_out_while_they_are_built(odd_frame, tmp_path):
+    """Islands of RAM, a GiB apart, need two tables each in the direct map, and there are too few
+    frames for all: with one frame left the first table of an island goes back. An error by name."""
+    islands = [(i << 30, 0x1000, 1) for i in range(4, 260)]
+    path = tmp_path / "mbi.bin"
+    path.write_bytes(blob(mmap((0x100000, 0x280000 + 0x1000 * odd_frame, 1), *islands)))
+    run = harness.boot("x86_64", cpu="max", timeout=30,
+                       extra=["-fw_cfg", f"name=opt/twinpage/mbi,file={path}"])
+    assert run.verdict == "fail", run.explain()
+    assert "kernel page tables: MEM_NO_FRAME" in run.text and "PANIC" not in run.text, run.explain()

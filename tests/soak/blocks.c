@@ -176,7 +176,8 @@ void blocks_start(void)
     if (mmap(WINDOW_AT, WINDOW, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != WINDOW_AT)
         soak_wrong("this program's memory at %p is taken", WINDOW_AT);
-    enum mem_err err = kmalloc_init(&heap, pages_heap(), ptr_vaddr(WINDOW_AT), WINDOW, hear);
+    enum mem_err err =
+        kmalloc_init(&heap, pages_heap(), &soak_pages, ptr_vaddr(WINDOW_AT), WINDOW, hear);
     if (err)
         soak_wrong("no heap: %s", mem_err_name(err));
 }

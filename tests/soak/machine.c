@@ -117,6 +117,20 @@ static void give_table(void *ctx, pfn_t frame)
 }
 const struct frame_source soak_tables = {take_table, give_table, NULL};
 
+static pfn_t take_page(void *ctx)
+{
+    (void)ctx;
+    return frames_take(OWNER_HEAP);
+}
+
+static void give_page(void *ctx, pfn_t frame)
+{
+    (void)ctx;
+    if (frames_give(frame, OWNER_HEAP))
+        soak_wrong("a page of the heap in frame 0x%zx is refused", (size_t)frame.v);
+}
+const struct frame_source soak_pages = {take_page, give_page, NULL};
+
 /* ---- platform.h and kmap.h ------------------------------------------------------------------ */
 
 uint8_t *machine_ram(pfn_t frame)

@@ -39,7 +39,7 @@ enum { RAM_FRAMES = 16384 }; /* some of them holes */
 
 extern struct pmm soak_pmm;
 extern const struct paging_features soak_features;
-extern const struct frame_source soak_tables;
+extern const struct frame_source soak_tables, soak_pages;
 
 void machine_start(void);
 uint8_t *machine_ram(pfn_t frame);

@@ -163,6 +163,21 @@ static void the_lowest_address_that_fits(void **state)
     holds();
 }
 
+/* Two holes near each other:  [=h=][a][===b===][c]  ->  h is cut, a grows into b, h is cut again */
+static void the_index_knows_a_hole_that_is_cut_again(void **state)
+{
+    (void)state;
+    void *a = heap_alloc_aligned(&heap, 512, 8, NULL), *b = heap_alloc(&heap, 60000, NULL);
+    assert_non_null(heap_alloc(&heap, 20000, NULL));
+    assert_int_equal(heap_free(&heap, b, NULL), HEAP_OK);
+    assert_true(heap_alloc(&heap, 8, NULL) < a);
+    assert_ptr_equal(heap_realloc(&heap, a, 16384, NULL), a);
+    assert_true(heap_alloc(&heap, 8, NULL) < a);
+    holds();
+    assert_non_null(heap_alloc(&heap, 16368, NULL));
+    holds();
+}
+
 /* The block that was freed last comes first, when it is asked for again. */
 static void small_blocks_are_used_again(void **state)
 {
@@ -500,6 +515,7 @@ int main(void)
         TEST(sizes_that_cannot_be),
         TEST(alignment_at_every_power_of_two),
         TEST(the_lowest_address_that_fits),
+        TEST(the_index_knows_a_hole_that_is_cut_again),
         TEST(small_blocks_are_used_again),
         TEST(realloc_keeps_contents),
         TEST(it_comes_back_to_its_start),

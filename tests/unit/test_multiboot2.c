@@ -31,7 +31,7 @@ enum {
     TOTAL = 264,
 };
 
-static uint8_t good[TOTAL];
+static uint8_t good[TOTAL] __attribute__((aligned(8)));
 
 static void put32(uint8_t *blob, size_t at, uint32_t v)
 {
