@@ -393,7 +393,7 @@ PTDUMP_TOOL := tools/ptdump/main.c src/diag/report_ptdump.c src/diag/units.c src
 define ptdump_rule
 $(HOST)/ptdump$(1): $(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c)
 	$$(say) HOSTLD $$@
-	$$(Q)$$(HOSTCC) -m$(1) $$(SANITIZE) -o $$@ $$^
+	$$(Q)$$(HOSTCC) -m$(1) $$(HOST_SANITIZE) -o $$@ $$^
 -include $(patsubst %.o,%.d,$(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c))
 endef
 $(foreach b,64 32,$(eval $(call ptdump_rule,$(b))))
