@@ -394,7 +394,7 @@ PTDUMP_TOOL := tools/ptdump/main.c src/diag/report_ptdump.c src/diag/units.c src
 define ptdump_rule
 $(HOST)/ptdump$(1): $(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c)
 	$$(say) HOSTLD $$@
-	$$(Q)$$(HOSTCC) -m$(1) $$(SANITIZE) -o $$@ $$^
+	$$(Q)$$(HOSTCC) -m$(1) $$(HOST_SANITIZE) -o $$@ $$^
 -include $(patsubst %.o,%.d,$(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c))
 endef
 $(foreach b,64 32,$(eval $(call ptdump_rule,$(b))))
@@ -467,11 +467,18 @@ images:
 	+@for arch in $(ARCHES); do \
 	    $(MAKE) ARCH=$$arch O=$(BUILD)/$$arch CMDLINE= iso || exit 1; done
 
+# The kernels that look at themselves, one for each sanitizer and target.
+.PHONY: sanitized
+sanitized:
+	+@for kind in ubsan asan; do for arch in $(ARCHES); do \
+	    $(MAKE) ARCH=$$arch SANITIZE=$$kind O=$(BUILD)/$$kind/$$arch CMDLINE= iso || exit 1; done; done
+
 PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(PTDUMPS) $(TABLES) $(SOAK_CHECKED)
+test matrix: images sanitized $(UNIT_BINARIES) $(HOST)/bootmap $(PTDUMPS) $(TABLES) $(SOAK_CHECKED)
+	@$(PYTHON) tests/boot/machines.py --count
 	+@$(MAKE) web-page || echo 'no page for the browser: tests/web will fail' >&2
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
@@ -499,6 +506,7 @@ compile_commands.json:
 # Only what is ours: O may be a directory with other things in it.
 clean:
 	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)) \
+	    $(foreach k,ubsan asan,$(addprefix $(BUILD)/$(k)/,$(ARCHES)) $(BUILD)/$(k)) \
 	    $(wildcard $(BUILD)/*-break-* $(BUILD)/*-raw); do \
 	    rm -rf $$d/obj $$d/host $$d/flags* $$d/cmdline $$d/font.psf $$d/pass1.elf $$d/ksyms_*.c \
 	        $$d/twinpage-* $$d/bochs* $$d/web $$d/npm $$d/serial.txt $$d/e9.txt $$d/memview.*; \
@@ -538,6 +546,7 @@ help:
 	@echo "  CMDLINE='...'   kernel command line: selftest, run=\"mmap; pmm\", quiet, bench"
 	@echo '  PHYSMAP=kmap    x86_64 with the window instead of the direct map'
 	@echo '  BREAK=n         a bring-up with mistake n of docs/museum.md; PREFLIGHT=0 lets it crash'
+	@echo '  SANITIZE=ubsan  undefined behaviour traps; SANITIZE=asan: wrong accesses are told'
 	@echo '  LLVM=1          clang and lld; CROSS_COMPILE=x86_64-elf- takes that gcc instead'
 	@echo '  DEBUG=1         an owner on every frame, freed heap memory watched'
 	@echo '  V=1 WERROR=1    show commands; warnings are errors'

@@ -116,6 +116,13 @@ def qemu_command(arch, iso, directory, *, machine="pc", cpu=None, memory="64M", 
     return [program, *(str(word) for word in [*words, *extra])]
 
 
+def huge(cpu, memory):
+    """CPU and more words for a guest with more RAM than the host has: nothing is reserved."""
+    return f"{cpu},phys-bits=46", (
+        "-object", f"memory-backend-ram,id=ram0,size={memory},reserve=off",
+        "-machine", "memory-backend=ram0")
+
+
 def boot(arch, *, cmdline="selftest", timeout=60, iso=None, **machine):
     """Boots once, without anybody at the keyboard, and returns a Run."""
     with tempfile.TemporaryDirectory(prefix="twinpage-") as directory:
