@@ -93,15 +93,16 @@ ROOM = 256  # bytes below the stack for struct shell_args
 
 def call(tour, report):
     """Runs report(&(struct shell_args){.json = true}) on the kernel's own stack. It returns to
-    kernel_main's first instruction, to which nothing else ever comes back."""
+    kernel_main's first instruction, to which nothing else ever comes back. Flags are not kept: at
+    no stop is one of them still to be asked for."""
     debugger, wide = tour.debugger, tour.image.arch == "x86_64"
     now = debugger.registers()
     saved = {name: now[name] for name in REGISTERS + (MORE if wide else [])}
     arguments = (now["rsp"] - 2 * ROOM) & ~15
     flag = tour.image.member("src/diag/report_ptdump.c", "shell_args", "json")
+    assert flag in range(0, ROOM, 4)
     for at in range(0, ROOM, 4):
-        debugger.poke(arguments + at, 1 if at == flag & ~3 else 0)
-    assert flag % 4 == 0
+        debugger.poke(arguments + at, int(at == flag))
     back = tour.image.address("kernel_main")
     stack = [back & 0xFFFFFFFF, back >> 32] if wide else [back, arguments]
     top = arguments - (8 if wide else 16)  # (System V ABI: aligned before the return address)
