@@ -12,7 +12,7 @@
  *            blocks, a hole, what is reserved since boot
  *
  * Each with frames given back directly, and through a cache that keeps them from the trees. With
- * EXHAUSTIVE in the environment there are 2^20 states of frames, and every call in every state.
+ * the argument "long" there are 2^20 states of frames, and every call in every state.
  */
 #include "pmm_cells.h"
 
@@ -328,9 +328,9 @@ static void every_state_of_blocks_behind_a_cache(void **state)
     blocks(true);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    in_full = getenv("EXHAUSTIVE") != NULL;
+    in_full = argc > 1 && !strcmp(argv[1], "long");
     const struct CMUnitTest tests[] = {
         TEST(every_state_of_frames),
         TEST(every_state_of_frames_behind_a_cache),
