@@ -527,7 +527,7 @@ help:
 	@echo '  memview   $$(O)/memview.html: the kernel'\''s memory from outside, searchable, checked'
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
-	@echo '  exhaustive  every sequence of ten heap calls, of four paging calls: minutes'
+	@echo '  exhaustive  ten heap calls, four paging calls in every order, 2^20 states of frames: minutes'
 	@echo '  fuzz      all fuzz targets, TIME=60 seconds each, in both widths; TARGET=heap is one of them'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
 	@echo '  soak      OPS=n random calls of every kind against a model, in 64 and 32 bits; SEED=n'

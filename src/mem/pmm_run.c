@@ -49,10 +49,10 @@ static vword_t leaf_find(const vword_t *leaf, vword_t frames)
 [[gnu::noinline]] static pfn_t alloc_shared_block(struct pmm *pmm, enum frame_owner owner)
 {
     for (;;) {
-        vword_t block = tree_first(&pmm->whole);
-        if (block == pmm->blocks - 1 && !pmm_publish_filled(pmm))
+        if (tree_is_empty(&pmm->whole) && !pmm_publish_filled(pmm))
             return PFN_NONE;
-        if (block != pmm->blocks - 1 && pmm_claim_block(pmm, block))
+        vword_t block = tree_first(&pmm->whole);
+        if (!tree_is_empty(&pmm->whole) && pmm_claim_block(pmm, block))
             return pmm_taken(pmm, block << PMM_BLOCK_SHIFT, PMM_BLOCK, owner);
     }
 }
@@ -71,7 +71,7 @@ pfn_t pmm_alloc_block(struct pmm *pmm, enum frame_owner owner)
         return PFN_NONE;
     if (pmm->caches)
         return alloc_shared_block(pmm, owner);
-    if (block == pmm->blocks - 1)
+    if (tree_is_empty(&pmm->whole))
         return PFN_NONE;
     vword_t at = index - pmm->hot.index;
     pmm_whole_no_more(pmm, block);
@@ -89,9 +89,9 @@ pfn_t pmm_alloc_block(struct pmm *pmm, enum frame_owner owner)
     if (pmm->run_next && !block_is_whole(pmm, block))
         at = leaf_find(leaf_of(pmm, block), frames);
     if (at == PMM_BLOCK) {
-        block = tree_first(&pmm->whole);
-        if (block == pmm->blocks - 1)
+        if (tree_is_empty(&pmm->whole))
             return 0;
+        block = tree_first(&pmm->whole);
         pmm_break(pmm, block);
         at = 0;
     }

@@ -151,7 +151,7 @@ static vword_t try_last_block(struct pmm *pmm, const struct pmm_run_request *wan
 static vword_t try_one_block(struct pmm *pmm, const struct pmm_run_request *want)
 {
     vword_t block = tree_first(&pmm->whole), index = block << PMM_BLOCK_SHIFT;
-    if (block == pmm->blocks - 1)
+    if (tree_is_empty(&pmm->whole))
         return 0;
     if (want->below &&
         (uint64_t)pmm_frame_of(pmm, index) + want->frames > want->below >> PAGE_SHIFT)

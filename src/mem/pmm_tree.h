@@ -44,6 +44,11 @@ static inline void tree_clear(struct pmm_tree *t, vword_t i)
     }
 }
 
+static inline bool tree_is_empty(const struct pmm_tree *t)
+{
+    return t->count == 1; /* the sentinel */
+}
+
 /* The lowest set bit. */
 static inline vword_t tree_first(const struct pmm_tree *t)
 {

@@ -3,7 +3,7 @@
 # exhaustive.mk - the walks through every sequence of calls, in their long forms: optimised, without
 # sanitizers. The short forms are among the unit tests.
 
-EXHAUSTIVES := heap_exhaustive paging_exhaustive
+EXHAUSTIVES := heap_exhaustive paging_exhaustive pmm_exhaustive
 
 define fast_rule
 $(HOST)/fast$(1)/%.o: %.c $(HOST)/flags

@@ -258,6 +258,41 @@ static void a_block_is_found_though_caches_have_part_of_it(void **state)
     assert_int_equal(pmm_alloc_block(&pmm, OWNER_USER).v, 0);
 }
 
+static void a_block_that_a_cache_takes_from_is_whole_no_more(void **state)
+{
+    (void)state;
+    add(0, 1024, RANGE_USABLE, OWNER_NONE);
+    start();
+    pmm_cache_init(&caches[0], &pmm);
+    pfn_t first = pmm_alloc_block(&pmm, OWNER_USER), frame;
+    (void)pmm_alloc_block(&pmm, OWNER_USER);
+    assert_int_equal(pmm_free_run(&pmm, first, 511, OWNER_USER), MEM_OK);
+    assert_int_equal(pmm_cache_give_slow(&caches[0], PFN(511), OWNER_USER), MEM_OK);
+    assert_int_equal(pmm_alloc_block(&pmm, OWNER_USER).v, 0); /* the cache remembers 511 */
+    assert_int_equal(pmm_free_run(&pmm, first, 512, OWNER_USER), MEM_OK);
+    if (!pmm_cache_take(&caches[0], OWNER_USER, &frame))
+        frame = pmm_cache_take_slow(&caches[0], OWNER_USER);
+    assert_int_equal(frame.v, PMM_TAGS ? 0 : 511);
+    assert_true(pfn_is_none(pmm_alloc_block(&pmm, OWNER_USER)));
+    for (unsigned i = 1; i < 511; i++)
+        assert_true(pmm_is_free(&pmm, PFN(i)));
+    holds();
+}
+
+static void a_frame_that_a_cache_gives_back_below_low_is_the_next(void **state)
+{
+    (void)state;
+    add(0, 1024, RANGE_USABLE, OWNER_NONE);
+    start();
+    pmm_cache_init(&caches[0], &pmm);
+    for (unsigned i = 0; i < 200; i++)
+        assert_int_equal(pmm_alloc(&pmm, OWNER_USER).v, i);
+    assert_int_equal(pmm_cache_give_slow(&caches[0], PFN(3), OWNER_USER), MEM_OK);
+    pmm_cache_drain(&caches[0]);
+    holds();
+    assert_int_equal(pmm_alloc(&pmm, OWNER_USER).v, 3);
+}
+
 static void a_cached_frame_is_not_freed_twice(void **state)
 {
     (void)state;
@@ -306,6 +341,8 @@ int main(void)
         TEST(a_long_game_with_caches),
         TEST(nothing_is_lost_in_a_cache),
         TEST(a_block_is_found_though_caches_have_part_of_it),
+        TEST(a_block_that_a_cache_takes_from_is_whole_no_more),
+        TEST(a_frame_that_a_cache_gives_back_below_low_is_the_next),
         TEST(a_cached_frame_is_not_freed_twice),
         TEST(whose_frame_is_it),
     };
