@@ -3,9 +3,9 @@
  * test_pmm_corners.c - refusals, looks at what is nowhere, and the invariants of pmm.c, each broken
  * once.
  */
-#include "pmm_map.h"
+#include "mem/pmm_index.h" /* before pmm_map.h, whose variables have the parameters' names */
 
-#include "mem/pmm_index.h"
+#include "pmm_map.h"
 
 enum { BLOCK = PMM_BLOCK };
 
@@ -267,8 +267,12 @@ static void p4_whole(void **state)
     tree_set(&pmm.whole, 1); /* written, so the leaf tells: not full */
     broken_as("P4");
     static struct pmm_cache cache;
-    pmm_cache_init(&cache, &pmm);
+    pmm_cache_init(&cache, &pmm); /* with a cache about, that is a bit left behind, */
+    bit_set(pmm.flanked, 1);      /* if it has its flank */
+    pmm.flanks++;
     holds();
+    bit_clear(pmm.flanked, 1);
+    pmm.flanks--;
     pmm.caches = NULL;
     tree_clear(&pmm.whole, 1);
     assert_int_equal(pmm_free_run(&pmm, PFN(0x400), 3, OWNER_TEST), MEM_OK);
@@ -277,9 +281,6 @@ static void p4_whole(void **state)
     broken_as("P4");
     pmm_cache_init(&cache, &pmm);
     broken_as("P4");
-    pmm.caches = NULL;
-    tree_set(&pmm.whole, 1);
-    holds();
 }
 
 static void p5_low(void **state)
@@ -296,12 +297,36 @@ static void summaries(void **state)
 {
     (void)state;
     start_broken();
-    pmm.avail.level[1][0] ^= 2;
+    pmm.avail.level[1][0] ^= 1;
     broken_as("a summary");
-    pmm.avail.level[1][0] ^= 2;
-    pmm.whole.level[1][0] ^= 2;
+    pmm.avail.level[1][0] ^= 1;
+    pmm.whole.level[1][0] ^= 1;
     broken_as("a summary");
-    pmm.whole.level[1][0] ^= 2;
+    pmm.whole.level[1][0] ^= 1;
+    holds();
+    pmm.avail.count++;
+    broken_as("a summary");
+    pmm.avail.count--;
+    pmm.whole.count--;
+    broken_as("a summary");
+    pmm.whole.count++;
+}
+
+/* Four whole blocks; the middle two have full words beside them, and all others too. */
+static void p7_flanks(void **state)
+{
+    (void)state;
+    start_broken();
+    assert_true(pmm.flanks > 0);
+    pmm.flanks++;
+    broken_as("P7");
+    pmm.flanks--;
+    bit_clear(pmm.flanked, 3); /* whole, with a full word beside it */
+    broken_as("P7");
+    bit_set(pmm.flanked, 3);
+    bit_set(pmm.flanked, 1); /* not whole */
+    broken_as("P7");
+    bit_clear(pmm.flanked, 1);
     holds();
 }
 
@@ -321,6 +346,7 @@ int main(void)
         TEST(p2_avail),
         TEST(p4_whole),
         TEST(p5_low),
+        TEST(p7_flanks),
         TEST(summaries),
     };
     return cmocka_run_group_tests_name("pmm corners", tests, NULL, NULL);
