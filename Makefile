@@ -510,7 +510,7 @@ clean:
 	    $(foreach k,ubsan asan,$(addprefix $(BUILD)/$(k)/,$(ARCHES)) $(BUILD)/$(k)) \
 	    $(wildcard $(BUILD)/*-break-* $(BUILD)/*-raw); do \
 	    rm -rf $$d/obj $$d/host $$d/flags* $$d/cmdline $$d/font.psf $$d/pass1.elf $$d/ksyms_*.c \
-	        $$d/twinpage-* $$d/bochs* $$d/web $$d/npm $$d/serial.txt $$d/e9.txt $$d/memview.*; \
+	        $$d/coverage $$d/mutation $$d/twinpage-* $$d/bochs* $$d/web $$d/npm $$d/serial.txt $$d/e9.txt $$d/memview.*; \
 	    rmdir $$d 2>/dev/null || true; done; rmdir $(BUILD) 2>/dev/null || true
 
 help:
@@ -529,6 +529,8 @@ help:
 	@echo '  unit      the unit tests alone'
 	@echo '  exhaustive  ten heap calls, four paging calls in every order, 2^20 states of frames: minutes'
 	@echo '  fuzz      all fuzz targets, TIME=60 seconds each, in both widths; TARGET=heap is one of them'
+	@echo '  coverage  lines, branches and MC/DC of the memory code, reached by the unit tests'
+	@echo '  mutate    small mistakes in the memory code: do the unit tests see them? An hour; N=, FILES='
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
 	@echo '  soak      OPS=n random calls of every kind against a model, in 64 and 32 bits; SEED=n'
 	@echo '  bench     instruction counts: the allocators beside others, on this machine; then the'

@@ -44,5 +44,5 @@ $(foreach u,$(COVER_UNITS),$(foreach b,$(or $(UNIT_$(u)_BITS),64 32),$(eval $(ca
 
 .PHONY: coverage
 coverage: $(COVER_BINARIES)
-	@$(PYTHON) -B tests/coverage/report.py --out $(COVER) --exceptions tests/coverage/exceptions.toml \
+	@$(PYTHON) -B tests/coverage/report.py --out $(COVER) --exceptions tests/coverage/exceptions.toml $(if $(ALL),--all) \
 	    --sources-64 $(COVER_64) --sources-32 $(COVER_32) --binaries $(COVER_BINARIES)
