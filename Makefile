@@ -374,6 +374,8 @@ unit: $(UNIT_BINARIES)
 include tests/coverage/coverage.mk
 include tests/mutation/mutation.mk
 include tests/soak/soak.mk
+include tests/unit/exhaustive.mk
+include tests/fuzz/fuzz.mk
 
 # ---- the boot map on the host -----------------------------------------------------------------
 BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
@@ -476,7 +478,7 @@ PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images sanitized $(UNIT_BINARIES) $(HOST)/bootmap $(PTDUMPS) $(TABLES) $(SOAK_CHECKED)
+test matrix: images sanitized $(UNIT_BINARIES) $(FUZZ_BINARIES) $(HOST)/bootmap $(PTDUMPS) $(TABLES) $(SOAK_CHECKED)
 	@$(PYTHON) tests/boot/machines.py --count
 	+@$(MAKE) web-page || echo 'no page for the browser: tests/web will fail' >&2
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
@@ -525,6 +527,8 @@ help:
 	@echo '  memview   $$(O)/memview.html: the kernel'\''s memory from outside, searchable, checked'
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
+	@echo '  exhaustive  every sequence of ten heap calls, of four paging calls: minutes'
+	@echo '  fuzz      all fuzz targets, TIME=60 seconds each, in both widths; TARGET=heap is one of them'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
 	@echo '  soak      OPS=n random calls of every kind against a model, in 64 and 32 bits; SEED=n'
 	@echo '  bench     instruction counts: the allocators beside others, on this machine; then the'

@@ -13,7 +13,8 @@ set -eu
 # goals|piece|package|what for|what one sees without it
 #   goals: build iso run bochs tour debug memview web test bench llvm; + before a piece: better with it, possible without
 #   piece: a program; a file when it has a slash; "import MODULE" for Python, "include HEADER" and
-#   "link FLAG" for the host compiler, "grub PLATFORM" for its modules; alternatives with a comma
+#   "link FLAG" for the host compiler, "fuzz FLAG" for clang with libFuzzer, "grub PLATFORM" for its
+#   modules; alternatives with a comma
 table() {
     cat <<'END'
 build|gcc|gcc|compiles the kernel|gcc: not found
@@ -53,6 +54,9 @@ test|chromium,chromium-browser,google-chrome|chromium|opens our pages, without a
 test|include cmocka.h|libcmocka-dev|unit tests|cmocka.h: No such file or directory
 test|include stdio.h|libc6-dev|host programs|stdio.h: No such file or directory
 test|link -m32|gcc-multilib|unit tests in 32 bits|cannot find -lgcc, or bits/libc-header-start.h: No such file
+test|clang|clang|compiles the fuzz targets|clang: not found
+test|fuzz -m64|libclang-rt-dev|libFuzzer and the sanitizers for them|cannot find libclang_rt.fuzzer-x86_64.a
+test|fuzz -m32|g++-multilib|libFuzzer in 32 bits|cannot find -lstdc++
 test|/usr/share/ovmf/OVMF.fd|ovmf|UEFI x64 for QEMU|qemu: could not load PC BIOS 'OVMF.fd'
 test|/usr/share/OVMF/OVMF32_CODE_4M.secboot.fd|ovmf-ia32|UEFI ia32 for QEMU|Could not open 'OVMF32_CODE_4M.secboot.fd'
 bench|+valgrind|valgrind|counts what the heaps cost|valgrind is absent: instructions are not counted
@@ -73,6 +77,8 @@ there_one() {
     "import "*) "${PYTHON:-/usr/bin/python3}" -c "$1" ;;
     "include "*) echo "#include <${1#* }>" | gcc -E - ;;
     "link "*) echo 'int main(void) { return 0; }' | gcc "${1#* }" -x c - -o /dev/null ;;
+    "fuzz "*) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+        clang "${1#* }" -fsanitize=fuzzer,address,undefined -x c - -o /dev/null ;;
     "grub "*) ls -d /usr/lib/grub/"${1#* }" /usr/lib64/grub/"${1#* }" /usr/share/grub*/"${1#* }" |
         grep . ;;
     /*) ls -d $1 ;; # may hold a star
@@ -104,6 +110,7 @@ groups_of() {
         web) groups="$groups build iso web" ;;
         bench) groups="$groups build iso run test bench" ;;
         bench-host) groups="$groups build test bench" ;;
+        fuzz) groups="$groups test" ;;
         doctor | help | clean) ;;
         *) groups="build iso run bochs tour debug memview web test llvm" && break ;;
         esac

@@ -81,8 +81,10 @@ struct pmm_run_request {
  * always found. Of several, the one that is found quickest: in the 2 MiB block that the last run
  * was cut from, else in the lowest wholly free block, else the lowest anywhere. MEM_NO_FRAME: there
  * is none; MEM_BAD_ARG: zero frames, absurd alignment, or a boundary smaller than the run.
- * Cost: O(levels) while a wholly free block fits it; O(wholly free blocks) for more than 1022
- * frames; else a scan of the broken blocks, a word of bits at a time.
+ * Cost: O(levels) while a wholly free block fits it; for more than 1022 frames O(1) when no wholly
+ * free block has another or a full word beside it, else O(wholly free blocks); all else is a scan
+ * of the broken blocks, a word of bits at a time. With caches, a refusal looks at every cached
+ * frame.
  */
 enum mem_err pmm_alloc_run(struct pmm *pmm, const struct pmm_run_request *want,
                            enum frame_owner owner, pfn_t *first);

@@ -14,9 +14,15 @@
  *   P4  a whole bit is set exactly when all 512 frames of the block are free.
  *   P5  no frame is free below the first one of the word `low`.
  *   P6  what is free, held and reserved adds up to total.
+ *   P7  a whole block with a full word of free frames right before or behind it has its bit in
+ *       `flanked` set; a block that is not whole has not. `flanks` is how many are set.
  *
  * The next frame comes from the word `low`, usually without a look at a tree; a free looks at one
- * avail bit. With caches in front (pmm_cache.c) the trees are hints. A frame that a cache means to
+ * avail bit. When nothing else is free, it also moves `low` to what it has freed. A run of more
+ * than a block and two words holds a whole block with a flank, so while `flanks` is 0 there is
+ * none.
+ *
+ * With caches in front (pmm_cache.c) the trees are hints. A frame that a cache means to
  * give out has its bit set, and P2 and P5 may not know of it until it is published; a frame that a
  * cache has given out may leave an avail or a whole bit behind (never on an untouched block). Each
  * taker makes sure by winning the frame's bit, and mends what it finds wrong.
@@ -144,9 +150,12 @@ void pmm_publish_block(struct pmm *pmm, vword_t block)
 static inline bool take_from(struct pmm *pmm, vword_t *low, vword_t first, enum frame_owner owner,
                              pfn_t *frame)
 {
-    vword_t word = *low, bit = bit_lowest(word);
+    vword_t word = *low;
     pmm->low = low;
     pmm->low_frame = first;
+    if (!word)
+        return false; /* it had one; there is no lowest bit of nothing */
+    vword_t bit = bit_lowest(word);
     if ((word == FULL && block_is_whole(pmm, pmm->low_block)) || !bit_take(low, bit))
         return false;
     pmm->held[owner]++;

@@ -9,10 +9,11 @@
  * very end is the sentinel that ends every search.
  *
  * A span is pure when every frame of it was free at boot; the blocks at the edges of ranges form
- * mixed spans, whose leaves are written here, with a mask of the frames that circulate. Metadata: a
- * tree, a zero word (all that there is of block 0), the leaves (64 bytes a block), a zero word (the
- * sentinel's), the other tree, the spans, the masks (64 bytes a mixed block), and in builds with
- * tags a byte a frame. Without tags: 1/8 byte a frame and 1/250 of that.
+ * mixed spans, whose leaves are written here, with a mask of the frames that circulate. Metadata:
+ * the flanks (a bit a block), a tree, a zero word (all that there is of block 0), the leaves (64
+ * bytes a block), a zero word (the sentinel's), the other tree, the spans, the masks (64 bytes a
+ * mixed block), and in builds with tags a byte a frame. Without: 1/8 byte a frame and 1/160 of
+ * that.
  */
 #include "pmm_index.h"
 

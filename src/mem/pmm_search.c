@@ -7,7 +7,8 @@
  *   1  in the block that the last run was cut from: 8 words;
  *   2  in the lowest wholly free block, if a block can hold it: one descent;
  *   3  in chains of wholly free blocks, with what is free right before and behind them; a run of
- *      more than 1022 frames contains a whole block, so for those this search is complete;
+ *      more than 1022 frames contains a whole block, so for those this search is complete, and
+ *      over at once while no whole block has a flank;
  *   4  everywhere, word by word, whole blocks at a time and empty ones not at all.
  *
  * Each finds only runs that satisfy the request, and 4 misses none.

@@ -6,14 +6,15 @@
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
 
 PAGING_TESTS := paging paging_large paging_share paging_hand paging_life \
-    paging_corners paging_views
-PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pmm_exhaustive_tags
+    paging_corners paging_views paging_exhaustive
+PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pmm_exhaustive_tags \
+    pmm_interleave
 
 UNITS := cmdline units fmt terminal shell
 UNITS += multiboot2 bootmap boot_corners
 UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
-UNITS += heap kernel_heap
+UNITS += heap heap_exhaustive kernel_heap
 UNITS += oom oom_boot
 
 UNIT_cmdline := src/cmdline.c
@@ -29,15 +30,17 @@ UNIT_$(1)_32 := src/mem/paging32.c
 endef
 $(foreach t,$(PAGING_TESTS),$(eval $(call paging_test,$(t))))
 
-UNIT_heap := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/heap_guard.c src/mem/heap_walk.c \
+HEAP := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/heap_guard.c src/mem/heap_walk.c \
     src/mem/heap_check.c
+UNIT_heap            := $(HEAP)
+UNIT_heap_exhaustive := $(HEAP)
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
 UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/range_kind.c src/mem/owner.c src/mem/mem_err.c
-UNIT_boot_corners := $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_boot_corners := $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_tags := src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_model           := $(UNIT_pmm)
+UNIT_pmm_interleave      := $(UNIT_pmm)
 UNIT_pmm_model_tags      := $(UNIT_pmm_tags)
 UNIT_pmm_exhaustive      := $(UNIT_pmm)
 UNIT_pmm_exhaustive_tags := $(UNIT_pmm_tags)
