@@ -61,8 +61,7 @@ static void unmap_frames_again(void)
     must(unmap_frames(&stack.as, AT(LARGE - 20 * PAGE), 40, &stack.frames));
 }
 
-/* ---- changing part of what large pages map -----------------------------------------------------
- */
+/* ---- changing part of what large pages map --------------------------------------------------- */
 
 static void large_pages(void)
 {
@@ -115,8 +114,7 @@ static enum mem_err protect_all(void)
     return protect_range(&stack.as, AT(LARGE), 2 * LARGE, MAP_EXEC);
 }
 
-/* ---- address spaces ----------------------------------------------------------------------------
- */
+/* ---- address spaces -------------------------------------------------------------------------- */
 
 #define USER_FAR VA((vword_t)1 << (WIDE ? 40 : 28)) /* where it has no table */
 
@@ -166,8 +164,7 @@ static enum mem_err adopt(void)
     return paging_adopt(&stack.user, USER_FAR, PFN(FAKE_FIRST));
 }
 
-/* ---- devices -----------------------------------------------------------------------------------
- */
+/* ---- devices --------------------------------------------------------------------------------- */
 
 static void *device;
 
@@ -192,8 +189,7 @@ static enum mem_err device_goes(void)
     return unmap_mmio(&stack.mmio, device);
 }
 
-/* ---- heap --------------------------------------------------------------------------------------
- */
+/* ---- heap ------------------------------------------------------------------------------------ */
 
 static uint8_t *block[64], *got;
 
@@ -318,8 +314,7 @@ static enum mem_err block_goes(void)
     return MEM_OK;
 }
 
-/* ---- looking -----------------------------------------------------------------------------------
- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static bool count_stretch(void *ctx, const struct map_stretch *s)
 {

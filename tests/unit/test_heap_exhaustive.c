@@ -115,8 +115,7 @@ static void has_pattern(const uint8_t *p, size_t size)
     }
 }
 
-/* ---- lines ------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static uint64_t start[LINES][LINE / 8];         /* as the walk began                       */
 static uint64_t saved[DEPTH_MAX + 1][LINES][8]; /* of the lines that change, by calls to go */
@@ -180,8 +179,7 @@ static void the_rest_is_as_it_was(void)
     }
 }
 
-/* ---- states seen ------------------------------------------------------------------------------
- */
+/* ---- states seen ----------------------------------------------------------------------------- */
 
 /* What was walked: a state with so many calls to go, or (ANY) the state itself. */
 enum { ANY = DEPTH_MAX + 1 };
@@ -251,8 +249,7 @@ static void note_seen(uint64_t key, uint64_t sequences)
     filled++;
 }
 
-/* ---- one state --------------------------------------------------------------------------------
- */
+/* ---- one state ------------------------------------------------------------------------------- */
 
 static uint64_t calls;
 
@@ -327,8 +324,7 @@ static void check_wild_frees(const struct live *live, const struct walking *w, s
     assert_true(is_as_saved(left));
 }
 
-/* ---- the walk ---------------------------------------------------------------------------------
- */
+/* ---- the walk -------------------------------------------------------------------------------- */
 
 static uint64_t walk(const struct live *live, size_t left);
 
@@ -425,8 +421,7 @@ static uint64_t walk(const struct live *live, size_t left)
     return sequences;
 }
 
-/* ---- getting ready ------------------------------------------------------------------------------
- */
+/* ---- getting ready --------------------------------------------------------------------------- */
 
 /* One call that must be refused, and the word in which that is counted: one, and no other. */
 static void learn_counter(uint64_t was[LINES][8], void *p, bool alloc)
@@ -463,13 +458,36 @@ static void learn_counters(uint8_t *freed)
     learn_counter(was, world.heap.bin, false);          /* foreign     */
 }
 
-/* Which lines change: found in many random steps from here, checked in the walk. */
+static void note_changes(void)
+{
+    for (size_t l = 0; l < LINES; l++)
+        changes[l] = changes[l] || !same_line(start[l], line(l));
+}
+
+/* The heap filled with blocks of one size, and emptied: as many of them free as there can be. */
+static void fill_and_empty(size_t size)
+{
+    uint8_t *block[BYTES_MAX / HEAP_ALIGN];
+    unsigned n = 0;
+    while ((block[n] = heap_alloc(&world.heap, size, NULL))) {
+        n++;
+        note_changes();
+    }
+    while (n--) {
+        assert_int_equal(heap_free(&world.heap, block[n], NULL), HEAP_OK);
+        note_changes();
+    }
+}
+
+/* Which lines change: found by filling and in many random steps from here, checked in the walk. */
 static void learn_lines(void)
 {
     uint8_t *block[LIVE_MAX] = {NULL};
-    for (unsigned i = 0; i < 60000; i++) {
+    for (unsigned i = 0; i < SIZES; i++)
+        fill_and_empty(sizes[i]);
+    for (unsigned i = 0; i < 20000; i++) {
         unsigned k = (unsigned)rand() % LIVE_MAX;
-        size_t size = sizes[(unsigned)rand() % (i & 4096 ? SIZES : 3)]; /* many small ones, too */
+        size_t size = sizes[(unsigned)rand() % SIZES];
         if (rand() % 2) {
             assert_int_equal(heap_free(&world.heap, block[k], NULL), HEAP_OK);
             block[k] = NULL;
@@ -477,8 +495,7 @@ static void learn_lines(void)
             uint8_t *p = heap_realloc(&world.heap, block[k], size, NULL);
             block[k] = p ? p : block[k];
         }
-        for (size_t l = 0; l < LINES; l++)
-            changes[l] = changes[l] || !same_line(start[l], line(l));
+        note_changes();
     }
     changing_count = 0;
     for (unsigned l = 0; l < LINES; l++) {
