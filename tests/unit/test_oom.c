@@ -21,10 +21,9 @@
 
 enum { FRAMES = 1900, POINTS_MAX = 400 };
 
-/* ---- every point ----------------------------------------------------------------------------- */
-* /
+/* ---- every point --------------------------------------------------------------------------- */
 
-    static enum outcome run_point(const void *what, enum way way, unsigned n)
+static enum outcome run_point(const void *what, enum way way, unsigned n)
 {
     const struct scenario *s = what;
     static char doing[100];
