@@ -129,7 +129,7 @@ static enum mem_err large_pages(void)
 
 static enum mem_err frames_of_its_own(void)
 {
-    enum { PAGES = 24 };
+    enum { PAGES = 12 };
     struct frame_source from = between(&own);
     vaddr_t va = VA(SCRATCH_VA - 8 * PAGE_SIZE);
     enum mem_err err = map_frames(&kernel.aspace, va, PAGES, MAP_WRITE, &from);
@@ -162,7 +162,7 @@ static enum mem_err a_device(void)
 /* More than the heap keeps, in several shapes; contents stay whatever fails. */
 static enum mem_err heap_blocks(void)
 {
-    size_t step = frames_free() > 1024 ? (size_t)48 << 10 : (size_t)8 << 10;
+    size_t step = (size_t)(frames_free() > 256 ? 16 : 8) << 10;
     uint8_t *a = kmalloc(2 * step), *b = kmalloc_aligned(4096, step), *c = kcalloc(3, step);
     bool all = a && b && c, whole = !c || (!c[0] && !c[3 * step - 1]);
     if (a)
