@@ -327,10 +327,10 @@ static unsigned long long walk(const struct model *before, unsigned left)
         if (err) {
             nothing_changed(s);
             sequences++;
-        } else {
-            check_state(&m);
-            sequences += left > 1 ? walk(&m, left - 1) : 1;
+            continue;
         }
+        check_state(&m);
+        sequences += left > 1 ? walk(&m, left - 1) : 1;
         put_back(s);
     }
     return sequences;
