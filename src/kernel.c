@@ -25,6 +25,7 @@
 #include "diag/fault.h"
 #include "diag/heap_fault.h"
 #include "diag/input.h"
+#include "diag/ledger.h"
 #include "diag/report_line.h"
 #include "diag/screen.h"
 #include "diag/selftest.h"
@@ -193,6 +194,13 @@ static void start_heap(struct kernel *k)
     banner_heap(k);
 }
 
+/* Whose every frame is, at this stage: the sum is exact, or the run ends. */
+static void balance(const char *after)
+{
+    if (!ledger_note(after))
+        verdict_fail("ledger after the %s: %s", after, ledger_now().broken);
+}
+
 /* Words by which a test makes the kernel fail, to see that the test notices. */
 static void fail_on_request(const char *line)
 {
@@ -239,10 +247,13 @@ void kernel_main(void)
     map_physical_memory(k);
     take_over_paging(k);
     start_frames(k);
+    balance("frame allocator");
     start_heap(k);
+    balance("heap");
     input_init();
     if (!selftest_smoke())
         verdict_fail("smoke test");
+    balance("smoke test");
     k->ready = k->cpu.tsc ? read_tsc() : 0;
     serve(k);
 }

@@ -61,8 +61,7 @@ static void unmap_frames_again(void)
     must(unmap_frames(&stack.as, AT(LARGE - 20 * PAGE), 40, &stack.frames));
 }
 
-/* ---- changing part of what large pages map -----------------------------------------------------
- */
+/* ---- changing part of what large pages map --------------------------------------------------- */
 
 static void large_pages(void)
 {
@@ -115,8 +114,7 @@ static enum mem_err protect_all(void)
     return protect_range(&stack.as, AT(LARGE), 2 * LARGE, MAP_EXEC);
 }
 
-/* ---- address spaces ----------------------------------------------------------------------------
- */
+/* ---- address spaces -------------------------------------------------------------------------- */
 
 #define USER_FAR VA((vword_t)1 << (WIDE ? 40 : 28)) /* where it has no table */
 
@@ -166,8 +164,7 @@ static enum mem_err adopt(void)
     return paging_adopt(&stack.user, USER_FAR, PFN(FAKE_FIRST));
 }
 
-/* ---- devices -----------------------------------------------------------------------------------
- */
+/* ---- devices --------------------------------------------------------------------------------- */
 
 static void *device;
 
@@ -192,8 +189,7 @@ static enum mem_err device_goes(void)
     return unmap_mmio(&stack.mmio, device);
 }
 
-/* ---- heap --------------------------------------------------------------------------------------
- */
+/* ---- heap ------------------------------------------------------------------------------------ */
 
 static uint8_t *block[64], *got;
 
@@ -318,8 +314,7 @@ static enum mem_err block_goes(void)
     return MEM_OK;
 }
 
-/* ---- looking -----------------------------------------------------------------------------------
- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static bool count_stretch(void *ctx, const struct map_stretch *s)
 {
@@ -351,34 +346,35 @@ static enum mem_err look_at_everything(void)
 }
 
 const struct scenario scenarios[] = {
-    {"map_page", NULL, one_page, unmap_one_page, false},
-    {"map_range, small pages", NULL, small_pages, unmap_small_pages, false},
-    {"map_range, large pages between small ones", NULL, mixed_pages, unmap_mixed_pages, false},
-    {"map_frames", NULL, frames_one_by_one, unmap_frames_again, false},
-    {"unmap_range, both ends split", large_pages, unmap_the_middle, NULL, false},
-    {"protect_range, both ends split", large_pages, protect_the_middle, NULL, false},
-    {"unmap_range within a large page", large_pages, unmap_within_one, NULL, false},
-    {"unmap_page in a large page", large_pages, unmap_a_page_of_one, NULL, false},
-    {"protect_page in a large page", large_pages, protect_a_page_of_one, NULL, false},
-    {"unmap_range in a page of 1 GiB", gib_page, unmap_within_one, NULL, false},
-    {"protect_range in a page of 1 GiB", gib_page, protect_within_one, NULL, false},
-    {"an address space, made, shared, filled", NULL, user_space, drop_user, false},
-    {"map_page in a user's space", with_user, page_of_user, NULL, false},
-    {"paging_pin", NULL, pin, NULL, false},
-    {"paging_adopt", with_user, adopt, NULL, !WIDE /* the root is there */},
-    {"map_mmio", NULL, map_device, unmap_device, !WIDE /* its tables are pinned */},
-    {"kmalloc that grows", lived_in, large_block, free_got, false},
-    {"kmalloc_aligned that grows", lived_in, aligned_block, free_got, false},
-    {"kcalloc that grows", lived_in, zeroed_block, free_got, false},
-    {"krealloc that moves", lived_in, moving_block, move_back, false},
-    {"krealloc that grows in place", last_block, growing_block, NULL, false},
-    {"kmalloc, block after block", lived_in, many_blocks, NULL, false},
-    {"kmalloc across 4 MiB", near_a_chunk, across_a_chunk, free_got, false},
-    {"unmap_range, whole large pages", large_pages, unmap_all, NULL, true},
-    {"protect_range, whole large pages", large_pages, protect_all, NULL, true},
-    {"paging_destroy", with_user, no_more_user, NULL, true},
-    {"unmap_mmio", have_device, device_goes, NULL, true},
-    {"kfree", lived_in, block_goes, NULL, true},
-    {"preflight, translate, walk and visit", NULL, look_at_everything, NULL, true},
+    {"map_page", NULL, one_page, unmap_one_page, false, false},
+    {"map_range, small pages", NULL, small_pages, unmap_small_pages, false, false},
+    {"map_range, large pages between small ones", NULL, mixed_pages, unmap_mixed_pages, false,
+     false},
+    {"map_frames", NULL, frames_one_by_one, unmap_frames_again, false, false},
+    {"unmap_range, both ends split", large_pages, unmap_the_middle, NULL, false, false},
+    {"protect_range, both ends split", large_pages, protect_the_middle, NULL, false, false},
+    {"unmap_range within a large page", large_pages, unmap_within_one, NULL, false, false},
+    {"unmap_page in a large page", large_pages, unmap_a_page_of_one, NULL, false, false},
+    {"protect_page in a large page", large_pages, protect_a_page_of_one, NULL, false, false},
+    {"unmap_range in a page of 1 GiB", gib_page, unmap_within_one, NULL, false, false},
+    {"protect_range in a page of 1 GiB", gib_page, protect_within_one, NULL, false, false},
+    {"an address space, made, shared, filled", NULL, user_space, drop_user, false, false},
+    {"map_page in a user's space", with_user, page_of_user, NULL, false, false},
+    {"paging_pin", NULL, pin, NULL, false, false},
+    {"paging_adopt", with_user, adopt, NULL, !WIDE /* the root is there */, false},
+    {"map_mmio", NULL, map_device, unmap_device, !WIDE /* its tables are pinned */, false},
+    {"kmalloc that grows", lived_in, large_block, free_got, false, true},
+    {"kmalloc_aligned that grows", lived_in, aligned_block, free_got, false, true},
+    {"kcalloc that grows", lived_in, zeroed_block, free_got, false, true},
+    {"krealloc that moves", lived_in, moving_block, move_back, false, true},
+    {"krealloc that grows in place", last_block, growing_block, NULL, false, true},
+    {"kmalloc, block after block", lived_in, many_blocks, NULL, false, true},
+    {"kmalloc across 4 MiB", near_a_chunk, across_a_chunk, free_got, false, true},
+    {"unmap_range, whole large pages", large_pages, unmap_all, NULL, true, false},
+    {"protect_range, whole large pages", large_pages, protect_all, NULL, true, false},
+    {"paging_destroy", with_user, no_more_user, NULL, true, false},
+    {"unmap_mmio", have_device, device_goes, NULL, true, false},
+    {"kfree", lived_in, block_goes, NULL, true, false},
+    {"preflight, translate, walk and visit", NULL, look_at_everything, NULL, true, false},
 };
 const unsigned scenario_count = sizeof scenarios / sizeof scenarios[0];

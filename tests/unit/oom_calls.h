@@ -11,6 +11,7 @@ struct scenario {
     enum mem_err (*call)(void);
     void (*undo)(void); /* NULL: what the call did is for good */
     bool needs_none;    /* the call must never ask for a frame */
+    bool tries_again;   /* for less: it may get over one frame that is missing */
 };
 
 extern const struct scenario scenarios[];

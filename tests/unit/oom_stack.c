@@ -40,7 +40,7 @@ const struct paging_features oom_features = {
     .virt_bits = WIDE ? 48 : 32,
 };
 
-/* ---- failures ------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 const char *const way_names[WAYS] = {"once", "from then on", "with the last frames"};
 

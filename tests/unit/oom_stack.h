@@ -42,7 +42,7 @@ extern struct stack stack;
 extern const struct paging_features oom_features;
 extern uint8_t heap_window[HEAP_WINDOW]; /* which the heap believes to be mapped memory */
 
-/* ---- failures ------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 enum way {
     ONCE,   /* the n-th frame fails, those after it do not */
@@ -64,8 +64,7 @@ enum mem_err start_frames(void);
 enum mem_err start_heap(void);
 enum mem_err start_all(size_t frames); /* all of the above */
 
-/* ---- what must not change ----------------------------------------------------------------------
- */
+/* ---- what must not change -------------------------------------------------------------------- */
 
 /* Stops the child with a word about what is not true. */
 #define CHECK(condition)                                                                           \

@@ -37,6 +37,7 @@ static enum outcome run_point(const void *what, enum way way, unsigned n)
     plan_failure(way, n);
     enum mem_err err = s->call();
     bool happened = end_failure();
+    CHECK(err || !happened || s->tries_again);
     CHECK(!err || (err == MEM_NO_FRAME && (happened || way == LAST)));
     if (err)
         check_nothing_changed();

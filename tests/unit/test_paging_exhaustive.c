@@ -27,8 +27,7 @@
 
 enum { CALLS_MAX = 4, FRAMES = 32, FIRST = FAKE_FRAMES / 2, SPANS_MAX = 32, MARKS_MAX = 40 };
 
-/* ---- the calls ----------------------------------------------------------------------------------
- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 enum verb { MAP, UNMAP, PROTECT, VERBS };
 
@@ -91,8 +90,7 @@ static void add_calls_for(struct span s)
     calls[call_count++] = (struct call){UNMAP, s, 0, PA(0), page};
 }
 
-/* ---- the model ----------------------------------------------------------------------------------
- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 /* What is mapped, as disjoint pieces: calls that succeed cut and add. */
 struct piece {
@@ -173,8 +171,7 @@ static enum mem_err should(struct model *m, const struct call *c)
     return MEM_OK;
 }
 
-/* ---- the state ----------------------------------------------------------------------------------
- */
+/* ---- the state ------------------------------------------------------------------------------- */
 
 /* Everything that the address space is: the struct, and the frames of its tables. */
 struct state {
@@ -242,8 +239,7 @@ static void nothing_changed(const struct state *s)
     }
 }
 
-/* ---- one call -----------------------------------------------------------------------------------
- */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 static unsigned long long made;
 
@@ -331,17 +327,16 @@ static unsigned long long walk(const struct model *before, unsigned left)
         if (err) {
             nothing_changed(s);
             sequences++;
-        } else {
-            check_state(&m);
-            sequences += left > 1 ? walk(&m, left - 1) : 1;
+            continue;
         }
+        check_state(&m);
+        sequences += left > 1 ? walk(&m, left - 1) : 1;
         put_back(s);
     }
     return sequences;
 }
 
-/* ---- the places ---------------------------------------------------------------------------------
- */
+/* ---- the places ------------------------------------------------------------------------------ */
 
 static void forget_places(void)
 {
