@@ -11,7 +11,8 @@
 
 #include "fuzz.h"
 
-static void check_table(const struct boot_info *info, const struct boot_table *table, uint32_t least)
+static void check_table(const struct boot_info *info, const struct boot_table *table,
+                        uint32_t least)
 {
     CLAIM(table->stride >= least || !table->offset, "stride %u", table->stride);
     CLAIM((uint64_t)table->offset + (uint64_t)table->count * table->stride <= info->total_size,
@@ -60,7 +61,8 @@ static void check_answer(const uint8_t *blob, const struct boot_info *info, size
     CLAIM(info->total_size <= bytes && info->total_size % 8 == 0, "%u bytes", info->total_size);
     CLAIM(memchr(info->cmdline, 0, sizeof info->cmdline), "cmdline without its end");
     CLAIM(memchr(info->loader, 0, sizeof info->loader), "loader without its end");
-    CLAIM(info->rsdp_offset < info->total_size, "rsdp at %llu", (unsigned long long)info->rsdp_offset);
+    CLAIM(info->rsdp_offset < info->total_size, "rsdp at %llu",
+          (unsigned long long)info->rsdp_offset);
     CLAIM(info->mmap.offset || info->efi_map.offset, "no map");
     check_table(info, &info->mmap, 24);
     check_table(info, &info->efi_map, 40);
