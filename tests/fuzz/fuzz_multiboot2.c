@@ -56,6 +56,23 @@ static void check_framebuffer(const struct boot_framebuffer *fb)
           "a line of %u pixels is longer than %u bytes", fb->width, fb->pitch);
 }
 
+/* The least that a tag may be (Multiboot2 3.6), read once more from the blob. */
+static void check_sizes(const uint8_t *blob, uint32_t total)
+{
+    static const uint8_t least[] = {[1] = 9, [2] = 9, [3] = 17, [6] = 16, [8] = 32, [17] = 16};
+    uint32_t type, size;
+    for (uint32_t at = 8;; at += (size + 7) & ~7u) {
+        memcpy(&type, blob + at, 4);
+        memcpy(&size, blob + at + 4, 4);
+        if (!type)
+            break;
+        bool rgb = type == 8 && size >= 32 && blob[at + 29] == 1;
+        CLAIM(size >= (type < sizeof least ? least[type] : 8), "tag %u of %u bytes", type, size);
+        CLAIM(!rgb || size >= 38, "RGB in %u bytes", size);
+        CLAIM(size <= total - at, "tag %u of %u bytes at %u", type, size, at);
+    }
+}
+
 static void check_answer(const uint8_t *blob, const struct boot_info *info, size_t bytes)
 {
     CLAIM(info->total_size <= bytes && info->total_size % 8 == 0, "%u bytes", info->total_size);
@@ -66,6 +83,7 @@ static void check_answer(const uint8_t *blob, const struct boot_info *info, size
     CLAIM(info->mmap.offset || info->efi_map.offset, "no map");
     check_table(info, &info->mmap, 24);
     check_table(info, &info->efi_map, 40);
+    check_sizes(blob, info->total_size);
     static volatile uint64_t sink; /* keeps the reads */
     sink = read_maps(blob, info);
     (void)sink;

@@ -195,7 +195,7 @@ static uint64_t pick_bytes(struct choices *c)
     case 4:
         return n % 8 * LARGE + n / 8 * PAGE;
     case 5:
-        return WIDE && n & 1 ? (n >> 1 & 3) * (1ull << 30) : (n >> 1) * LARGE - PAGE;
+        return WIDE && n & 1 ? (n >> 1 & 3) * (1ull << 30) : ((n >> 1) * LARGE - PAGE) & TOP;
     case 6:
         return ((uint64_t)pick8(c) + 1) * PAGE;
     default:
