@@ -3,8 +3,8 @@
 # fuzz.mk - what each fuzz target is made of: tests/fuzz/fuzz_NAME.c and FUZZ_NAME.
 #
 # Every target is built twice, for 64 and for 32 bits, by clang, with libFuzzer, ASan and UBSan.
-# FUZZ_NAME_64 and FUZZ_NAME_32 add what differs. The C library's string functions stand in for ours, because
-# ASan looks at the bounds of every call.
+# FUZZ_NAME_64 and FUZZ_NAME_32 add what differs. The C library's string functions stand in for ours,
+# because ASan looks at the bounds of every call.
 
 FUZZES := multiboot2 boot bootmap pmm paging heap cmdline shell editor fmt
 
@@ -12,7 +12,7 @@ FUZZ_multiboot2 := src/multiboot2.c
 FUZZ_boot       := src/multiboot2.c $(SRC_BOOTMAP) $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c
 FUZZ_bootmap    := $(UNIT_bootmap)
 FUZZ_pmm        := $(filter-out src/lib/string.c,$(UNIT_pmm))
-FUZZ_paging     := $(filter-out src/lib/string.c,$(PAGING))
+FUZZ_paging     := tests/fuzz/mappings.c tests/fuzz/tables.c $(filter-out src/lib/string.c,$(PAGING))
 FUZZ_paging_64  := src/mem/paging64.c
 FUZZ_paging_32  := src/mem/paging32.c
 FUZZ_heap       := $(SRC_HEAP)

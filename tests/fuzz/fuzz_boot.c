@@ -49,10 +49,12 @@ static void is_nobodys(const uint8_t *blob, const struct boot_info *info, uint64
     uint64_t start = frame * PAGE, end = start + PAGE;
     struct boot_module m;
     CLAIM(frame >= 256, "frame %llx is below 1 MiB", (unsigned long long)frame);
-    CLAIM(!map.limit || end <= map.limit, "frame %llx is above the limit", (unsigned long long)frame);
+    CLAIM(!map.limit || end <= map.limit, "frame %llx is above the limit",
+          (unsigned long long)frame);
     for (uint32_t i = 0; multiboot2_module(blob, info, i, &m); i++)
         CLAIM(m.end == m.start || m.end <= start || m.start >= end, "frame of module %u", i);
-    CLAIM(!fb->kind || fb->address >= end || fb->address + (uint64_t)fb->pitch * fb->height <= start,
+    CLAIM(!fb->kind || fb->address >= end ||
+              fb->address + (uint64_t)fb->pitch * fb->height <= start,
           "frame of the framebuffer");
 }
 

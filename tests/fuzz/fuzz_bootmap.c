@@ -229,7 +229,8 @@ static void add(struct choices *c)
     } else if (map.capacity - count < 2) {
         CLAIM(err == MEM_FULL && map.count == count, "no room");
     } else {
-        CLAIM(err == MEM_OK && map.clamped == clamped + wraps, "entry of %s", range_kind_name(kind));
+        CLAIM(err == MEM_OK && map.clamped == clamped + wraps, "entry of %s",
+              range_kind_name(kind));
         entry[entries++] = (struct entry){start, wraps ? UINT64_MAX : start + length - 1, kind};
     }
 }

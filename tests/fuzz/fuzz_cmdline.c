@@ -45,7 +45,7 @@ static const char *look(char *words, const char *key)
 {
     const char *value = NULL;
     size_t length = strlen(key);
-    for (char *word = words; *word; ) {
+    for (char *word = words; *word;) {
         char *next = word + strlen(word) + 1;
         if (strlen(++word) >= WORD_MAX)
             word[WORD_MAX - 1] = 0;

@@ -3,9 +3,9 @@
  * fuzz_fmt.c - our printf against the C library's, over every directive that both have.
  *
  * The first byte chooses. Mostly the input is a list of choices that make one format of literals
- * and one directive with defined behaviour (C17 7.21.6.1), and the two must agree to the byte at any
- * buffer size. Otherwise it is the text of a format as it is: the result must fit, end in 0, and
- * not depend on the room.
+ * and one directive with defined behaviour (C17 7.21.6.1), and the two must agree to the byte at
+ * any buffer size. Otherwise it is the text of a format as it is: the result must fit, end in 0,
+ * and not depend on the room.
  */
 #include "lib/fmt.h"
 
@@ -20,8 +20,10 @@ enum { TEXT = 4096, WIDTH_MAX = 300, RAW_MAX = 64 };
 static void compare(const char *ours, size_t our_length, const char *theirs, int their_length,
                     size_t room, const char *format)
 {
-    CLAIM(our_length == (size_t)their_length, "\"%s\": %zu for %d", format, our_length, their_length);
-    CLAIM(!room || !strcmp(ours, theirs), "\"%s\" in %zu: '%s' for '%s'", format, room, ours, theirs);
+    CLAIM(our_length == (size_t)their_length, "\"%s\": %zu for %d", format, our_length,
+          their_length);
+    CLAIM(!room || !strcmp(ours, theirs), "\"%s\" in %zu: '%s' for '%s'", format, room, ours,
+          theirs);
 }
 
 /* Both, with the same arguments, each in memory of just `room` bytes. */
@@ -146,6 +148,16 @@ static void run_text(const struct directive *d, struct choices *c, char *ours, c
     free(text);
 }
 
+/* Mostly a number at the edge of some type. */
+static uint64_t pick_value(struct choices *c)
+{
+    uint8_t how = pick8(c);
+    if (how >= 0xc0)
+        return pick64(c);
+    uint64_t edge = how & 0x80 ? 0 : 1ull << (how & 63);
+    return edge + (uint64_t)(int64_t)(int8_t)pick8(c);
+}
+
 static void one_directive(struct choices *c)
 {
     static const char conversions[] = "diuxXocsp";
@@ -176,7 +188,7 @@ static void one_directive(struct choices *c)
 
     size_t room = pick16(c) % (shape & 32 ? TEXT : 32);
     char *ours = malloc(room + !room), *theirs = malloc(room + !room);
-    uint64_t value = pick64(c);
+    uint64_t value = pick_value(c);
     if (conversion == 's')
         run_text(&d, c, ours, theirs, room);
     else if (conversion == 'p')

@@ -4,14 +4,16 @@
  *
  * Only heap.h is used. What the heap gives must lie in held pages, be aligned, large enough, and
  * touch no other live block; contents stay until free; a refused call changes nothing; what is no
- * live block is refused with one report. The owner may refuse to grow at any time. The last call may
- * damage a block by one bit, which freeing it must notice. In the end all is given back.
+ * live block is refused with one report. The owner may refuse to grow at any time. The last call
+ * may damage a block by one bit, which freeing it must notice. In the end all is given back.
  */
+#include <limits.h>
+
 #include <mem/heap.h>
 
 #include "fuzz.h"
 
-enum { WINDOW = 1 << 20, SLOTS = 48, GONE = 16, PAGE = 4096, CALLS = 300, EDGE = 512 };
+enum { WINDOW = 4 << 20, SLOTS = 48, GONE = 16, PAGE = 4096, CALLS = 300, EDGE = 512 };
 
 static uint8_t window[WINDOW] __attribute__((aligned(4096)));
 static struct heap heap;
@@ -27,7 +29,8 @@ static unsigned live, next_gone;
 /* ---- the owner ------------------------------------------------------------------------------ */
 
 static struct {
-    bool page[WINDOW / PAGE], refuse;
+    bool page[WINDOW / PAGE];
+    unsigned credit; /* so many requests are granted */
     size_t held;
     unsigned reports;
     enum heap_fault last;
@@ -49,8 +52,9 @@ static void mark(void *at, size_t bytes, bool was)
 static bool grow(void *ctx, void *at, size_t bytes)
 {
     (void)ctx;
-    if (owner.refuse)
+    if (!owner.credit)
         return false;
+    owner.credit--;
     mark(at, bytes, false);
     return true;
 }
@@ -99,11 +103,13 @@ static void is_sound(const uint8_t *at, size_t size, size_t align, unsigned ours
 {
     size_t offset = (size_t)(at - window);
     CLAIM(at >= window && offset < WINDOW && size <= WINDOW - offset, "%zx + %zx", offset, size);
-    CLAIM((uintptr_t)at % (align < HEAP_ALIGN ? HEAP_ALIGN : align) == 0, "%zx at %zx", align, offset);
+    CLAIM((uintptr_t)at % (align < HEAP_ALIGN ? HEAP_ALIGN : align) == 0, "%zx at %zx", align,
+          offset);
     for (size_t i = offset / PAGE; i <= (offset + size - 1) / PAGE; i++)
         CLAIM(owner.page[i], "page %zu is not held", i);
     for (unsigned s = 0; s < SLOTS; s++) {
-        CLAIM(s == ours || !slot[s].at || at >= slot[s].at + slot[s].size || slot[s].at >= at + size,
+        CLAIM(s == ours || !slot[s].at || at >= slot[s].at + slot[s].size ||
+                  slot[s].at >= at + size,
               "%zx overlaps block %u", offset, s);
     }
 }
@@ -116,7 +122,8 @@ static void take(unsigned s, void *at, size_t size, size_t align)
     slot[s].size = size;
     slot[s].fill = 0x31 + s % 4;
     fill(s);
-    CLAIM(heap_usable_size(&heap, at) >= size, "usable %zu of %zu", heap_usable_size(&heap, at), size);
+    CLAIM(heap_usable_size(&heap, at) >= size, "usable %zu of %zu", heap_usable_size(&heap, at),
+          size);
 }
 
 static void drop(unsigned s)
@@ -149,8 +156,8 @@ static void holds(void)
 
 static size_t pick_size(struct choices *c)
 {
-    static const size_t odd[] = {0,        SIZE_MAX,   SIZE_MAX - 8, SIZE_MAX / 2, WINDOW, WINDOW / 2,
-                                 1u << 14, 16384 - 16, 65536};
+    static const size_t odd[] = {0,          SIZE_MAX, SIZE_MAX - 8, SIZE_MAX / 2, WINDOW,
+                                 WINDOW / 2, 1u << 14, 16384 - 16,   65536};
     uint8_t how = pick8(c);
     switch (how >> 6) {
     case 0:
@@ -171,9 +178,10 @@ static void call_alloc(struct choices *c, unsigned s, bool aligned)
     if (slot[s].at)
         return;
     align = shift & 0x80 ? shift * 3u : (size_t)1 << shift % (8 * sizeof align);
-    void *at = aligned ? heap_alloc_aligned(&heap, align, size, NULL) : heap_alloc(&heap, size, NULL);
+    void *at =
+        aligned ? heap_alloc_aligned(&heap, align, size, NULL) : heap_alloc(&heap, size, NULL);
     if (!at)
-        CLAIM(!size || size > 256 || align > 256 || owner.refuse || owner.held > WINDOW / 2,
+        CLAIM(!size || size > 256 || align > 256 || owner.credit < 4 || owner.held > WINDOW / 2,
               "%zu bytes refused", size);
     else
         take(s, at, size, align);
@@ -318,7 +326,7 @@ static bool call(struct choices *c)
         heap_trim(&heap);
         break;
     case 13:
-        owner.refuse = what & 16;
+        owner.credit = what & 16 ? what >> 5 : UINT_MAX;
         break;
     case 14:
         for (unsigned i = s; i < SLOTS; i += 1 + (what >> 5))
@@ -338,6 +346,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     static const struct heap_ops ops = {grow, shrink, report, NULL};
     struct choices c = {data, data + bytes};
     memset(&owner, 0, sizeof owner);
+    owner.credit = UINT_MAX;
     memset(&heap, 0, sizeof heap);
     memset(slot, 0, sizeof slot);
     memset(gone, 0, sizeof gone);
@@ -351,7 +360,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     }
     for (unsigned s = 0; s < SLOTS; s++)
         call_free(s);
-    owner.refuse = false;
     heap_trim(&heap);
     holds();
     CLAIM(owner.held == at_first, "%zu bytes held, not %zu", owner.held, at_first);

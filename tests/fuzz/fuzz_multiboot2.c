@@ -11,7 +11,8 @@
 
 #include "fuzz.h"
 
-static void check_table(const struct boot_info *info, const struct boot_table *table, uint32_t least)
+static void check_table(const struct boot_info *info, const struct boot_table *table,
+                        uint32_t least)
 {
     CLAIM(table->stride >= least || !table->offset, "stride %u", table->stride);
     CLAIM((uint64_t)table->offset + (uint64_t)table->count * table->stride <= info->total_size,
@@ -55,15 +56,34 @@ static void check_framebuffer(const struct boot_framebuffer *fb)
           "a line of %u pixels is longer than %u bytes", fb->width, fb->pitch);
 }
 
+/* The least that a tag may be (Multiboot2 3.6), read once more from the blob. */
+static void check_sizes(const uint8_t *blob, uint32_t total)
+{
+    static const uint8_t least[] = {[1] = 9, [2] = 9, [3] = 17, [6] = 16, [8] = 32, [17] = 16};
+    uint32_t type, size;
+    for (uint32_t at = 8;; at += (size + 7) & ~7u) {
+        memcpy(&type, blob + at, 4);
+        memcpy(&size, blob + at + 4, 4);
+        if (!type)
+            break;
+        bool rgb = type == 8 && size >= 32 && blob[at + 29] == 1;
+        CLAIM(size >= (type < sizeof least ? least[type] : 8), "tag %u of %u bytes", type, size);
+        CLAIM(!rgb || size >= 38, "RGB in %u bytes", size);
+        CLAIM(size <= total - at, "tag %u of %u bytes at %u", type, size, at);
+    }
+}
+
 static void check_answer(const uint8_t *blob, const struct boot_info *info, size_t bytes)
 {
     CLAIM(info->total_size <= bytes && info->total_size % 8 == 0, "%u bytes", info->total_size);
     CLAIM(memchr(info->cmdline, 0, sizeof info->cmdline), "cmdline without its end");
     CLAIM(memchr(info->loader, 0, sizeof info->loader), "loader without its end");
-    CLAIM(info->rsdp_offset < info->total_size, "rsdp at %llu", (unsigned long long)info->rsdp_offset);
+    CLAIM(info->rsdp_offset < info->total_size, "rsdp at %llu",
+          (unsigned long long)info->rsdp_offset);
     CLAIM(info->mmap.offset || info->efi_map.offset, "no map");
     check_table(info, &info->mmap, 24);
     check_table(info, &info->efi_map, 40);
+    check_sizes(blob, info->total_size);
     static volatile uint64_t sink; /* keeps the reads */
     sink = read_maps(blob, info);
     (void)sink;

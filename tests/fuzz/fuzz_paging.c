@@ -4,31 +4,21 @@
  * says.
  *
  * The model is a sorted list of stretches [va, va + bytes) -> pa with flags. After every call the
- * whole tree is read from fake RAM by a walker written from SDM 3A 4.3 and 4.5 that shares nothing
- * with the code under test, and must be that list, entry bit for entry bit, in tables that were all
- * taken from the frame source. A call is refused with the error that paging.c's opening puts first,
- * and then the list is as it was. In the end every table goes back.
+ * whole tree is read from fake RAM (tables.c) and must be that list, entry bit for entry bit, in
+ * tables that were all taken from the frame source. A call is refused with the error that
+ * paging.c's opening puts first, and then the list is as it was. In the end every table goes back.
  */
 #include <mem/paging.h>
 
 #include "fake_machine.h"
 #include "fuzz.h"
+#include "mappings.h"
 
-enum { WIDE = sizeof(void *) == 8, PAGE = 4096, LISTED = 1200, CALLS = 60, LENT = 64 };
-enum { LENT_FIRST = 0x5000 };
+enum { CALLS = 60, LENT = 64, LENT_FIRST = 0x5000 };
 #define LARGE ((uint64_t)(WIDE ? 2 : 4) << 20)
 #define TOP   ((uint64_t)UINTPTR_MAX)
 
-struct stretch {
-    uint64_t va, bytes, pa;
-    unsigned flags; /* as the entry says them */
-};
-struct list {
-    struct stretch s[LISTED];
-    size_t count;
-};
-
-static struct list model, found;
+static struct mappings model, found;
 static struct aspace as;
 static struct paging_features features;
 static unsigned budget; /* tables that may be held at once */
@@ -74,169 +64,12 @@ static void hand_back(void *ctx, pfn_t frame)
     lent.out[i] = false;
 }
 
-/* ---- the list ------------------------------------------------------------------------------- */
-
-static void push(struct list *l, struct stretch s)
-{
-    struct stretch *last = &l->s[l->count - !!l->count];
-    if (l->count && last->va + last->bytes == s.va && last->pa + last->bytes == s.pa &&
-        last->flags == s.flags) {
-        last->bytes += s.bytes;
-        return;
-    }
-    CLAIM(l->count < LISTED, "the list is too short");
-    l->s[l->count++] = s;
-}
-
-/* The part of `s` before `va` and from there on. */
-static struct stretch before(struct stretch s, uint64_t va)
-{
-    if (s.va >= va)
-        s.bytes = 0;
-    else if (s.bytes > va - s.va)
-        s.bytes = va - s.va;
-    return s;
-}
-
-static struct stretch from(struct stretch s, uint64_t va)
-{
-    uint64_t cut = va > s.va ? va - s.va : 0;
-    cut = cut < s.bytes ? cut : s.bytes;
-    return (struct stretch){s.va + cut, s.bytes - cut, s.pa + cut, s.flags};
-}
-
-/* Bytes of [va, va + bytes) that are mapped. */
-static uint64_t mapped_in(uint64_t va, uint64_t bytes)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < model.count; i++)
-        sum += before(from(model.s[i], va), va + bytes - 1).bytes +
-               (from(model.s[i], va + bytes - 1).bytes && model.s[i].va <= va + bytes - 1);
-    return sum;
-}
-
-/* What was in [va, va + bytes) goes, or (keep) gets these flags; what is in `add` comes. */
-static void change(uint64_t va, uint64_t bytes, bool keep, unsigned flags, const struct list *add)
-{
-    static struct list was;
-    was = model;
-    model.count = 0;
-    uint64_t end = va + bytes; /* 0: the end of the address space */
-    size_t i = 0;
-    for (; i < was.count && was.s[i].va < va; i++) {
-        if (before(was.s[i], va).bytes)
-            push(&model, before(was.s[i], va));
-        if (from(was.s[i], va).bytes)
-            break;
-    }
-    for (size_t j = 0; add && j < add->count; j++)
-        push(&model, add->s[j]);
-    for (; i < was.count; i++) {
-        struct stretch in = end ? before(from(was.s[i], va), end) : from(was.s[i], va);
-        struct stretch after = end ? from(was.s[i], end) : (struct stretch){0};
-        in.flags = flags;
-        if (keep && in.bytes)
-            push(&model, in);
-        if (after.bytes)
-            push(&model, after);
-    }
-}
-
-/* NULL: not mapped. */
-static const struct stretch *at(uint64_t va)
-{
-    for (size_t i = 0; i < model.count; i++) {
-        if (va - model.s[i].va < model.s[i].bytes)
-            return &model.s[i];
-    }
-    return NULL;
-}
-
-/* ---- reading the tables --------------------------------------------------------------------- */
-
-static const uint8_t *table_at(uint64_t table)
-{
-    uint64_t frame = table / PAGE - FAKE_FIRST;
-    CLAIM(frame < FAKE_FRAMES && fake.taken[frame], "a table at %llx, which was not taken",
-          (unsigned long long)table);
-    return fake.ram[frame];
-}
-
-static inline uint64_t entry_of(const uint8_t *table, unsigned index)
-{
-    return WIDE ? ((const uint64_t *)(const void *)table)[index]
-                : ((const uint32_t *)(const void *)table)[index];
-}
-
-/* Flags of a leaf; its cache type by way of the PAT (SDM 3A table 12-11). */
-static unsigned flags_of(uint64_t e, bool large)
-{
-    unsigned pat = large ? e >> 12 & 1 : e >> 7 & 1;
-    unsigned index = pat << 2 | (e >> 3 & 3), type = PAGING_PAT_VALUE >> 8 * index & 7;
-    CLAIM(features.pat || !pat, "PAT bit without PAT");
-    CLAIM(features.nx || !(e >> 63), "NX bit without NX");
-    unsigned cache = type == 6   ? MAP_CACHE_WB
-                     : type == 4 ? MAP_CACHE_WT
-                     : type == 1 ? MAP_CACHE_WC
-                                 : MAP_CACHE_UC;
-    return cache | (e & 2 ? MAP_WRITE : 0) | (e & 4 ? MAP_USER : 0) |
-           (e >> 8 & 1 ? MAP_GLOBAL : 0) | (e >> 63 ? 0 : MAP_EXEC);
-}
-
-/* Everything below one table into `found`; how many tables that is. */
-static size_t read_table(uint64_t table, int shift, uint64_t va)
-{
-    unsigned entries = WIDE ? 512 : 1024;
-    uint64_t address = WIDE ? ((1ull << features.phys_bits) - PAGE) : 0xfffff000;
-    const uint8_t *raw = table_at(table);
-    size_t tables = 1, present = 0;
-    for (unsigned i = 0; i < entries; i++) {
-        uint64_t e = entry_of(raw, i), here = va + ((uint64_t)i << shift);
-        if (!(e & 1)) {
-            CLAIM(!(e & ~0xe00ull), "%llx is absent, and more than a count", (unsigned long long)e);
-            continue;
-        }
-        if (WIDE && shift == 39 && i >= 256)
-            here |= 0xffff000000000000;
-        present++;
-        bool large = shift > 12 && e >> 7 & 1;
-        if (shift == 12 || large) {
-            CLAIM(!large || features.pse || WIDE, "a large page without PSE");
-            CLAIM(shift < 39 && (shift < 30 || features.gib_pages), "a page of 2^%d", shift);
-            uint64_t low = large ? (1ull << shift) - 1 - 0x1000 : 0;
-            CLAIM(!(e & address & low), "reserved bits in %llx", (unsigned long long)e);
-            push(&found, (struct stretch){here, 1ull << shift, e & address & ~(large ? 0x1000ull : 0),
-                                          flags_of(e, large)});
-        } else {
-            CLAIM((e & 2) && !(e & 4) == as.kernel && !(e >> 63), "table entry %llx",
-                  (unsigned long long)e);
-            tables += read_table(e & address, shift - (WIDE ? 9 : 10), here);
-        }
-    }
-    CLAIM(present || table == as.root.v, "an empty table at %llx", (unsigned long long)va);
-    return tables;
-}
-
 static bool visited(void *ctx, const struct map_stretch *s)
 {
-    struct list *l = ctx;
+    struct mappings *l = ctx;
     unsigned flags = s->flags;
-    push(l, (struct stretch){s->va.v, s->bytes, s->pa.v, flags});
+    mappings_push(l, (struct stretch){s->va.v, s->bytes, s->pa.v, flags});
     return true;
-}
-
-static void same(const struct list *a, const struct list *b, unsigned mask)
-{
-    for (size_t i = 0; i < a->count && i < b->count; i++) {
-        const struct stretch *x = &a->s[i], *y = &b->s[i];
-        CLAIM(x->va == y->va && x->bytes == y->bytes && x->pa == y->pa &&
-                  !((x->flags ^ y->flags) & mask),
-              "%llx+%llx to %llx flags %x for %llx+%llx to %llx flags %x",
-              (unsigned long long)x->va, (unsigned long long)x->bytes, (unsigned long long)x->pa,
-              x->flags, (unsigned long long)y->va, (unsigned long long)y->bytes,
-              (unsigned long long)y->pa, y->flags);
-    }
-    CLAIM(a->count == b->count, "%zu stretches for %zu", a->count, b->count);
 }
 
 static void agrees(void)
@@ -244,11 +77,10 @@ static void agrees(void)
     const char *broken;
     CLAIM(paging_holds(&as, &broken), "%s", broken);
     CLAIM(fake.kmaps == (as.leaf.table != NULL), "%u windows left open", fake.kmaps);
-    found.count = 0;
-    size_t tables = read_table(as.root.v, WIDE ? 39 : 22, 0);
+    size_t tables = tables_read(&as, &found);
     CLAIM(tables == as.tables && tables == fake.taken_count, "%zu tables, %zu, %u", tables,
           as.tables, fake.taken_count);
-    same(&found, &model, ~0u);
+    mappings_same(&found, &model, ~0u);
 }
 
 static void visit_agrees(void)
@@ -256,18 +88,20 @@ static void visit_agrees(void)
     found.count = 0;
     paging_visit(&as, VA(0), VA(UINTPTR_MAX), visited, &found);
     if (!as.kernel) /* else what is effective is never the user's */
-        same(&found, &model, ~0u);
+        mappings_same(&found, &model, ~0u);
 }
 
 static void look(uint64_t va)
 {
-    const struct stretch *s = at(va);
+    const struct stretch *s = mappings_at(&model, va);
     struct walk w;
     paddr_t pa = PA(77);
     bool canonical = !WIDE || va >> 47 == 0 || va >> 47 == 0x1ffff;
     enum mem_err err = translate(&as, VA((vword_t)va), &pa);
-    CLAIM(err == (!canonical ? MEM_NOT_CANONICAL : s ? MEM_OK : MEM_NOT_MAPPED), "%llx: %s",
-          (unsigned long long)va, mem_err_name(err));
+    CLAIM(err == (!canonical ? MEM_NOT_CANONICAL
+                  : s        ? MEM_OK
+                             : MEM_NOT_MAPPED),
+          "%llx: %s", (unsigned long long)va, mem_err_name(err));
     CLAIM(pa.v == (s ? s->pa + (va - s->va) : 77), "%llx", (unsigned long long)va);
     paging_walk(&as, VA((vword_t)va), &w);
     CLAIM(w.mapped == (s != NULL) && !w.reserved_bit && w.canonical == canonical, "walk");
@@ -317,7 +151,7 @@ static enum mem_err check_map(uint64_t va, uint64_t pa, uint64_t bytes, unsigned
         return MEM_OUT_OF_RANGE;
     if (flags & MAP_WRITE && flags & MAP_EXEC)
         return MEM_WX;
-    return mapped_in(va, bytes) ? MEM_MAPPED : MEM_OK;
+    return mappings_in(&model, va, bytes) ? MEM_MAPPED : MEM_OK;
 }
 
 static void answers(enum mem_err err, enum mem_err expected)
@@ -361,7 +195,7 @@ static uint64_t pick_bytes(struct choices *c)
     case 4:
         return n % 8 * LARGE + n / 8 * PAGE;
     case 5:
-        return WIDE && n & 1 ? (n >> 1 & 3) * (1ull << 30) : (n >> 1) * LARGE - PAGE;
+        return WIDE && n & 1 ? (n >> 1 & 3) * (1ull << 30) : ((n >> 1) * LARGE - PAGE) & TOP;
     case 6:
         return ((uint64_t)pick8(c) + 1) * PAGE;
     default:
@@ -404,10 +238,10 @@ static void call_map(struct choices *c, bool page)
             expected);
     if (expected || starved)
         return;
-    static struct list add;
+    static struct mappings add;
     add.count = 0;
-    push(&add, (struct stretch){va, bytes, pa, sayable(flags)});
-    change(va, bytes, false, 0, &add);
+    mappings_push(&add, (struct stretch){va, bytes, pa, sayable(flags)});
+    mappings_change(&model, va, bytes, false, 0, &add);
     struct walk w;
     paging_walk(&as, VA((vword_t)va), &w);
     CLAIM(!(flags & MAP_NO_LARGE) || w.page_bytes == PAGE, "a large page in spite of the flag");
@@ -436,10 +270,10 @@ static void call_unmap(struct choices *c, bool page)
     paddr_t pa = PA(77);
     pick_range(c, &va, &bytes);
     bytes = page ? PAGE : bytes;
-    const struct stretch *s = at(va);
+    const struct stretch *s = mappings_at(&model, va);
     uint64_t was = s ? s->pa + (va - s->va) : 77;
     enum mem_err expected = check_virtual(va, bytes);
-    if (!expected && mapped_in(va, bytes) != bytes)
+    if (!expected && mappings_in(&model, va, bytes) != bytes)
         expected = MEM_NOT_MAPPED;
     answers(page ? unmap_page(&as, VA((vword_t)va), &pa)
                  : unmap_range(&as, VA((vword_t)va), (size_t)bytes),
@@ -447,7 +281,7 @@ static void call_unmap(struct choices *c, bool page)
     bool done = !expected && !starved;
     CLAIM(!page || pa.v == (done ? was : 77), "it was at %llx", (unsigned long long)pa.v);
     if (done)
-        change(va, bytes, false, 0, NULL);
+        mappings_change(&model, va, bytes, false, 0, NULL);
 }
 
 static void call_protect(struct choices *c, bool page)
@@ -456,16 +290,17 @@ static void call_protect(struct choices *c, bool page)
     pick_range(c, &va, &bytes);
     bytes = page ? PAGE : bytes;
     unsigned flags = pick_flags(c);
-    enum mem_err expected = flags & ~(unsigned)MAP_FLAGS_ALL ? MEM_BAD_ARG : check_virtual(va, bytes);
+    enum mem_err expected =
+        flags & ~(unsigned)MAP_FLAGS_ALL ? MEM_BAD_ARG : check_virtual(va, bytes);
     if (!expected && flags & MAP_WRITE && flags & MAP_EXEC)
         expected = MEM_WX;
-    if (!expected && mapped_in(va, bytes) != bytes)
+    if (!expected && mappings_in(&model, va, bytes) != bytes)
         expected = MEM_NOT_MAPPED;
     answers(page ? protect_page(&as, VA((vword_t)va), flags)
                  : protect_range(&as, VA((vword_t)va), (size_t)bytes, flags),
             expected);
     if (!expected && !starved)
-        change(va, bytes, true, sayable(flags), NULL);
+        mappings_change(&model, va, bytes, true, sayable(flags), NULL);
 }
 
 static const struct frame_source lender = {lend, hand_back, NULL};
@@ -494,18 +329,19 @@ static void call_frames(struct choices *c)
         return;
     }
     CLAIM(still_lent() == pages, "%u frames for %u pages", still_lent(), pages);
-    static struct list add;
+    static struct mappings add;
     add.count = 0;
     for (unsigned i = 0; i < pages; i++)
-        push(&add, (struct stretch){va + (uint64_t)i * PAGE, PAGE,
-                                    (uint64_t)(LENT_FIRST + i * lent.stride) * PAGE, sayable(flags)});
-    change(va, (uint64_t)pages * PAGE, false, 0, &add);
+        mappings_push(&add, (struct stretch){va + (uint64_t)i * PAGE, PAGE,
+                                             (uint64_t)(LENT_FIRST + i * lent.stride) * PAGE,
+                                             sayable(flags)});
+    mappings_change(&model, va, (uint64_t)pages * PAGE, false, 0, &add);
     if (!(how & 128))
         return;
     agrees();
     CLAIM(unmap_frames(&as, VA((vword_t)va), pages, &lender) == MEM_OK, "unmap_frames");
     CLAIM(!still_lent(), "%u frames were kept", still_lent());
-    change(va, (uint64_t)pages * PAGE, false, 0, NULL);
+    mappings_change(&model, va, (uint64_t)pages * PAGE, false, 0, NULL);
 }
 
 /* Whoever gave the frames of a range gets each of them back, in order. */
@@ -514,7 +350,7 @@ static uint64_t due;
 static void collect(void *ctx, pfn_t frame)
 {
     (void)ctx;
-    const struct stretch *s = at(due);
+    const struct stretch *s = mappings_at(&model, due);
     CLAIM(s && pfn_paddr(frame).v == s->pa + (due - s->va), "frame %zx for %llx", (size_t)frame.v,
           (unsigned long long)due);
     due += PAGE;
@@ -528,14 +364,14 @@ static void call_unmap_frames(struct choices *c)
     bytes &= -(uint64_t)PAGE;
     bytes = bytes > 8 * LARGE ? 8 * LARGE : bytes;
     enum mem_err expected = check_virtual(va, bytes);
-    if (!expected && mapped_in(va, bytes) != bytes)
+    if (!expected && mappings_in(&model, va, bytes) != bytes)
         expected = MEM_NOT_MAPPED;
     due = va;
     answers(unmap_frames(&as, VA((vword_t)va), (size_t)(bytes / PAGE), &collector), expected);
     bool done = !expected && !starved;
     CLAIM(due == (done ? va + bytes : va), "%llx bytes given", (unsigned long long)(due - va));
     if (done)
-        change(va, bytes, false, 0, NULL);
+        mappings_change(&model, va, bytes, false, 0, NULL);
 }
 
 static void call(struct choices *c)
@@ -578,7 +414,9 @@ static void pick_features(struct choices *c)
         .nx = WIDE && f & 8,
         .gib_pages = WIDE && f & 16,
         .wp = true,
-        .phys_bits = !WIDE ? 32 : f & 32 ? 52 : 36,
+        .phys_bits = !WIDE    ? 32
+                     : f & 32 ? 52
+                              : 36,
         .virt_bits = WIDE ? 48 : 32,
     };
 }

@@ -3,9 +3,9 @@
  * fuzz_pmm.c - any map, any calls: the frames handed out are the ones an array says.
  *
  * The input is a map of a few thousand frames, then calls, with and without caches in front, with
- * arguments that a broken caller would use. The model is a byte a frame. After every call the counts
- * agree and the refusals have their names; at the end every frame is looked at, all that is held is
- * given back, and what was free at boot is free again.
+ * arguments that a broken caller would use. The model is a byte a frame. After every call the
+ * counts agree and the refusals have their names; at the end every frame is looked at, all that is
+ * held is given back, and what was free at boot is free again.
  */
 #include <mem/pmm_cache.h>
 
@@ -130,8 +130,9 @@ static vword_t pick_frame(struct choices *c)
 {
     uint16_t n = pick16(c);
     static const vword_t odd[] = {~(vword_t)0, ~(vword_t)0 - 1, ~(vword_t)0 / 2, SPACE};
-    return n >= 0xff00 ? odd[n % 4] : n >= 0xfe00 ? (vword_t)1 << n % (8 * sizeof(vword_t))
-                                                  : n % SPACE;
+    return n >= 0xff00   ? odd[n % 4]
+           : n >= 0xfe00 ? (vword_t)1 << n % (8 * sizeof(vword_t))
+                         : n % SPACE;
 }
 
 static size_t pick_frames(struct choices *c)

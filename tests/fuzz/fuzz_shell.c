@@ -4,8 +4,8 @@
  *
  * The first byte chooses: the text is a line, or a number. A line is split a second time here, into
  * fresh memory with the quotes left out as they come, where shell.c writes over its own input; a
- * number is read a second time, in two halves. What the shell says goes through the C library's printf,
- * which reads every string.
+ * number is read a second time, in two halves. What the shell says goes through the C library's
+ * printf, which reads every string.
  */
 #include "diag/shell.h"
 
@@ -60,7 +60,8 @@ static bool listen(const struct shell_args *args)
     CLAIM(args->count == e->count - 1, "%d words for %d", args->count, e->count - 1);
     CLAIM(args->json == e->json, "-j");
     for (int i = 0; i < args->count; i++)
-        CLAIM(!strcmp(args->word[i], e->word[i + 1]), "'%s' for '%s'", args->word[i], e->word[i + 1]);
+        CLAIM(!strcmp(args->word[i], e->word[i + 1]), "'%s' for '%s'", args->word[i],
+              e->word[i + 1]);
     return args->count == 0 || strcmp(args->word[0], "fail") != 0;
 }
 

@@ -110,7 +110,7 @@ def show_progress(binaries, keep, done):
 
 def explain(result):
     lines = result.log.read_text(errors="replace").splitlines()
-    telling = [line for line in lines if re.search(r"claim broken|runtime error|ERROR:|SUMMARY|written to|^    #", line)]
+    telling = [line for line in lines if re.search(r"claim broken|runtime error|ERROR:|SUMMARY|written to|Base64|^    #", line)]
     return "\n".join("    " + line for line in (telling or lines)[-30:])
 
 
