@@ -33,7 +33,7 @@ $(foreach t,$(PAGING_TESTS),$(eval $(call paging_test,$(t))))
 HEAP := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/heap_guard.c src/mem/heap_walk.c \
     src/mem/heap_check.c
 UNIT_heap            := $(HEAP)
-UNIT_heap_exhaustive := $(HEAP)
+UNIT_heap_exhaustive := $(HEAP) tests/unit/heap_world.c
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
 UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/range_kind.c src/mem/owner.c src/mem/mem_err.c
 UNIT_boot_corners := $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/mem/mem_err.c src/lib/string.c
