@@ -245,6 +245,8 @@ static void numbers_that_are_no_names(void **state)
     assert_string_equal(frame_owner_name(OWNER_NONE), "free");
     assert_string_equal(frame_owner_name(OWNER_TEST), "self-test");
     assert_string_equal(frame_owner_name(OWNER_COUNT), "unknown owner");
+    assert_int_equal(range_kind_of_e820(12), RANGE_PMEM);
+    assert_int_equal(range_kind_of_e820(11), RANGE_UNKNOWN);
     assert_string_equal(range_kind_name(RANGE_BAD), "bad");
     assert_string_equal(range_kind_name(RANGE_KIND_COUNT), "unknown");
     for (unsigned e = 0; e < MEM_ERR_COUNT; e++)
