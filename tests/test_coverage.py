@@ -54,7 +54,7 @@ def test_an_open_file_may_not_get_worse(tmp_path):
     list_ = tmp_path / "list.toml"
     list_.write_text(f'[[open]]\nfile = "{FILE}"\nplaces = 2\n')
     key = (FILE, (1, 1), "f", "text")
-    assert report.without_open({}, list_)[1] == 1
+    assert report.without_open({}, list_)[1] == 1  # nothing is open: off the list
     assert report.without_open({key: {}, (*key, 2): {}}, list_) == ({}, 0)
     assert report.without_open({key: {}, (*key, 2): {}, (*key, 3): {}}, list_)[1] == 1
     assert report.without_open({("other", *key): {}}, list_)[0]

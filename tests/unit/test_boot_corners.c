@@ -120,6 +120,73 @@ static void the_first_framebuffer_counts(void **state)
     assert_true(info.framebuffer.address == 0xa0000);
 }
 
+static enum multiboot2_err framebuffer_with(uint32_t offset, uint64_t value, unsigned bytes)
+{
+    struct boot_info info;
+    begin();
+    table_tag(6, 24, 0);
+    uint32_t at = tag(8, 38);
+    put64(at + 8, 0xa0000);
+    put32(at + 16, 4096);
+    put32(at + 20, 1024);
+    put32(at + 24, 768);
+    blob[at + 28] = 32;
+    blob[at + 29] = 1;
+    memcpy(blob + at + 32, "\x10\x08\x09\x07\x01\x06", 6);
+    memcpy(blob + at + offset, &value, bytes);
+    tag(0, 8);
+    enum multiboot2_err err = multiboot2_parse(MULTIBOOT2_MAGIC, blob, sizeof blob, &info, NULL);
+    if (!offset)
+        assert_memory_equal(&info.framebuffer.red_shift, "\x10\x08\x09\x07\x01\x06", 6);
+    return err;
+}
+
+/* The last good and the first bad value of each field. */
+static void the_limits_of_a_framebuffer(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t offset;
+        unsigned bytes;
+        uint64_t good, bad;
+    } fields[] = {
+        {8, 8, UINT64_MAX - UINT32_MAX, UINT64_MAX - UINT32_MAX + 1},
+        {16, 4, 4096, 4095},                 /* pitch: 1024 pixels of 4 bytes */
+        {20, 4, 1024, 1025},                 /* width */
+        {24, 4, UINT32_MAX / 4096, 1 << 20}, /* height: 4 GiB in all */
+        {28, 1, 32, 33},                     /* bits a pixel: 33 are 5 bytes */
+        {29, 1, 2, 3},                       /* kind */
+        {32, 1, 31, 32},
+        {34, 1, 31, 32},
+        {36, 1, 31, 32},
+    };
+    assert_int_equal(framebuffer_with(0, 8, 4), MB2_OK);
+    for (unsigned i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        assert_int_equal(framebuffer_with(fields[i].offset, fields[i].good, fields[i].bytes),
+                         MB2_OK);
+        assert_int_equal(framebuffer_with(fields[i].offset, fields[i].bad, fields[i].bytes),
+                         MB2_BAD_FRAMEBUFFER);
+    }
+    assert_int_equal(framebuffer_with(28, 25, 1), MB2_OK); /* 25 bits are 4 bytes */
+}
+
+static void a_command_line_that_just_fits(void **state)
+{
+    (void)state;
+    struct boot_info info;
+    for (uint32_t length = BOOT_CMDLINE_MAX - 2; length <= BOOT_CMDLINE_MAX; length++) {
+        begin();
+        uint32_t at = tag(1, 8 + length + 1);
+        memset(blob + at + 8, 'x', length);
+        table_tag(6, 24, 0);
+        tag(0, 8);
+        assert_int_equal(parse(&info), MB2_OK);
+        assert_int_equal(info.cmdline_cut, length > BOOT_CMDLINE_MAX - 1);
+        assert_int_equal(strlen(info.cmdline),
+                         length < BOOT_CMDLINE_MAX ? length : BOOT_CMDLINE_MAX - 1);
+    }
+}
+
 /* The tag fits, its padding does not: nothing can come after it, so the end tag is not there. */
 static void a_tag_without_its_padding(void **state)
 {
@@ -178,6 +245,8 @@ static void numbers_that_are_no_names(void **state)
     assert_string_equal(frame_owner_name(OWNER_NONE), "free");
     assert_string_equal(frame_owner_name(OWNER_TEST), "self-test");
     assert_string_equal(frame_owner_name(OWNER_COUNT), "unknown owner");
+    assert_int_equal(range_kind_of_e820(12), RANGE_PMEM);
+    assert_int_equal(range_kind_of_e820(11), RANGE_UNKNOWN);
     assert_string_equal(range_kind_name(RANGE_BAD), "bad");
     assert_string_equal(range_kind_name(RANGE_KIND_COUNT), "unknown");
     for (unsigned e = 0; e < MEM_ERR_COUNT; e++)
@@ -544,6 +613,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(boot_services_may_be_running),
         TEST(the_first_framebuffer_counts),
+        TEST(the_limits_of_a_framebuffer),
+        TEST(a_command_line_that_just_fits),
         TEST(a_tag_without_its_padding),
         TEST(pages_that_are_no_bytes),
         TEST(modules_end_where_the_tags_do),

@@ -231,6 +231,7 @@ static void a_range_over_the_hole(void **state)
         skip();
     vword_t low = (vword_t)0x00007ffffffff000ull;
     assert_int_equal(map_range(&as, VA(low), PA(0), (size_t)0 - 2 * low, 0), MEM_OUT_OF_RANGE);
+    assert_int_equal(unmap_range(&as, VA(low), (size_t)0 - 2 * low), MEM_OUT_OF_RANGE);
 }
 
 /* ---- the top of the address space ----------------------------------------------------------- */
@@ -366,6 +367,7 @@ static void a_table_is_adopted_once(void **state)
     entry_t *table = (entry_t *)(void *)fake.ram[3];
     table[5] = format_leaf(&features, 1, PA(0x9000), MAP_WRITE);
     assert_int_equal(paging_adopt(&as, VA(BASE + PAGE), lent), MEM_MISALIGNED);
+    assert_int_equal(paging_adopt(&as, VA(BASE + 1), lent), MEM_MISALIGNED);
     assert_int_equal(map_page(&as, VA(BASE), PA(0x5000), MAP_WRITE), MEM_OK);
     assert_int_equal(paging_adopt(&as, VA(BASE), lent), MEM_MAPPED);
     assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);

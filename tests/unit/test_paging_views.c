@@ -153,6 +153,44 @@ static void a_reserved_bit_ends_the_walk(void **state)
     unmap(BASE, PAGE);
 }
 
+/* ---- runs of entries ------------------------------------------------------------------------ */
+
+/* One entry among up to 40 is different: the run ends there, wherever that is. */
+static void a_run_ends_at_the_first_other(void **state)
+{
+    (void)state;
+    entry_t t[40], present = ENTRY_PRESENT;
+    for (unsigned count = 0; count <= 40; count++) {
+        for (unsigned other = 0; other < 40; other++) {
+            unsigned end = other < count ? other : count;
+            for (unsigned i = 0; i < 40; i++)
+                t[i] = i == other ? present : ENTRY_OURS;
+            assert_int_equal(same_run(t, count, present, 0), end);
+            for (unsigned i = 0; i < 40; i++)
+                t[i] = i == other ? 0 : present | ENTRY_LARGE;
+            assert_int_equal(same_run(t, count, present, present), end);
+        }
+    }
+}
+
+static void entries_are_written_and_no_more(void **state)
+{
+    (void)state;
+    for (unsigned index = 0; index < 12; index++) {
+        for (unsigned run = 0; run < 20; run++) {
+            entry_t t[40] = {0};
+            set_live_count(t, 0xabc & 1023);
+            write_entries(t, index, run, 0x5001, 0x1000);
+            assert_int_equal(live_count(t), 0xabc & 1023);
+            for (unsigned i = 0; i < 40; i++) {
+                bool in = i >= index && i < index + run;
+                assert_true((t[i] & ~ENTRY_OURS) == (in ? 0x5001 + (i - index) * 0x1000 : 0));
+                assert_true(i < COUNT_ENTRIES || !(t[i] & ENTRY_OURS));
+            }
+        }
+    }
+}
+
 /* ---- the visit ------------------------------------------------------------------------------ */
 
 static struct map_stretch seen[16];
@@ -200,6 +238,11 @@ static void what_differs_is_apart(void **state)
     *entry(BASE + 2 * PAGE, 1) ^= ENTRY_WRITE | 0x40000;
     assert_int_equal(visit(0, ~(vword_t)0), 3);
     is_stretch(1, BASE + 2 * PAGE, 0x52000, PAGE);
+    *entry(BASE, LEVELS) &= ~ENTRY_WRITE; /* what a level above takes away is gone */
+    *entry(BASE + 2 * PAGE, 1) |= ENTRY_WRITE;
+    assert_int_equal(visit(0, ~(vword_t)0), 3);
+    assert_false(seen[1].flags & MAP_WRITE);
+    *entry(BASE, LEVELS) |= ENTRY_WRITE;
     unmap(BASE + 2 * PAGE, PAGE);
     assert_int_equal(visit(0, ~(vword_t)0), 2);
     is_stretch(1, BASE + 3 * PAGE, 0x13000, 3 * PAGE);
@@ -357,6 +400,8 @@ int main(void)
         TEST(accessed_and_dirty_are_told),
         TEST(the_step_that_decides),
         TEST(a_reserved_bit_ends_the_walk),
+        TEST(a_run_ends_at_the_first_other),
+        TEST(entries_are_written_and_no_more),
         TEST(what_differs_is_apart),
         TEST(page_sizes_are_apart),
         TEST(only_what_was_asked),
