@@ -41,9 +41,7 @@
 
 enum {
     BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes; more never waits in a bin    */
-    FLUSH_BINS = 16, /* bins that one call looks into for blocks to merge     */
-    ROOM_BLOCKS = 1,
-    FLUSH = 2, /* blocks that it merges                                 */
+    FLUSH_BINS = 8, /* bins that one call looks into for a block to merge */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
 _Static_assert((uint64_t)MULTIPLIER *INVERSE == 1, "a header must open to what was sealed");
@@ -75,12 +73,12 @@ static bool merge_top(struct heap *h, void **bin)
     if (!is_sound(fields, HEAP_BINNED) || space_release(h, b, units, fields & PREV))
         return false; /* there is damage around it */
     *bin = next;
-    h->room += units;
+    h->room += (ptrdiff_t)units;
     return true;
 }
 
 /* Merges up to `count` blocks of the next `bins` bins, large ones first. */
-static bool flush(struct heap *h, unsigned count, unsigned bins)
+static void flush(struct heap *h, unsigned count, unsigned bins)
 {
     unsigned done = 0;
     for (unsigned i = 0; i < bins && done < count; i++) {
@@ -89,7 +87,6 @@ static bool flush(struct heap *h, unsigned count, unsigned bins)
         if (done < count)
             h->flush_next = h->flush_next ? h->flush_next - 1 : HEAP_BIN_UNITS;
     }
-    return done;
 }
 
 /* ---- allocating ----------------------------------------------------------------------------- */
@@ -107,17 +104,16 @@ static inline bool can_fit(const struct heap *h, size_t size)
 }
 
 /*
- * Nothing fits: the owner is asked, for little as long as bins have something to merge; a few
- * blocks of them are merged now, so that the next request may find a place. Only when the owner
- * refuses, all are.
+ * Nothing fits: the owner is asked. One block that waits in a bin is merged each time, so that bins
+ * are not kept at the price of growth for long; only when the owner refuses, all of them are.
  */
 static struct piece find(struct heap *h, size_t align, size_t units, const void *caller)
 {
     struct piece p = space_take(h, align, units, caller);
     if (p.b || p.fault)
         return p;
-    bool merged = flush(h, FLUSH, FLUSH_BINS);
-    if (space_grow(h, units + (align >> UNIT_SHIFT), merged))
+    flush(h, 1, FLUSH_BINS);
+    if (space_grow(h, units + (align >> UNIT_SHIFT)))
         return space_take_wild(h, align, units, caller);
     flush(h, ~0u, HEAP_BIN_UNITS + 1);
     return space_take(h, align, units, caller);
@@ -173,7 +169,7 @@ void *heap_alloc(struct heap *h, size_t size, const void *caller)
     if (HEAP_HARDEN >= 3 && !heap_is_filled(link_in(p) + 1, block_at(b, short_units(size))))
         return bad_bin(h, b, HEAP_WRITE_AFTER_FREE, caller);
     *bin = *link_in(p);
-    h->room += short_units(size);
+    h->room += (ptrdiff_t)short_units(size);
     return make_live(h, b, size, caller, fields & PREV);
 }
 
@@ -187,12 +183,6 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
         return refuse(h);
     struct piece p = find(h, align, units_for(size), caller);
     return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
-}
-
-[[gnu::noinline]] static enum heap_fault make_room(struct heap *h)
-{
-    flush(h, ROOM_BLOCKS, FLUSH_BINS);
-    return HEAP_OK;
 }
 
 /* ---- freeing -------------------------------------------------------------------------------- */
@@ -210,6 +200,29 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
     return fault ? heap_report_live(h, fault, b, caller) : HEAP_OK;
 }
 
+/* Puts a live block of so many units into its bin; the room for it is taken. */
+static inline enum heap_fault push(struct heap *h, void *p, size_t units)
+{
+    struct block *b = block_of(p);
+    b->word += h->to_binned;
+    *link_in(p) = h->bin[units];
+    h->bin[units] = p;
+    fill(link_in(p) + 1, block_at(b, units));
+    return HEAP_OK;
+}
+
+/* The bins are full: room is made by merging another block, which has waited longer, or this one.
+ */
+[[gnu::noinline]] static enum heap_fault free_over_full(struct heap *h, void *p, const void *caller,
+                                                        size_t units)
+{
+    flush(h, 1, FLUSH_BINS);
+    if (h->room >= 0)
+        return push(h, p, units);
+    h->room += (ptrdiff_t)units;
+    return free_merged(h, p, caller, block_open(h, block_of(p)));
+}
+
 enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
 {
     size_t offset = offset_of(h, p);
@@ -224,12 +237,8 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
                          : HEAP_HARDEN == 2 && ((uint8_t *)p)[size] != CANARY)
         return heap_report_live(h, HEAP_OVERRUN, block_of(p), caller);
     size_t units = short_units(size);
-    h->room -= units;
-    b->word += h->to_binned;
-    *link_in(p) = h->bin[units];
-    h->bin[units] = p;
-    fill(link_in(p) + 1, block_at(b, units));
-    return h->room < 0 ? make_room(h) : HEAP_OK;
+    h->room -= (ptrdiff_t)units;
+    return h->room < 0 ? free_over_full(h, p, caller, units) : push(h, p, units);
 }
 
 /* ---- resizing ------------------------------------------------------------------------------- */
@@ -249,11 +258,10 @@ static bool resize_in_place(struct heap *h, struct block *b, uint64_t fields, si
 
 void *heap_realloc(struct heap *h, void *block, size_t size, const void *caller)
 {
-    enum heap_fault fault;
     uint64_t fields;
     if (!block)
         return heap_alloc(h, size, caller);
-    struct block *b = can_fit(h, size) ? heap_check_live(h, block, caller, &fields, &fault) : NULL;
+    struct block *b = can_fit(h, size) ? heap_check_live(h, block, caller, &fields) : NULL;
     if (!b)
         return refuse(h);
     if (resize_in_place(h, b, fields, size, caller))
@@ -263,16 +271,15 @@ void *heap_realloc(struct heap *h, void *block, size_t size, const void *caller)
         return NULL;
     size_t had = live_size(fields);
     __builtin_memcpy(moved, block, had < size ? had : size);
-    fault = heap_free(h, block, caller);
+    (void)heap_free(h, block, caller);
     return moved;
 }
 
 size_t heap_usable_size(struct heap *h, const void *block)
 {
-    enum heap_fault fault;
     uint64_t fields;
     const void *caller = __builtin_return_address(0);
-    return block && heap_check_live(h, block, caller, &fields, &fault) ? live_size(fields) : 0;
+    return block && heap_check_live(h, block, caller, &fields) ? live_size(fields) : 0;
 }
 
 void heap_trim(struct heap *h)

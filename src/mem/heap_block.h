@@ -258,10 +258,6 @@ enum heap_fault heap_report_live(struct heap *h, enum heap_fault fault, const st
 enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const struct block *b,
                                    const void *caller);
 
-/* The live block that starts at `p`, and its fields; or NULL, a report, and *fault. */
-struct block *heap_check_live(struct heap *h, const void *p, const void *caller, uint64_t *fields,
-                              enum heap_fault *fault);
-
 /* Is what stands behind the payload of a live block as it was left? Level 3 looks further. */
 static inline bool heap_end_is_intact(const struct heap *h, const struct block *b, uint64_t fields)
 {
@@ -269,6 +265,25 @@ static inline bool heap_end_is_intact(const struct heap *h, const struct block *
     const struct block *next = block_at(b, units_for(size));
     return block_payload(b)[size] == CANARY && (HEAP_HARDEN < 3 || next == h->wild ||
                                                 block_open(h, next) >> CHECK_SHIFT < HEAP_DAMAGED);
+}
+
+/* The live block that starts at `p`, and its fields; or NULL, and a report. */
+static inline struct block *heap_check_live(struct heap *h, const void *p, const void *caller,
+                                            uint64_t *fields)
+{
+    size_t offset = offset_of(h, p);
+    struct block *b = block_of(p);
+    if (offset < h->span && (uintptr_t)p % HEAP_ALIGN == 0) {
+        *fields = opened(h, b->word, offset);
+        if (is_sound(*fields, HEAP_LIVE)) {
+            if (HEAP_HARDEN < 2 || heap_end_is_intact(h, b, *fields))
+                return b;
+            heap_report_live(h, HEAP_OVERRUN, b, caller);
+            return NULL;
+        }
+    }
+    heap_name_fault(h, p, caller);
+    return NULL;
 }
 
 /* Level 3: fills [from, to), tells whether it still is. */

@@ -103,20 +103,3 @@ enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *calle
     return report(h, block_payload(tile) != p ? HEAP_INTERIOR : HEAP_BAD_HEADER, p, tile, &v,
                   caller);
 }
-
-struct block *heap_check_live(struct heap *h, const void *p, const void *caller, uint64_t *fields,
-                              enum heap_fault *fault)
-{
-    *fault = HEAP_OK;
-    if (is_outside(h, p) || (uintptr_t)p % HEAP_ALIGN) {
-        *fault = heap_name_fault(h, p, caller);
-        return NULL;
-    }
-    struct block *b = block_of(p); /* only now: before NULL there is nothing */
-    *fields = block_open(h, b);
-    if (!is_sound(*fields, HEAP_LIVE))
-        *fault = heap_name_fault(h, p, caller);
-    else if (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, *fields))
-        *fault = heap_report_live(h, HEAP_OVERRUN, b, caller);
-    return *fault ? NULL : b;
-}

@@ -27,7 +27,7 @@
  */
 #include "heap_lists.h"
 
-enum { ALIGNED_TRIES = 8 };
+enum { ALIGNED_TRIES = 4 };
 
 /* ---- searching ------------------------------------------------------------------------------ */
 
@@ -38,36 +38,43 @@ static inline size_t listed_units(const struct heap *h, const struct block *b)
     return is_sound(fields, HEAP_FREE) ? (size_t)(fields & FIELDS) : 0;
 }
 
-/* The smallest that is large enough among the first few of the class. */
-static struct block *smallest_of(const struct heap *h, unsigned class, size_t units)
+/* The smallest that is large enough among the first few of the class; *all: there are no more. */
+static inline struct block *smallest_of(const struct heap *h, unsigned class, size_t units,
+                                        bool *all)
 {
     struct block *best = NULL;
     size_t least = ~(size_t)0;
     uint32_t at = links_at(h, class)->next;
     for (unsigned i = 0; i < TRIES && at != class && is_link(h, at); i++) {
         struct block *b = block_of(links_at(h, at));
-        size_t all = listed_units(h, b);
-        if (all >= units && all < least) {
-            least = all;
+        size_t has = listed_units(h, b);
+        if (has >= units && has < least) {
+            least = has;
             best = b;
         }
         at = links_at(h, at)->next;
     }
+    *all = at == class;
     return best;
 }
 
-struct block *list_find_large(const struct heap *h, size_t units)
+struct block *list_find_large(struct heap *h, size_t units)
 {
     unsigned class = class_of(units);
-    struct block *b = smallest_of(h, class, units);
-    if (b || class == HEAP_CLASSES - 1)
+    bool all;
+    struct block *b = smallest_of(h, class, units, &all);
+    if (b)
         return b;
-    class = next_filled(h, class + 1);
-    return class < HEAP_CLASSES ? first_in(h, class) : NULL;
+    class = class < HEAP_CLASSES - 1 ? next_filled(h, class + 1) : HEAP_CLASSES;
+    if (class < HEAP_CLASSES)
+        return first_in(h, class);
+    if (all)
+        h->below = (units - 1) << UNIT_SHIFT;
+    return NULL;
 }
 
 /* Looks at the first blocks of one list after the other, then for what is large enough anywhere. */
-struct block *list_find_aligned(const struct heap *h, size_t align, size_t units)
+struct block *list_find_aligned(struct heap *h, size_t align, size_t units)
 {
     unsigned class = next_filled(h, class_of(units)), tries = ALIGNED_TRIES;
     for (; class < HEAP_CLASSES && tries; class = next_filled(h, class + 1)) {

@@ -96,6 +96,8 @@ static inline void list_insert(struct heap *h, struct block *b, size_t units)
     head->next = self;
     if (next == class)
         mark_filled(h, class);
+    if (units << UNIT_SHIFT > h->below)
+        h->below = units << UNIT_SHIFT;
 }
 
 /* Takes a block out, which is_linked. The ring is empty when both neighbours are its head. */
@@ -124,18 +126,23 @@ static inline unsigned next_filled(const struct heap *h, unsigned class)
 }
 
 /* A free block of at least `units`; NULL: there is none, or see the essay. */
-struct block *list_find_large(const struct heap *h, size_t units);
+struct block *list_find_large(struct heap *h, size_t units);
 
-static inline struct block *list_find(const struct heap *h, size_t units)
+static inline struct block *list_find(struct heap *h, size_t units)
 {
+    if (units << UNIT_SHIFT > h->below)
+        return NULL;
     if (units >= EXACT)
         return list_find_large(h, units);
     unsigned class = next_filled(h, (unsigned)units);
-    return class < HEAP_CLASSES ? first_in(h, class) : NULL;
+    if (class < HEAP_CLASSES)
+        return first_in(h, class);
+    h->below = (units - 1) << UNIT_SHIFT;
+    return NULL;
 }
 
 /* The same for an aligned payload: `align` is larger than a unit. */
-struct block *list_find_aligned(const struct heap *h, size_t align, size_t units);
+struct block *list_find_aligned(struct heap *h, size_t align, size_t units);
 
 /* Units to skip at `b` so that the payload is aligned. */
 static inline size_t skip_for(const struct block *b, size_t align)

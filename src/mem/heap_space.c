@@ -64,10 +64,10 @@ static size_t step(const struct heap *h)
 }
 
 /* Whole steps first; when the owner refuses, just what is needed. */
-static bool hold_for(struct heap *h, size_t need, bool little, size_t *got)
+static bool hold_for(struct heap *h, size_t need, size_t *got)
 {
-    size_t room = (size_t)(h->limit - h->top), extra = little ? PAGE_SIZE : step(h);
-    size_t tries[] = {need + extra - PAGE_SIZE, need};
+    size_t room = (size_t)(h->limit - h->top);
+    size_t tries[] = {need + step(h) - PAGE_SIZE, need};
     for (unsigned i = 0; i < 2; i++) {
         *got = tries[i];
         if (*got <= room && hold(h, *got))
@@ -76,14 +76,13 @@ static bool hold_for(struct heap *h, size_t need, bool little, size_t *got)
     return false;
 }
 
-bool space_grow(struct heap *h, size_t units, bool little)
+bool space_grow(struct heap *h, size_t units)
 {
     struct block *end = heap_last(h);
     size_t had = h->wild_bytes, bytes = units << UNIT_SHIFT, got;
     if (had >= bytes)
         return true;
-    if (bytes - had > (size_t)(h->limit - h->top) ||
-        !hold_for(h, whole_pages(bytes - had), little, &got))
+    if (bytes - had > (size_t)(h->limit - h->top) || !hold_for(h, whole_pages(bytes - had), &got))
         return false;
     fill(end, heap_last(h));
     block_seal(h, heap_last(h), 0, HEAP_LIVE);
@@ -127,7 +126,7 @@ struct piece space_take_wild(struct heap *h, size_t align, size_t units, const v
     struct piece p = take_wild(h, front + units, caller);
     if (!p.b || !front)
         return p;
-    add_free(h, p.b, front);
+    list_insert(h, p.b, front);
     return (struct piece){.b = block_at(p.b, front), .prev = PREV};
 }
 

@@ -85,14 +85,8 @@ static inline struct piece take_from(struct heap *h, struct block *b, size_t fro
 /* From the lists, or from wild memory. */
 static inline struct piece take(struct heap *h, size_t units, const void *caller)
 {
-    if (units << UNIT_SHIFT <= h->below) {
-        struct block *b = list_find(h, units);
-        if (b)
-            return take_from(h, b, 0, units, caller);
-        if (units < EXACT) /* else the search may have missed some */
-            h->below = (units - 1) << UNIT_SHIFT;
-    }
-    return take_wild(h, units, caller);
+    struct block *b = list_find(h, units);
+    return b ? take_from(h, b, 0, units, caller) : take_wild(h, units, caller);
 }
 
 /* The same at an alignment; and from wild memory alone. */
@@ -101,8 +95,8 @@ struct piece space_take_wild(struct heap *h, size_t align, size_t units, const v
 
 /* ---- growing and shrinking ------------------------------------------------------------------ */
 
-/* Asks the owner for memory, so that `units` can be taken; `little`: and no more. */
-bool space_grow(struct heap *h, size_t units, bool little);
+/* Asks the owner for memory, so that `units` can be taken from wild memory. */
+bool space_grow(struct heap *h, size_t units);
 
 /* Gives wild memory back, but for `keep` bytes and what the heap started with. */
 void space_trim(struct heap *h, size_t keep);
@@ -167,13 +161,6 @@ static inline struct block *join_prev(struct heap *h, struct block *b, const str
 /* The freed units and what is free before them become wild. */
 void space_join_wild(struct heap *h, struct block *b, size_t units, const struct around *a);
 
-static inline void add_free(struct heap *h, struct block *b, size_t units)
-{
-    list_insert(h, b, units);
-    if (units << UNIT_SHIFT > h->below)
-        h->below = units << UNIT_SHIFT;
-}
-
 static inline void join_listed(struct heap *h, struct block *b, size_t units,
                                const struct around *a)
 {
@@ -184,7 +171,7 @@ static inline void join_listed(struct heap *h, struct block *b, size_t units,
         set_prev(h, next);
     fill(block_payload(b), a->next_units ? next + 2 : next);
     b = join_prev(h, b, a);
-    add_free(h, b, a->prev_units + units + a->next_units);
+    list_insert(h, b, a->prev_units + units + a->next_units);
 }
 
 /*

@@ -165,7 +165,7 @@ static void the_smallest_that_fits(void **state)
     holds();
 }
 
-/* The block that was freed last comes first, when it is asked for again. */
+/* The block that was freed last comes first, when it is asked for again; the bins have room. */
 static void small_blocks_are_used_again(void **state)
 {
     (void)state;
@@ -174,8 +174,28 @@ static void small_blocks_are_used_again(void **state)
         assert_int_equal(heap_free(&heap, p, NULL), HEAP_OK);
         assert_ptr_equal(heap_alloc(&heap, size, NULL), p);
         assert_int_equal(heap_free(&heap, p, NULL), HEAP_OK);
+        heap_trim(&heap);
     }
     holds();
+}
+
+/* Blocks that wait in bins are an eighth of what is held, give or take one; the rest is merged. */
+static void bins_have_an_end(void **state)
+{
+    (void)state;
+    static void *p[8000];
+    for (unsigned i = 0; i < 8000; i++)
+        p[i] = heap_alloc(&heap, i < 4000 ? 8 : 500, NULL);
+    for (unsigned i = 0; i < 8000; i++)
+        assert_int_equal(heap_free(&heap, p[i], NULL), HEAP_OK);
+    holds();
+    assert_true(heap.room >= -(ptrdiff_t)(owner.held / 128));
+    size_t waits = 0;
+    for (unsigned units = 1; units <= HEAP_BIN_UNITS; units++) {
+        for (void *at = heap.bin[units]; at; at = *(void **)at)
+            waits += 16 * units;
+    }
+    assert_true(waits <= owner.held / 8 + 1104);
 }
 
 static void realloc_keeps_contents(void **state)
@@ -503,6 +523,7 @@ int main(void)
         TEST(alignment_at_every_power_of_two),
         TEST(the_smallest_that_fits),
         TEST(small_blocks_are_used_again),
+        TEST(bins_have_an_end),
         TEST(realloc_keeps_contents),
         TEST(it_comes_back_to_its_start),
         TEST(small_blocks_come_back_too),
