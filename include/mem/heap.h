@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap.h - address-ordered first fit with split and merge, in a window of virtual memory.
+ * heap.h - best fit with split and merge, in a window of virtual memory.
  *
  * Lift heap.h, heap*.c and types.h alone: an instance is a struct, memory comes and goes through
  * callbacks, there are no globals and no lock (the kernel's kmalloc.c adds its own). Blocks are
@@ -84,9 +84,9 @@ struct block; /* private to heap*.c */
 
 /*
  * A heap in [window, window + bytes), both multiples of PAGE_SIZE, nothing of it mapped yet; the
- * first pages are asked of ops->grow here. Memory grows from the window's start, the index (0.2 %)
- * from near its end; of a window of more than 4 GiB (x86_64), 512 MiB (i386), the rest stays
- * unused. MEM_ALREADY_INIT, MEM_BAD_ARG, MEM_MISALIGNED, MEM_NO_FRAME (grow refused).
+ * first pages are asked of ops->grow here. Memory grows from the window's start; of a window of
+ * more than 16 GiB (x86_64) the rest stays unused. MEM_ALREADY_INIT, MEM_BAD_ARG, MEM_MISALIGNED,
+ * MEM_NO_FRAME (grow refused).
  */
 enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops);
 
@@ -113,7 +113,7 @@ size_t heap_usable_size(struct heap *heap, const void *block);
 
 /*
  * Merges all that waits in bins and gives whole free pages at the end back: an empty heap is as
- * large as it was at first. Takes as long as there are blocks in bins (HEAP_SLOTS at most).
+ * large as it was at first. Takes as long as there are blocks in bins.
  */
 void heap_trim(struct heap *heap);
 

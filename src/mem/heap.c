@@ -1,41 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap.c - address-ordered first fit with split and merge, behind bins of blocks freed lately.
+ * heap.c - best fit with split and merge, behind bins of blocks freed lately.
  *
  * The held part of the window is tiled by blocks of whole units of 16 bytes, each with a header of
  * eight (heap_block.h). A small block that is freed goes into the bin of its exact size, unmerged,
- * and the next request of that size takes it: neither touches a neighbour or the index. When a bin
- * is full, and for large blocks, freeing merges at once (heap_space.c), and what is free is found
- * again through an index by address (heap_index.c). When nothing fits, the heap grows, and a few
- * binned blocks are merged each time, so that bins are not kept at the price of growth for long;
- * when the owner refuses, all of them are merged before the call gives up.
+ * and the next request of that size takes it: neither touches a neighbour or a list. When the bins
+ * hold an eighth of the heap, and for large blocks, freeing merges (heap_space.c), and what is free
+ * is found again in lists by size (heap_lists.c). Each time the heap grows one binned block is
+ * merged, so that bins are not kept at the price of growth for long; when the owner refuses, all of
+ * them are merged before the call gives up.
+ *
+ * What is promised of places: a request of up to 1096 bytes gets the block of its size that was
+ * freed last, as long as bins have room; else the smallest free block that is large enough (up to
+ * 2 KiB; above, see heap_lists.c), at its front; else the memory behind all blocks. Not the lowest.
  *
  *   H1  blocks and wild memory tile the heap, and every header is intact.
  *   H2  the bins hold exactly the blocks in the state BINNED, each in the bin of its size.
- *   S1 to S4 in heap_space.c, I1 to I4 in heap_index.c; heap_check looks at all of them.
+ *   S1 to S4 in heap_space.c, L1 and L2 in heap_lists.c; heap_check looks at all of them.
  *
  * What is caught, by HEAP_HARDEN:
  *
  *   0   pointers that are misaligned or outside the heap
  *   1   + every free of what is no live block, and every header that was overwritten, when its
- * block is freed, resized, given out or merged with; a word of other origin passes for a header
- *         once in 2^24, one of another state or with one bit flipped never
- *   2   + overruns by one byte on, when the block is freed or resized: a canary behind the payload,
- *         or, when the payload fills the block, the header behind it. About seven instructions
+ *         block is freed, resized, given out or merged with; a word of other origin passes for a
+ *         header once in 2^24, one of another state or with one bit flipped never. Links of free
+ *         blocks that do not agree with their neighbours
+ *   2   + overruns by one byte on, when the block is freed or resized: a canary behind the payload
  *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
  *         checked when it is given out again: writes after free. Costs as much as the memory is
  * long
  *
- * A call costs 82, 86, 93 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
+ * A call costs 60, 65, 66 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
  * x86_64), and some thousands at level 3.
  *
- * Bounds. A call on a bin, or one that is cut from wild memory or from the block in hand, has no
- * loop. Any other is at most two searches, one growth and FLUSH merges, each with its change of the
- * index, and one more change for what was in hand; none of these depends on how many blocks there
- * are beyond the eight levels of the index. The sum is 2800 instructions in the worst call
- * measured. The exceptions are heap_trim, a call that the owner refuses memory for (all bins are
- * merged, HEAP_SLOTS blocks at most), copying by heap_realloc, and reports, which walk the tiles to
- * say what is wrong.
+ * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; M, a merge,
+ * is at most 200 instructions, the look into FLUSH_BINS bins 80:
+ *
+ *   to free      entry 40, a flush (bins and M), then M:                             about 520
+ *   to allocate  entry 60, a search 130 (TRIES headers, HEAP_CLASSES bits), a flush,
+ *                growth 110 beside the owner's, the cut from wild memory 40:         about 620
+ *   aligned      the same, and ALIGNED_TRIES headers, a second search, two inserts:  about 850
+ *
+ * Measured: 450 to 580 on all traces, 830 aligned. None of it depends on how many blocks there are.
+ * The exceptions are heap_trim and a call that the owner refuses memory for (all bins are merged),
+ * copying by heap_realloc, and reports, which walk the tiles to say what is wrong.
  */
 #include "heap_space.h"
 

@@ -6,7 +6,7 @@
  * a block from its own list, or from the next that is not empty, which a scan of 256 bits finds:
  * the smallest block that is large enough, and among equals the one that was freed last. A block
  * that was split goes to the list of what is left. This order keeps memory as well as first fit by
- * address does, or better, and costs a fifth of it (docs/decisions/0006).
+ * address does, or better, and costs much less (docs/decisions/0006).
  *
  * Above 127 units the list does not tell all. The first TRIES blocks of the request's own list are
  * looked at, the smallest that does is taken, and if none does, any of the next list will. A larger
@@ -27,7 +27,7 @@
  */
 #include "heap_lists.h"
 
-enum { ALIGNED_TRIES = 4 };
+enum { ALIGNED_TRIES = 2 };
 
 /* ---- searching ------------------------------------------------------------------------------ */
 
