@@ -30,7 +30,7 @@ UNIT_$(1)_32 := src/mem/paging32.c
 endef
 $(foreach t,$(PAGING_TESTS),$(eval $(call paging_test,$(t))))
 
-HEAP := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/heap_guard.c src/mem/heap_walk.c \
+HEAP := src/mem/heap.c src/mem/heap_space.c src/mem/heap_lists.c src/mem/heap_guard.c src/mem/heap_walk.c \
     src/mem/heap_check.c
 UNIT_heap            := $(HEAP)
 UNIT_heap_exhaustive := $(HEAP) tests/unit/heap_world.c
