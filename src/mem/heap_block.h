@@ -272,8 +272,8 @@ static inline struct block *heap_check_live(struct heap *h, const void *p, const
                                             uint64_t *fields)
 {
     size_t offset = offset_of(h, p);
-    struct block *b = block_of(p);
     if (offset < h->span && (uintptr_t)p % HEAP_ALIGN == 0) {
+        struct block *b = block_of(p); /* only now: before NULL there is nothing */
         *fields = opened(h, b->word, offset);
         if (is_sound(*fields, HEAP_LIVE)) {
             if (HEAP_HARDEN < 2 || heap_end_is_intact(h, b, *fields))
