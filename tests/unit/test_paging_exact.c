@@ -55,6 +55,27 @@ static void frames_that_fill_a_large_page(void **state)
     assert_int_equal(as.tables, 1);
 }
 
+/* While the first frame goes back, no page of the call can be reached any more (T4). */
+static void nothing_is_reachable(void *ctx, pfn_t frame)
+{
+    (void)frame;
+    const size_t *pages = ctx;
+    for (size_t i = 0; i < *pages; i++)
+        assert_false(look(BASE + LARGE - 2 * PAGE + i * PAGE).mapped);
+}
+
+static void frames_go_back_unreachable(void **state)
+{
+    (void)state;
+    size_t taken = 0, pages = 4; /* in two tables */
+    struct frame_source from = {next_frame, NULL, &taken},
+                        to = {NULL, nothing_is_reachable, &pages};
+    vaddr_t at = VA(BASE + LARGE - 2 * PAGE);
+    assert_int_equal(map_frames(&as, at, pages, MAP_WRITE, &from), MEM_OK);
+    assert_int_equal(unmap_frames(&as, at, pages, &to), MEM_OK);
+    assert_int_equal(as.tables, 1);
+}
+
 static bool count_stretch(void *ctx, const struct map_stretch *s)
 {
     unsigned *count = ctx;
@@ -101,9 +122,9 @@ static void the_second_table_is_taken_in_hand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(large_pages_spare_an_empty_table),  TEST(frames_that_fill_a_large_page),
-        TEST(a_visit_that_begins_between_pages), TEST(who_keeps_the_user_out),
-        TEST(the_second_table_is_taken_in_hand),
+        TEST(large_pages_spare_an_empty_table), TEST(frames_that_fill_a_large_page),
+        TEST(frames_go_back_unreachable),       TEST(a_visit_that_begins_between_pages),
+        TEST(who_keeps_the_user_out),           TEST(the_second_table_is_taken_in_hand),
     };
     return cmocka_run_group_tests_name("paging exact", tests, NULL, NULL);
 }
