@@ -76,6 +76,21 @@ static void frames_go_back_unreachable(void **state)
     assert_int_equal(as.tables, 1);
 }
 
+/* A split flushes too, and is counted; a refusal does neither, and the first fault is the answer.
+ */
+static void splits_are_counted(void **state)
+{
+    (void)state;
+    assert_int_equal(unmap_page(&as, VA(BASE + 1), NULL), MEM_MISALIGNED);
+    assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_NOT_MAPPED);
+    assert_int_equal(map_range(&as, VA(BASE), PA(LARGE), LARGE, 0), MEM_OK);
+    assert_int_equal(as.flushes, 0);
+    assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
+    assert_int_equal(fake.whole_flushes, 1);
+    assert_int_equal(as.flushes, fake.whole_flushes + fake.page_flushes);
+    assert_int_equal(unmap_range(&as, VA(BASE + PAGE), LARGE - PAGE), MEM_OK);
+}
+
 static bool count_stretch(void *ctx, const struct map_stretch *s)
 {
     unsigned *count = ctx;
@@ -122,9 +137,13 @@ static void the_second_table_is_taken_in_hand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(large_pages_spare_an_empty_table), TEST(frames_that_fill_a_large_page),
-        TEST(frames_go_back_unreachable),       TEST(a_visit_that_begins_between_pages),
-        TEST(who_keeps_the_user_out),           TEST(the_second_table_is_taken_in_hand),
+        TEST(large_pages_spare_an_empty_table),
+        TEST(frames_that_fill_a_large_page),
+        TEST(splits_are_counted),
+        TEST(frames_go_back_unreachable),
+        TEST(a_visit_that_begins_between_pages),
+        TEST(who_keeps_the_user_out),
+        TEST(the_second_table_is_taken_in_hand),
     };
     return cmocka_run_group_tests_name("paging exact", tests, NULL, NULL);
 }
