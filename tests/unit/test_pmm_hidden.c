@@ -9,7 +9,7 @@
 
 #include "pmm_map.h"
 
-enum { BLOCK = PMM_BLOCK, FIRST = 0x400 };
+enum { BLOCK = PMM_BLOCK, FIRST = 0x400, FAR = 0x1000 };
 
 static void start_blocks(vword_t blocks)
 {
@@ -48,16 +48,19 @@ static void give_cached(struct pmm_cache *cache, vword_t frame, vword_t count)
 
 /* ---- frames that only a cache knows of ------------------------------------------------------ */
 
-/* The only free frames are in one CPU's home block; another CPU still gets one. */
+/* What is free in the end is in one CPU's home block; another CPU still gets it. */
 static void what_another_cpu_hides(void **state)
 {
     (void)state;
     static struct pmm_cache mine, theirs;
-    start_blocks(1);
+    add(FIRST, BLOCK, RANGE_USABLE, OWNER_NONE);
+    add(FAR, 1, RANGE_USABLE, OWNER_NONE);
+    start();
     pmm_cache_init(&mine, &pmm);
     pmm_cache_init(&theirs, &pmm);
     assert_int_equal(cached(&theirs).v, FIRST);
-    assert_true(tree_is_empty(&pmm.avail));
+    assert_int_equal(cached(&mine).v, FAR); /* not from a cache, but better than nothing */
+    assert_false(tree_test(&pmm.avail, 1));
     assert_false(pfn_is_none(cached(&mine)));
     for (unsigned i = 2; i < BLOCK; i++)
         assert_false(pfn_is_none(cached(&mine)));
@@ -89,8 +92,8 @@ static void whole_and_gone(void **state)
     (void)state;
     static struct pmm_cache cache[4];
     start_blocks(2);
-    while (!pfn_is_none(pmm_alloc(&pmm, OWNER_USER)))
-        ;
+    for (unsigned i = 0; i < 2 * BLOCK; i++)
+        assert_int_equal(pmm_alloc(&pmm, OWNER_USER).v, FIRST + i);
     for (unsigned i = 0; i < 4; i++) {
         pmm_cache_init(&cache[i], &pmm);
         cache[i].frames = pmm.written;
@@ -141,6 +144,7 @@ static void nothing_beside_the_last_block(void **state)
     assert_int_equal(pmm_free_run(&pmm, PFN(frame_of_block(2)), BLOCK, OWNER_TEST), MEM_OK);
     assert_true(block_is_whole(&pmm, 2));
     assert_false(bit_test(pmm.flanked, 2));
+    assert_true(pfn_is_none(run_of(BLOCK + 1)));
     holds();
 }
 
