@@ -38,7 +38,7 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs bochs-tour debug memview test unit matrix bench bench-host bench-so bootmap screens \
+.PHONY: kernel iso run bochs bochs-tour debug memview test unit prove matrix bench bench-host bench-so bootmap screens \
         museum web web-page deps doctor help clean \
         compile_commands.json FORCE
 
@@ -345,6 +345,12 @@ $(foreach u,$(UNITS),$(foreach b,$(or $(UNIT_$(u)_BITS),64 32),$(eval $(call uni
 unit: $(UNIT_BINARIES)
 	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
 
+# ---- proofs: tests/proof, with Frama-C; docs/proofs.md -----------------------------------------
+prove:
+	$(call need,frama-c why3 z3 cvc4)
+	@$(PYTHON) tests/proof/prove.py --cache $(BUILD)/proof $(UNIT)
+	@$(PYTHON) tests/proof/prove.py --cache $(BUILD)/proof --plant $(UNIT)
+
 # ---- the boot map on the host -----------------------------------------------------------------
 BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
     src/mem/mem_err.c src/diag/report_mmap.c src/diag/units.c src/diag/json.c src/lib/fmt.c
@@ -472,6 +478,8 @@ help:
 	@echo '  memview   $$(O)/memview.html: the kernel'\''s memory from outside, searchable, checked'
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
+	@echo '  prove     proofs of the parsers and of the arithmetic of memory, with Frama-C, and that'
+	@echo '            each planted mistake makes one fail (docs/proofs.md)'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
 	@echo '  bench     instruction counts: the allocators beside others, on this machine; then the'
 	@echo '            allocators and paging inside the kernel, on both targets'

@@ -53,6 +53,10 @@ test|chromium,chromium-browser,google-chrome|chromium|opens our pages, without a
 test|include cmocka.h|libcmocka-dev|unit tests|cmocka.h: No such file or directory
 test|include stdio.h|libc6-dev|host programs|stdio.h: No such file or directory
 test|link -m32|gcc-multilib|unit tests in 32 bits|cannot find -lgcc, or bits/libc-header-start.h: No such file
+test|+frama-c|frama-c-base|proves what tests/proof states|the proofs are skipped
+test|+why3|why3|asks the provers|the proofs are skipped
+test|+z3|z3|a prover|the proofs are skipped
+test|+cvc4|cvc4|another prover|the proofs are skipped
 test|/usr/share/ovmf/OVMF.fd|ovmf|UEFI x64 for QEMU|qemu: could not load PC BIOS 'OVMF.fd'
 test|/usr/share/OVMF/OVMF32_CODE_4M.secboot.fd|ovmf-ia32|UEFI ia32 for QEMU|Could not open 'OVMF32_CODE_4M.secboot.fd'
 bench|+valgrind|valgrind|counts what the heaps cost|valgrind is absent: instructions are not counted

@@ -302,6 +302,12 @@ enum mem_err pmm_init(struct pmm *pmm, const struct bootmap *map, void *metadata
 const struct pmm_span *pmm_span_of_frame(const struct pmm *pmm, vword_t frame)
 {
     size_t low = 0, high = pmm->span_count;
+    /*@ loop invariant low <= high <= pmm->span_count && (high == 0 || low < high);
+        loop invariant low == 0 || pmm->spans[low].frame <= frame;
+        loop invariant high == pmm->span_count || frame < pmm->spans[high].frame;
+        loop assigns low, high;
+        loop variant high - low;
+    */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
         if (pmm->spans[middle].frame <= frame)
@@ -317,6 +323,12 @@ const struct pmm_span *pmm_span_of_frame(const struct pmm *pmm, vword_t frame)
 const struct pmm_span *pmm_span_of_index(const struct pmm *pmm, vword_t index)
 {
     size_t low = 0, high = pmm->span_count;
+    /*@ loop invariant low < high <= pmm->span_count;
+        loop invariant low == 0 || pmm->spans[low].index <= index;
+        loop invariant high == pmm->span_count || index < pmm->spans[high].index;
+        loop assigns low, high;
+        loop variant high - low;
+    */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
         if (pmm->spans[middle].index <= index)
@@ -331,6 +343,10 @@ const struct boot_range *pmm_boot_range(const struct pmm *pmm, vword_t frame)
 {
     const struct bootmap *map = pmm->map;
     size_t low = 0, high = map->count;
+    /*@ loop invariant low < high <= map->count;
+        loop assigns low, high;
+        loop variant high - low;
+    */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
         if (map->ranges[middle].start >> PAGE_SHIFT <= frame)

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap.c - how many units of 16 bytes a payload takes: enough for it and what the heap adds, never
+ * one more than that, and no sum on the way that wraps.
+ */
+#include "bits.h"
+
+/*@ axiomatic sixteen { axiom pow2_4: pow2(4) == 16; } */
+
+#include "src/mem/heap_block.h"
+
+/*@ requires size <= (size_t)-1 / 2;
+    assigns \nothing;
+    ensures \result * UNIT >= size + HEADER;
+    ensures size <= SIZE_LOW ==> \result * UNIT < size + HEADER + UNIT;
+    ensures \result >= 1;
+*/
+static inline size_t units_for(size_t size);
