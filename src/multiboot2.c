@@ -281,8 +281,8 @@ enum multiboot2_err multiboot2_parse(uint32_t magic, const void *blob, size_t by
 
 static const uint8_t *entry_at(const void *blob, const struct boot_table *table, uint32_t index)
 {
-    //@ assert 0 <= times(index, table->stride) <= times(table->count, table->stride) -
-    //table->stride;
+    /*@ assert 0 <= times(index, table->stride) <=
+               times(table->count, table->stride) - table->stride; */
     return (const uint8_t *)blob + table->offset + (size_t)index * table->stride;
 }
 

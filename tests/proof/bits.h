@@ -3,14 +3,15 @@
  * bits.h - what the provers, who think in whole numbers, have to be told about bits.
  *
  * Each axiom is proved on its own, as a bit vector, by bits.py: there pow2(n) is 1 << n. Both
- * languages read this text, so every shift and mask stands in brackets.
+ * languages read this text, so every shift and mask stands in brackets. WP gives a prover a block
+ * of axioms when the goal has a word of it, or when the block has no word of its own.
  */
 #ifndef PROOF_BITS_H
 #define PROOF_BITS_H
 
 #include <stdint.h>
 
-/*@ axiomatic bits {
+/*@ axiomatic powers {
   logic integer pow2(integer n) reads \nothing;
   logic integer rem(integer x, integer n) reads \nothing; // x % pow2(n), hidden from the provers
 
@@ -27,6 +28,9 @@
     (x & (uint32_t)(m)) == rem(x, n);
   axiom rem_small: \forall integer x, n; 0 <= x < 18446744073709551616 ==> 0 <= n < 64 ==>
     0 <= rem(x, n) < pow2(n);
+} */
+
+/*@ axiomatic masks {
   axiom low5: \forall integer x; 0 <= x < 18446744073709551616 ==> (x & 31) == x % 32;
   axiom low6: \forall integer x; 0 <= x < 18446744073709551616 ==> (x & 63) == x % 64;
   axiom low9: \forall integer x; 0 <= x < 18446744073709551616 ==> (x & 511) == x % 512;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bootmap.c - the algebra of ranges: sorting, sweeping, rounding, cutting and joining.
+ * bootmap.c - the algebra of ranges: adding, sorting, rounding, settling, looking.
  *
- * Every loop stays inside the array and ends, and what comes out is never more than went in: that
- * is why the sweep may write over what it reads. Rounding is exact: usable RAM keeps precisely its
+ * Every loop here stays inside the array and ends. Rounding is exact: usable RAM keeps precisely its
  * whole pages, and everything else gets every page that it touches.
  */
 #include <mem/bootmap.h>
@@ -11,9 +10,6 @@
 #include "bits.h"
 
 /*@
-  predicate known{L}(struct boot_range *r, integer n) =
-    \forall integer i; 0 <= i < n ==> 0 <= r[i].kind < RANGE_KIND_COUNT;
-
   predicate sound{L}(struct bootmap *m) =
     \valid(m) && \valid(m->ranges + (0 .. m->capacity - 1)) && m->count <= m->capacity &&
     m->capacity <= 0xffffff && \separated(m, m->ranges + (0 .. m->capacity - 1));
@@ -111,40 +107,6 @@ static bool settle(struct boot_range *out, size_t *count, struct boot_range *r);
     ensures \result <==> a->last + 1 == b->start && a->kind == b->kind && a->owner == b->owner;
 */
 static bool joins(const struct boot_range *a, const struct boot_range *b);
-
-/*@ requires \valid(r + (0 .. count - 1)) && known(r, count) &&
-      \forall integer i; 0 <= i < count ==> r[i].start <= r[i].last;
-    assigns r[0 .. count - 1];
-    ensures \result <= count;
-*/
-static size_t round_all(struct boot_range *r, size_t count);
-
-/*@ requires sound(map) && map->count < map->capacity && index <= map->count;
-    assigns map->count, map->ranges[0 .. map->count];
-    ensures map->count == \old(map->count) + 1;
-    ensures map->ranges[index].start == r.start && map->ranges[index].last == r.last;
-*/
-static void insert_at(struct bootmap *map, size_t index, struct boot_range r);
-
-/*@ requires sound(map) && index < map->count;
-    assigns map->count, map->ranges[0 .. map->count - 1];
-    ensures map->count == \old(map->count) - 1;
-*/
-static void remove_at(struct bootmap *map, size_t index);
-
-/*@ requires sound(map);
-    assigns map->count, map->ranges[0 .. map->count - 1];
-    ensures \old(map->count) - 1 <= map->count <= \old(map->count);
-*/
-static void join_with_next(struct bootmap *map, size_t index);
-
-/*@ requires sound(map) && index < map->count && map->count + 2 <= map->capacity;
-    requires map->ranges[index].start <= start <= last <= map->ranges[index].last;
-    assigns map->count, map->ranges[0 .. map->count + 1];
-    ensures \old(map->count) - 2 <= map->count <= \old(map->count) + 2;
-*/
-static void assign(struct bootmap *map, size_t index, uint64_t start, uint64_t last,
-                   enum frame_owner owner);
 
 /*@ requires \valid_read(r);
     assigns \nothing;

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """prove.py - proves the units of this directory with Frama-C/WP, for both machines.
 
-    prove.py [--cache DIR] [--jobs N] [--machdep NAME]... [UNIT...]   proves; 0 when every goal is proved
-    prove.py --plant [...]     puts each mistake of plants.txt into a copy: the proof has to fail
+    prove.py [UNIT...]         proves; 0 when every goal of every unit is proved
+    prove.py --plant [UNIT...] puts each mistake of plants.txt into a copy: the proof has to fail
 
 A unit is a C file here that includes real sources and states their contracts; nothing is copied.
 Every memory access, division and shift gets a goal of its own (-wp-rte), and so does every call that
@@ -57,7 +57,7 @@ def provers(home):
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def prove(unit, machdep, root, cache, timeout):
+def prove(unit, machdep, root, cache, timeout, smoke):
     """Returns (proved, goals, seconds, names of what is open, all that was said)."""
     word, arch = MACHDEPS[machdep]
     includes = " ".join(f"-I{root}/{d}" for d in ("include", "src", f"src/arch/{arch}", "tests/proof"))
@@ -66,7 +66,7 @@ def prove(unit, machdep, root, cache, timeout):
     command = [
         "frama-c", "-machdep", machdep, "-cpp-frama-c-compliant", "-cpp-command",
         f"{HERE}/cpp.sh %i %o %args -m{word} -I{root} {includes}", "-wp", "-wp-rte",
-        "-wp-smoke-tests", "-wp-prover", "z3,cvc4", "-wp-timeout", str(timeout), "-wp-par", "1",
+        *(["-wp-smoke-tests"] if smoke else []), "-wp-prover", "z3,cvc4", "-wp-timeout", str(timeout), "-wp-par", "1",
         "-wp-cache", "update", "-wp-cache-dir", os.path.join(cache, "wp"),
         *UNITS[unit],
         "-wp-fct", ",".join(contracts(unit)), f"{root}/tests/proof/{unit}.c"]
@@ -112,7 +112,7 @@ def planted(plant, machdep, cache, timeout):
             raise ValueError(f"{path} has {text.count(right)} times: {right}")
         with open(os.path.join(copy, path), "w", encoding="ascii") as file:
             file.write(text.replace(right, wrong))
-        proved, goals, seconds, failed, _ = prove(unit, machdep, copy, cache, timeout)
+        proved, goals, seconds, failed, _ = prove(unit, machdep, copy, cache, timeout, False)
     noticed = 0 < proved < goals and bool(failed)
     print(f"  PLANT   {unit:<12} {machdep:<11} {'noticed' if noticed else 'MISSED '} "
           f"{seconds:6.1f} s  {wrong}", flush=True)
@@ -125,6 +125,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--timeout", type=int, default=20, help="seconds for one goal")
     parser.add_argument("--machdep", action="append", choices=sorted(MACHDEPS))
+    parser.add_argument("--no-smoke", action="store_true", help="contracts are taken to be sensible")
     parser.add_argument("--plant", action="store_true")
     parser.add_argument("units", nargs="*", metavar="UNIT")
     options = parser.parse_args()
@@ -147,7 +148,8 @@ def main():
                     for i, plant in enumerate(plants()) if plant[0] in units]
             good = [job.result() for job in jobs]
         else:
-            jobs = {pool.submit(prove, unit, machdep, ROOT, cache, options.timeout): (unit, machdep)
+            jobs = {pool.submit(prove, unit, machdep, ROOT, cache, options.timeout,
+                                not options.no_smoke): (unit, machdep)
                     for unit in units for machdep in machdeps}
             good = [tell(*jobs[job], job.result()) for job in concurrent.futures.as_completed(jobs)]
     return 0 if good and all(good) else 1
