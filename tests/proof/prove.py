@@ -28,13 +28,10 @@ MACHDEPS = {"gcc_x86_32": ("32", "i386"), "gcc_x86_64": ("64", "x86_64")}
 TOOLS = ["frama-c", "why3", "z3", "cvc4", "gcc"]
 
 # What else Frama-C has to know.
-UNITS = {
-    "bootmap": [],
-    "heap": [],
-    "multiboot2": ["-wp-model", "Typed+cast"],  # the blob comes in as const void *
-    "paging": [],
-    "pmm": [],
-}
+UNITS = {"heap": [], "paging": [], "pmm": []}
+
+# Stated, but not yet shown to be proved in full on both machines: only when asked for by name.
+OPEN = {"bootmap": [], "multiboot2": ["-wp-model", "Typed+cast"]}  # its blob is a const void *
 
 
 def missing():
@@ -68,7 +65,7 @@ def prove(unit, machdep, root, cache, timeout, smoke):
         f"{HERE}/cpp.sh %i %o %args -m{word} -I{root} {includes}", "-wp", "-wp-rte",
         *(["-wp-smoke-tests"] if smoke else []), "-wp-prover", "z3,cvc4", "-wp-timeout", str(timeout), "-wp-par", "1",
         "-wp-cache", "update", "-wp-cache-dir", os.path.join(cache, "wp"),
-        *UNITS[unit],
+        *(UNITS | OPEN)[unit],
         "-wp-fct", ",".join(contracts(unit)), f"{root}/tests/proof/{unit}.c"]
     begin = time.monotonic()
     done = subprocess.run(command, env=dict(os.environ, HOME=home), text=True, errors="replace",
