@@ -18,7 +18,7 @@ $(error ARCH=$(ARCH) is not a target; there are: $(ARCHES))
 endif
 
 BUILD   := $(if $(O),$(O),build)
-O       := $(if $(O),$(O),build/$(ARCH)$(if $(BREAK),-break-$(BREAK))$(if $(filter 0,$(PREFLIGHT)),-raw))
+O       := $(if $(O),$(O),build/$(if $(SANITIZE),$(SANITIZE)/)$(ARCH)$(if $(BREAK),-break-$(BREAK))$(if $(filter 0,$(PREFLIGHT)),-raw))
 PHYSMAP ?= $(firstword $(PHYSMAPS_$(ARCH)))
 ifeq ($(filter $(PHYSMAP),$(PHYSMAPS_$(ARCH))),)
 $(error PHYSMAP=$(PHYSMAP) is not possible for ARCH=$(ARCH); there is: $(PHYSMAPS_$(ARCH)))
@@ -30,6 +30,10 @@ ifneq ($(call NO_DIGITS,$(BREAK)),)
 $(error BREAK=$(BREAK) is not a number; docs/museum.md lists them)
 endif
 
+ifneq ($(filter-out ubsan asan,$(SANITIZE)),)
+$(error SANITIZE=$(SANITIZE) is not known; there are: ubsan asan)
+endif
+
 PYTHON  ?= /usr/bin/python3
 CMDLINE ?=
 
@@ -38,8 +42,8 @@ ISO    := $(O)/twinpage-$(ARCH).iso
 HOST   := $(BUILD)/host
 
 .DEFAULT_GOAL := kernel
-.PHONY: kernel iso run bochs bochs-tour debug memview test unit prove matrix bench bench-host bench-so bootmap screens \
-        museum web web-page deps doctor help clean \
+.PHONY: kernel iso run bochs bochs-tour debug memview test unit matrix bench bench-host bench-so bootmap ptdump \
+        screens museum web web-page deps doctor help clean \
         compile_commands.json FORCE
 
 # ---- quiet output, as in Linux: V=1 shows the commands ----------------------------------------
@@ -81,12 +85,12 @@ SRC_MUSEUM := src/museum.c src/museum_tables.c src/museum_frames.c src/museum_ma
 
 SRC_LIB := src/lib/fmt.c src/lib/string.c
 
-SRC_BOOTMAP := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/bootmap_multiboot2.c
+SRC_BOOTMAP := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/bootmap_multiboot2.c src/mem/range_kind.c
 SRC_PMM     := src/mem/pmm.c src/mem/pmm_layout.c src/mem/pmm_run.c src/mem/pmm_search.c src/mem/pmm_claim.c \
     src/mem/pmm_look.c src/mem/pmm_cache.c src/mem/pmm_check.c
 SRC_PAGING  := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c src/mem/paging_table.c \
     src/mem/paging_walk.c src/mem/paging_check.c $(PAGING_$(ARCH))
-SRC_HEAP    := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/heap_guard.c src/mem/heap_walk.c \
+SRC_HEAP    := src/mem/heap.c src/mem/heap_space.c src/mem/heap_lists.c src/mem/heap_guard.c src/mem/heap_walk.c \
     src/mem/heap_check.c
 SRC_MEM     := src/mem/mem_err.c src/mem/owner.c $(SRC_BOOTMAP) $(SRC_PMM) $(SRC_PAGING) \
     src/mem/frames.c src/mem/lock.c \
@@ -98,17 +102,21 @@ SRC_DEV := src/dev/serial.c src/dev/debugcon.c src/dev/debug_exit.c src/dev/fw_c
     src/dev/pit.c src/dev/keyboard.c src/dev/terminal.c src/dev/vga_text.c src/dev/framebuffer.c \
     src/dev/font.c
 
-SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c \
+SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fault.c src/diag/stack_guard.c \
     src/diag/heap_fault.c src/diag/explain.c src/diag/ksyms.c src/diag/klines.c src/diag/banner.c \
     src/diag/units.c src/diag/json.c src/diag/input.c src/diag/line_editor.c src/diag/report_line.c \
-    src/diag/shell.c src/diag/commands.c src/diag/report_memory.c \
-    src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_paging.c \
-    src/diag/report_heap.c src/diag/report_cpu.c src/diag/try.c src/diag/report_blocks.c \
-    src/diag/report_leaks.c src/diag/report_preflight.c src/diag/storm.c src/diag/storm_draw.c \
-    src/diag/storm_check.c src/diag/storm_edges.c src/diag/storm_effect.c src/diag/selftest.c \
-    src/diag/selftest_machine.c src/diag/selftest_memory.c src/diag/selftest_oom.c
+    src/diag/shell.c src/diag/commands.c src/diag/fault_command.c src/diag/report_memory.c \
+    src/diag/bench.c src/diag/report_mmap.c src/diag/report_frames.c src/diag/report_walk.c \
+    src/diag/report_ptdump.c src/diag/report_heap.c src/diag/report_cpu.c src/diag/try.c \
+    src/diag/report_blocks.c src/diag/report_leaks.c src/diag/report_preflight.c src/diag/storm.c \
+    src/diag/storm_draw.c src/diag/storm_check.c src/diag/storm_edges.c src/diag/storm_effect.c src/diag/selftest.c \
+    src/diag/selftest_machine.c src/diag/selftest_memory.c src/diag/selftest_oom.c src/diag/oom.c src/diag/ledger.c
 
-SOURCES := $(SRC_CORE) $(if $(BREAK),$(SRC_MUSEUM)) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
+# Sanitizers, in kernels built with SANITIZE=ubsan or asan only (docs/sanitizers.md).
+SRC_ubsan := src/diag/ubsan.c src/diag/ubsan_causes.c
+SRC_asan  := src/diag/asan.c src/diag/asan_report.c src/diag/asan_causes.c
+
+SOURCES := $(SRC_CORE) $(if $(BREAK),$(SRC_MUSEUM)) $(SRC_$(SANITIZE)) $(SRC_LIB) $(SRC_MEM) $(SRC_ARCH) $(SRC_DEV) $(SRC_DIAG)
 
 OBJECTS := $(SOURCES:%.c=$(O)/obj/%.o) $(SRC_ASM:%.asm=$(O)/obj/%.asm.o)
 
@@ -142,19 +150,35 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
             -Wvla -Wundef -Wwrite-strings $(if $(filter 1,$(WERROR)),-Werror)
 DEFINES  := $(if $(BREAK),-DBREAK=$(BREAK)) $(if $(PREFLIGHT),-DPREFLIGHT=$(PREFLIGHT))
 INCLUDES := -Iinclude -Isrc -Isrc/arch/$(ARCH)
-HARDEN   ?= -fno-stack-protector
+HARDEN   ?= -fstack-protector-strong -mstack-protector-guard=global
 
 # DEBUG=1: every frame carries its owner, freed heap memory is watched.
 CFLAGS_DEBUG := $(if $(filter 1,$(DEBUG)),-DPMM_TAGS=1 -DHEAP_HARDEN=3)
+
+# SANITIZE=ubsan: a failed check traps. Nothing is moved to the end of the text, so that the function
+# that is named is the right one.
+CFLAGS_ubsan := -DSANITIZE=1 -DUBSAN=1 -fsanitize=undefined -fno-sanitize-recover=all \
+    $(if $(filter 1,$(LLVM)),,-fno-reorder-blocks-and-partition)
+
+# SANITIZE=asan: every access calls asan.c. The heap's own files work in its red zones, and the
+# sanitizer does not look at itself.
+ASAN_gcc   := -fsanitize-address-use-after-scope -fasan-shadow-offset=$(SHADOW_OFFSET_$(ARCH)) $(addprefix --param ,asan-stack=1 asan-globals=1 \
+    asan-instrumentation-with-call-threshold=0 asan-use-after-return=0) $(ASAN_STACK_$(ARCH))
+ASAN_clang := --target=$(CLANG_ASAN_TARGET_$(ARCH)) $(addprefix -mllvm -asan-,mapping-offset=$(SHADOW_OFFSET_$(ARCH)) stack=1 globals=1 \
+    instrumentation-with-call-threshold=0 use-after-return=never use-after-scope=1)
+ASAN_SWITCHES := -fsanitize=kernel-address $(if $(filter 1,$(LLVM)),$(ASAN_clang),$(ASAN_gcc))
+CFLAGS_asan   = -DSANITIZE=1 -DSHADOW_OFFSET=$(SHADOW_OFFSET_$(ARCH))u $(ASAN_SWITCHES)
+LDFLAGS_asan := --defsym=SHADOW_START=$(SHADOW_START_$(ARCH))
+UNSANITIZED  := $(if $(filter asan,$(SANITIZE)),$(SRC_HEAP) src/diag/asan.c src/diag/asan_report.c)
 
 # Paths in debug information are relative, so that the same source gives the same bytes anywhere.
 CFLAGS_KERNEL = -std=gnu2x -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only \
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-common -gno-record-gcc-switches $(HARDEN) \
     -ffile-prefix-map=$(abspath $(O))=build -ffile-prefix-map=$(CURDIR)=. \
-    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(CFLAGS_DEBUG) $(WARNINGS) $(DEFINES) $(INCLUDES) $(CFLAGS)
+    $(CFLAGS_TOOL) $(CFLAGS_$(ARCH)) $(CFLAGS_DEBUG) $(CFLAGS_$(SANITIZE)) $(WARNINGS) $(DEFINES) $(INCLUDES) $(CFLAGS)
 NASMFLAGS_KERNEL = -f $(NASM_FORMAT_$(ARCH)) -w+error=all -I$(O)/ $(NASMFLAGS)
 LDFLAGS_KERNEL = -m $(LD_EMULATION_$(ARCH)) -static --build-id=none -z noexecstack \
-    -z max-page-size=0x1000 -T $(LD_SCRIPT_$(ARCH)) $(LDFLAGS)
+    -z max-page-size=0x1000 $(LDFLAGS_$(SANITIZE)) -T $(LD_SCRIPT_$(ARCH)) $(LDFLAGS)
 
 # Everything that changes what the compiler makes: when this text changes, all is built anew.
 FLAGS_TEXT = $(CC) $(CFLAGS_KERNEL) / $(NASM) $(NASMFLAGS_KERNEL) / $(LD) $(LDFLAGS_KERNEL) \
@@ -187,6 +211,8 @@ $(O)/obj/%.o: %.c $(O)/flags
 
 # Wrappers around one instruction that cannot fault: a frame would be most of their cost.
 $(O)/obj/src/arch/platform.o: CFLAGS_KERNEL += -momit-leaf-frame-pointer
+
+$(UNSANITIZED:%.c=$(O)/obj/%.o) $(O)/obj/ksyms_none.o $(O)/obj/ksyms_real.o: ASAN_SWITCHES :=
 
 $(O)/obj/%.asm.o: %.asm $(O)/flags
 	$(say) NASM $<
@@ -303,12 +329,12 @@ HOSTCC       ?= gcc
 HOST_ARCH_32 := i386
 HOST_ARCH_64 := x86_64
 HOST_CFLAGS   = -std=gnu2x -O1 -g -fno-omit-frame-pointer $(WARNINGS) -Iinclude -Isrc \
-    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Itests/unit -m$(BITS)
-SANITIZE     := -fsanitize=address,undefined -fno-sanitize-recover=all
+    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Itests/unit -Itests/soak -m$(BITS)
+HOST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 $(HOST)/flags: FORCE
 	$(call need,$(HOSTCC) link\ -m32 include\ cmocka.h)
-	$(call keep,$@,$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE))
+	$(call keep,$@,$(HOSTCC) $(HOST_CFLAGS) $(HOST_SANITIZE))
 
 # $(call host_objects,BITS,SOURCES)
 host_objects = $(patsubst %.c,$(HOST)/obj$(1)/%.o,$(2))
@@ -318,7 +344,7 @@ $(HOST)/obj$(1)/%.o: BITS := $(1)
 $(HOST)/obj$(1)/%.o: %.c $(HOST)/flags
 	$$(say) HOSTCC '$$< ($(1))'
 	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(SANITIZE) -MMD -MP -c $$< -o $$@
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(HOST_SANITIZE) -MMD -MP -c $$< -o $$@
 endef
 $(foreach b,64 32,$(eval $(call host_rule,$(b))))
 
@@ -336,7 +362,7 @@ unit_sources = $(sort tests/unit/test_$(1).c $(UNIT_$(1)) $(UNIT_$(1)_$(2)) $(CM
 define unit_rule
 $(HOST)/unit/$(1).$(2): $(call host_objects,$(2),$(call unit_sources,$(1),$(2)))
 	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) -m$(2) $$(SANITIZE) -o $$@ $$^ $(CMOCKA_LIBS_$(2))
+	$$(Q)$$(HOSTCC) -m$(2) $$(HOST_SANITIZE) -o $$@ $$^ $(CMOCKA_LIBS_$(2))
 UNIT_BINARIES += $(HOST)/unit/$(1).$(2)
 -include $(patsubst %.o,%.d,$(call host_objects,$(2),$(call unit_sources,$(1),$(2))))
 endef
@@ -345,11 +371,12 @@ $(foreach u,$(UNITS),$(foreach b,$(or $(UNIT_$(u)_BITS),64 32),$(eval $(call uni
 unit: $(UNIT_BINARIES)
 	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
 
-# ---- proofs: tests/proof, with Frama-C; docs/proofs.md -----------------------------------------
-prove:
-	$(call need,frama-c why3 z3 cvc4)
-	@$(PYTHON) tests/proof/prove.py --cache $(BUILD)/proof $(UNIT)
-	@$(PYTHON) tests/proof/prove.py --cache $(BUILD)/proof --plant $(UNIT)
+include tests/coverage/coverage.mk
+include tests/mutation/mutation.mk
+include tests/soak/soak.mk
+include tests/unit/exhaustive.mk
+include tests/fuzz/fuzz.mk
+include tests/proof/proof.mk
 
 # ---- the boot map on the host -----------------------------------------------------------------
 BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
@@ -357,10 +384,25 @@ BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SR
 
 $(HOST)/bootmap: $(call host_objects,64,$(BOOTMAP_TOOL))
 	$(say) HOSTLD $@
-	$(Q)$(HOSTCC) -m64 $(SANITIZE) -o $@ $^
+	$(Q)$(HOSTCC) -m64 $(HOST_SANITIZE) -o $@ $^
 -include $(patsubst %.o,%.d,$(call host_objects,64,$(BOOTMAP_TOOL)))
 
 bootmap: $(HOST)/bootmap
+
+# ---- the kernel's reader of page tables on the host, one for each paging mode -----------------
+PTDUMP_TOOL := tools/ptdump/main.c src/diag/report_ptdump.c src/diag/units.c src/diag/json.c src/lib/fmt.c \
+    src/mem/paging_walk.c src/mem/paging_table.c
+
+define ptdump_rule
+$(HOST)/ptdump$(1): $(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c)
+	$$(say) HOSTLD $$@
+	$$(Q)$$(HOSTCC) -m$(1) $$(HOST_SANITIZE) -o $$@ $$^
+-include $(patsubst %.o,%.d,$(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c))
+endef
+$(foreach b,64 32,$(eval $(call ptdump_rule,$(b))))
+PTDUMPS := $(HOST)/ptdump64 $(HOST)/ptdump32
+
+ptdump: $(PTDUMPS)
 
 # ---- the allocators as shared objects, for replaying traces: optimised, checks on -------------
 BITS ?= 64
@@ -427,11 +469,18 @@ images:
 	+@for arch in $(ARCHES); do \
 	    $(MAKE) ARCH=$$arch O=$(BUILD)/$$arch CMDLINE= iso || exit 1; done
 
+# The kernels that look at themselves, one for each sanitizer and target.
+.PHONY: sanitized
+sanitized:
+	+@for kind in ubsan asan; do for arch in $(ARCHES); do \
+	    $(MAKE) ARCH=$$arch SANITIZE=$$kind O=$(BUILD)/$$kind/$$arch CMDLINE= iso || exit 1; done; done
+
 PYTEST_ARGS ?= -q -n 2
 TESTS       ?= tests
 TEST_MARK   := not matrix
 
-test matrix: images $(UNIT_BINARIES) $(HOST)/bootmap $(TABLES)
+test matrix: images sanitized $(UNIT_BINARIES) $(FUZZ_BINARIES) $(HOST)/bootmap $(PTDUMPS) $(TABLES) $(SOAK_CHECKED)
+	@$(PYTHON) tests/boot/machines.py --count
 	+@$(MAKE) web-page || echo 'no page for the browser: tests/web will fail' >&2
 	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/run.py --summary $(HOST)/summary \
 	    --unit $(UNIT_BINARIES) \
@@ -459,9 +508,10 @@ compile_commands.json:
 # Only what is ours: O may be a directory with other things in it.
 clean:
 	$(Q)for d in $(O) $(BUILD) $(addprefix $(BUILD)/,$(ARCHES)) \
+	    $(foreach k,ubsan asan,$(addprefix $(BUILD)/$(k)/,$(ARCHES)) $(BUILD)/$(k)) \
 	    $(wildcard $(BUILD)/*-break-* $(BUILD)/*-raw); do \
 	    rm -rf $$d/obj $$d/host $$d/flags* $$d/cmdline $$d/font.psf $$d/pass1.elf $$d/ksyms_*.c \
-	        $$d/twinpage-* $$d/bochs* $$d/web $$d/npm $$d/serial.txt $$d/e9.txt $$d/memview.*; \
+	        $$d/coverage $$d/mutation $$d/twinpage-* $$d/bochs* $$d/web $$d/npm $$d/serial.txt $$d/e9.txt $$d/memview.*; \
 	    rmdir $$d 2>/dev/null || true; done; rmdir $(BUILD) 2>/dev/null || true
 
 help:
@@ -478,9 +528,14 @@ help:
 	@echo '  memview   $$(O)/memview.html: the kernel'\''s memory from outside, searchable, checked'
 	@echo '  test      everything that matters: unit tests in 64 and 32 bits, boots in QEMU and Bochs'
 	@echo '  unit      the unit tests alone'
+	@echo '  exhaustive  ten heap calls, four paging calls in every order, 2^20 states of frames: minutes'
+	@echo '  fuzz      all fuzz targets, TIME=60 seconds each, in both widths; TARGET=heap is one of them'
+	@echo '  coverage  lines, branches and MC/DC of the memory code, reached by the unit tests'
+	@echo '  mutate    small mistakes in the memory code: do the unit tests see them? An hour; N=, FILES='
 	@echo '  prove     proofs of the parsers and of the arithmetic of memory, with Frama-C, and that'
 	@echo '            each planted mistake makes one fail (docs/proofs.md)'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
+	@echo '  soak      OPS=n random calls of every kind against a model, in 64 and 32 bits; SEED=n'
 	@echo '  bench     instruction counts: the allocators beside others, on this machine; then the'
 	@echo '            allocators and paging inside the kernel, on both targets'
 	@echo '  bench-host the first half of it'
@@ -489,6 +544,7 @@ help:
 	@echo '  screens   docs/screen-*.png, memview-*.png, web.png, from a real boot'
 	@echo '  museum    docs/museum.md, from boots of every broken bring-up (BREAK=n run: one)'
 	@echo '  bootmap   build/host/bootmap: the boot map code on the host, for any map you feed it'
+	@echo '  ptdump    build/host/ptdump32, 64: the kernel'\''s ptdump on the host, over a dump of memory'
 	@echo '  deps      installs what is missing (Debian, Ubuntu); with other goals, before them'
 	@echo '  doctor    names what is missing, what for, and the package that has it'
 	@echo '  compile_commands.json, clean, help'
@@ -497,6 +553,7 @@ help:
 	@echo "  CMDLINE='...'   kernel command line: selftest, run=\"mmap; pmm\", quiet, bench"
 	@echo '  PHYSMAP=kmap    x86_64 with the window instead of the direct map'
 	@echo '  BREAK=n         a bring-up with mistake n of docs/museum.md; PREFLIGHT=0 lets it crash'
+	@echo '  SANITIZE=ubsan  undefined behaviour traps; SANITIZE=asan: wrong accesses are told'
 	@echo '  LLVM=1          clang and lld; CROSS_COMPILE=x86_64-elf- takes that gcc instead'
 	@echo '  DEBUG=1         an owner on every frame, freed heap memory watched'
 	@echo '  V=1 WERROR=1    show commands; warnings are errors'

@@ -30,6 +30,20 @@ LD_EMULATION_x86_64 := elf_x86_64
 LD_SCRIPT_i386   := boot/kernel32.ld
 LD_SCRIPT_x86_64 := boot/kernel64.ld
 
+# SANITIZE=asan: the image's shadow is the last MiB of its 8 MiB, and the shadow of a byte at VA stands
+# at (VA >> 3) + SHADOW_OFFSET: SHADOW_START less KERNEL_OFFSET / 8.
+SHADOW_START_i386    := 0xC0700000
+SHADOW_OFFSET_i386   := 0xA8700000
+SHADOW_START_x86_64  := 0xFFFFFFFF80700000
+SHADOW_OFFSET_x86_64 := 0xDFFFFFFF90700000
+
+# clang has -fsanitize=kernel-address for systems that it knows.
+CLANG_ASAN_TARGET_i386   := i686-linux-gnu
+CLANG_ASAN_TARGET_x86_64 := x86_64-linux-gnu
+
+# A red zone begins at a multiple of 8, so gcc must align frames that have one.
+ASAN_STACK_i386 := -mpreferred-stack-boundary=4 -mincoming-stack-boundary=2
+
 # ---- sources ----------------------------------------------------------------------------------
 ENTRY_i386   := boot/entry32.asm
 ENTRY_x86_64 := boot/entry64.asm

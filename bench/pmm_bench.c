@@ -151,17 +151,22 @@ int bench_init(uint64_t frames)
     return 0;
 }
 
-uint64_t bench_alloc_contig(uint64_t n, uint64_t align)
+[[gnu::noinline]] static uint64_t alloc_run(uint64_t n, uint64_t align)
 {
     static struct pmm_run_request want;
     pfn_t first = PFN_NONE; /* which is the harness's NONE, and stays so when there is no run */
-    if (n == PMM_BLOCK && align == PMM_BLOCK)
-        return pmm_alloc_block(&pmm, OWNER_USER).v;
     want.frames = (size_t)n;
     want.align_log2 = (unsigned)bit_lowest((vword_t)align);
     enum mem_err err = pmm_alloc_run(&pmm, &want, OWNER_USER, &first);
     (void)err;
     return first.v;
+}
+
+uint64_t bench_alloc_contig(uint64_t n, uint64_t align)
+{
+    if (n == PMM_BLOCK && align == PMM_BLOCK)
+        return pmm_alloc_block(&pmm, OWNER_USER).v;
+    return alloc_run(n, align);
 }
 
 void bench_free_contig(uint64_t frame, uint64_t n)

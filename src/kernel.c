@@ -18,16 +18,19 @@
 #include "cmdline.h"
 #include "dev/fw_cfg.h"
 #include "dev/pic.h"
+#include "diag/asan.h"
 #include "diag/banner.h"
 #include "diag/commands.h"
 #include "diag/console.h"
 #include "diag/fault.h"
 #include "diag/heap_fault.h"
 #include "diag/input.h"
+#include "diag/ledger.h"
 #include "diag/report_line.h"
 #include "diag/screen.h"
 #include "diag/selftest.h"
 #include "diag/shell.h"
+#include "diag/stack_guard.h"
 #include "diag/units.h"
 #include "diag/verdict.h"
 #include "kernel_space.h"
@@ -117,6 +120,8 @@ static void map_physical_memory(struct kernel *k)
 static void take_over_paging(struct kernel *k)
 {
     enum mem_err err = kernel_space_build(k);
+    if (!err)
+        err = asan_build(&k->map, &k->aspace);
     if (err)
         verdict_fail("kernel page tables: %s", mem_err_name(err));
     kernel_space_switch(k);
@@ -125,18 +130,24 @@ static void take_over_paging(struct kernel *k)
     banner_paging(k);
 }
 
-static pfn_t take_table(void *ctx)
+/* Frames for an owner: how page tables and the heap get theirs. */
+static pfn_t take_frame(void *owner)
 {
-    (void)ctx;
-    return frames_take(OWNER_TABLE);
+    return frames_take((enum frame_owner)(uintptr_t)owner);
 }
 
-static void give_table(void *ctx, pfn_t frame)
+static void give_frame(void *owner, pfn_t frame)
 {
-    (void)ctx;
-    enum mem_err err = frames_give(frame, OWNER_TABLE);
+    enum frame_owner o = (enum frame_owner)(uintptr_t)owner;
+    enum mem_err err = frames_give(frame, o);
     if (err)
-        platform_panic("page table at frame 0x%zx: %s", (size_t)frame.v, mem_err_name(err));
+        platform_panic("frame 0x%zx of the %s: %s", (size_t)frame.v, frame_owner_name(o),
+                       mem_err_name(err));
+}
+
+static struct frame_source frames_for(enum frame_owner owner)
+{
+    return (struct frame_source){take_frame, give_frame, (void *)(uintptr_t)owner};
 }
 
 /* Taking and mapping the metadata splits ranges of the map that the metadata was measured by. */
@@ -169,17 +180,25 @@ static void start_frames(struct kernel *k)
         err = frames_init(&k->pmm);
     if (err)
         verdict_fail("frame allocator: %s (%zu KiB of metadata)", mem_err_name(err), bytes / 1024);
-    k->aspace.source = (struct frame_source){take_table, give_table, NULL};
+    k->aspace.source = frames_for(OWNER_TABLE);
     banner_frames(k);
 }
 
 static void start_heap(struct kernel *k)
 {
-    enum mem_err err =
-        kmalloc_init(&k->heap, &k->aspace, VA(HEAP_START), HEAP_BYTES, heap_fault_explain);
+    k->heap_pages = frames_for(OWNER_HEAP);
+    enum mem_err err = kmalloc_init(&k->heap, &k->aspace, &k->heap_pages, VA(HEAP_START),
+                                    HEAP_BYTES, heap_fault_explain);
     if (err)
         verdict_fail("heap: %s", mem_err_name(err));
     banner_heap(k);
+}
+
+/* Whose every frame is, at this stage: the sum is exact, or the run ends. */
+static void balance(const char *after)
+{
+    if (!ledger_note(after))
+        verdict_fail("ledger after the %s: %s", after, ledger_now().broken);
 }
 
 /* Words by which a test makes the kernel fail, to see that the test notices. */
@@ -220,16 +239,21 @@ void kernel_main(void);
 void kernel_main(void)
 {
     struct kernel *k = &kernel;
+    stack_guard_draw();
+    asan_start();
     find_a_voice(k);
     k->begun = k->cpu.tsc ? read_tsc() : 0;
     read_boot_information(k);
     map_physical_memory(k);
     take_over_paging(k);
     start_frames(k);
+    balance("frame allocator");
     start_heap(k);
+    balance("heap");
     input_init();
     if (!selftest_smoke())
         verdict_fail("smoke test");
+    balance("smoke test");
     k->ready = k->cpu.tsc ? read_tsc() : 0;
     serve(k);
 }

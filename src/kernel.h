@@ -23,6 +23,7 @@ struct kernel {
     struct aspace aspace;            /* the kernel's own page tables               */
     struct pmm pmm;
     struct heap heap;
+    struct frame_source heap_pages; /* where the heap gets its memory             */
     struct mmio_window mmio;        /* device memory at addresses of its own      */
     char cmdline[BOOT_CMDLINE_MAX]; /* the loader's, or QEMU's instead      */
     uint64_t begun, ready;          /* by the time-stamp counter: the first word, the

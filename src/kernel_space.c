@@ -52,12 +52,12 @@ static pfn_t take_early(void *ctx)
     return bootmap_take(map, 1, 0, physmap.reach_at_boot, OWNER_TABLE, &frame) ? PFN_NONE : frame;
 }
 
-/* The early allocator takes nothing back, and building only ever adds. */
+/* Where the map has no room for another piece the frame stays a table's; such a boot stops. */
 static void give_early(void *ctx, pfn_t frame)
 {
-    (void)ctx;
-    platform_panic("K0: a page table at frame 0x%zx given back before the PMM is up",
-                   (size_t)frame.v);
+    enum mem_err err = bootmap_give(ctx, frame, 1, OWNER_TABLE);
+    if (err && err != MEM_FULL)
+        platform_panic("page table at frame 0x%zx: %s", (size_t)frame.v, mem_err_name(err));
 }
 
 static enum mem_err map_image(struct aspace *as, const uint8_t *start, const uint8_t *end,
@@ -139,6 +139,13 @@ void kernel_space_switch(struct kernel *k)
 bool kernel_space_live(void)
 {
     return live;
+}
+
+struct aspace kernel_space_loaded(void)
+{
+    struct aspace as = kernel.aspace;
+    as.root = platform_root();
+    return as;
 }
 
 const char *kernel_region_name(vaddr_t va)

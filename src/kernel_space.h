@@ -23,6 +23,9 @@ void kernel_space_switch(struct kernel *k);
 /* True from the switch on. */
 bool kernel_space_live(void);
 
+/* The tables that are loaded: the kernel's, or others that share its half. */
+struct aspace kernel_space_loaded(void);
+
 /* "kernel text", "heap", "user space", "a hole" ...; never NULL. */
 const char *kernel_region_name(vaddr_t va);
 

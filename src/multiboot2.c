@@ -250,7 +250,7 @@ static enum multiboot2_err read_tags(const uint8_t *blob, uint32_t total, struct
         err = read_tag(&tag, out);
         if (err)
             return err;
-        at += padded(tag.size); /* inside, as both at and total are multiples of 8 */
+        at += padded(tag.size); /* at most total, which is a multiple of 8 too */
     }
 }
 

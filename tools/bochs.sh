@@ -20,6 +20,7 @@ case ${MEM:-128M} in
 esac
 
 # A window if there is a display, else the terminal (Bochs draws the screen on a pty of its own then).
+# Not wx, which Debian installs with Bochs: 2.7 falls in GTK as soon as its debugger runs beside it.
 plugin() {
     ls -d /usr/lib/*/bochs/plugins/libbx_"$1"_gui.so /usr/lib*/bochs/plugins/libbx_"$1"*.so \
         /usr/local/lib/bochs/plugins/libbx_"$1"*.so 2>/dev/null | grep -q .

@@ -13,7 +13,8 @@ set -eu
 # goals|piece|package|what for|what one sees without it
 #   goals: build iso run bochs tour debug memview web test bench llvm; + before a piece: better with it, possible without
 #   piece: a program; a file when it has a slash; "import MODULE" for Python, "include HEADER" and
-#   "link FLAG" for the host compiler, "grub PLATFORM" for its modules; alternatives with a comma
+#   "link FLAG" for the host compiler, "fuzz FLAG" for clang with libFuzzer, "grub PLATFORM" for its
+#   modules; alternatives with a comma
 table() {
     cat <<'END'
 build|gcc|gcc|compiles the kernel|gcc: not found
@@ -53,6 +54,12 @@ test|chromium,chromium-browser,google-chrome|chromium|opens our pages, without a
 test|include cmocka.h|libcmocka-dev|unit tests|cmocka.h: No such file or directory
 test|include stdio.h|libc6-dev|host programs|stdio.h: No such file or directory
 test|link -m32|gcc-multilib|unit tests in 32 bits|cannot find -lgcc, or bits/libc-header-start.h: No such file
+test|clang|clang|compiles the fuzz targets|clang: not found
+test|fuzz -m64|libclang-rt-dev|libFuzzer and the sanitizers for them|cannot find libclang_rt.fuzzer-x86_64.a
+test|fuzz -m32|g++-multilib|libFuzzer in 32 bits|cannot find -lstdc++
+test|clang-19|clang-19|counts what the unit tests reach: make coverage|clang-19: not found
+test|llvm-cov-19|llvm-19|tells it|llvm-cov-19: not found
+test|/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.profile-i386.a|libclang-rt-19-dev|counts in both widths|cannot find libclang_rt.profile-i386.a
 test|+frama-c|frama-c-base|proves what tests/proof states|the proofs are skipped
 test|+why3|why3|asks the provers|the proofs are skipped
 test|+z3|z3|a prover|the proofs are skipped
@@ -77,6 +84,8 @@ there_one() {
     "import "*) "${PYTHON:-/usr/bin/python3}" -c "$1" ;;
     "include "*) echo "#include <${1#* }>" | gcc -E - ;;
     "link "*) echo 'int main(void) { return 0; }' | gcc "${1#* }" -x c - -o /dev/null ;;
+    "fuzz "*) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+        clang "${1#* }" -fsanitize=fuzzer,address,undefined -x c - -o /dev/null ;;
     "grub "*) ls -d /usr/lib/grub/"${1#* }" /usr/lib64/grub/"${1#* }" /usr/share/grub*/"${1#* }" |
         grep . ;;
     /*) ls -d $1 ;; # may hold a star
@@ -108,6 +117,7 @@ groups_of() {
         web) groups="$groups build iso web" ;;
         bench) groups="$groups build iso run test bench" ;;
         bench-host) groups="$groups build test bench" ;;
+        fuzz) groups="$groups test" ;;
         doctor | help | clean) ;;
         *) groups="build iso run bochs tour debug memview web test llvm" && break ;;
         esac

@@ -48,7 +48,10 @@ struct bootmap {
     size_t clamped;    /* entries that wrapped past 2^64               */
 };
 
-/* An empty map over the caller's array. `limit` as in the struct. MEM_BAD_ARG: no room at all. */
+/*
+ * An empty map over the caller's array. `limit` as in the struct; where a pfn_t has 32 bits, one
+ * above the frames that it can name (2^44 bytes) is lowered to there. MEM_BAD_ARG: no room at all.
+ */
 enum mem_err bootmap_init(struct bootmap *map, struct boot_range *array, size_t capacity,
                           uint64_t limit);
 
@@ -76,6 +79,12 @@ enum mem_err bootmap_reserve(struct bootmap *map, uint64_t start, uint64_t lengt
  */
 enum mem_err bootmap_take(struct bootmap *map, size_t frames, unsigned align_log2, uint64_t below,
                           enum frame_owner owner, pfn_t *first);
+
+/*
+ * Gives frames from bootmap_take back, all or none. MEM_NOT_HELD: not all of them are `owner`'s;
+ * MEM_FULL: the array cannot hold the pieces; MEM_CLOSED.
+ */
+enum mem_err bootmap_give(struct bootmap *map, pfn_t first, size_t frames, enum frame_owner owner);
 
 /* Ends early allocation for good; the PMM is built from the map as it stands. */
 void bootmap_close(struct bootmap *map);

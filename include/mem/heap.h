@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap.h - address-ordered first fit with split and merge, in a window of virtual memory.
+ * heap.h - best fit with split and merge, in a window of virtual memory.
  *
  * Lift heap.h, heap*.c and types.h alone: an instance is a struct, memory comes and goes through
  * callbacks, there are no globals and no lock (the kernel's kmalloc.c adds its own). Blocks are
@@ -23,12 +23,12 @@ enum { HEAP_ALIGN = 16 };
 enum heap_fault {
     HEAP_OK,
     HEAP_DOUBLE_FREE,
-    HEAP_FOREIGN,      /* not from this heap: stack, static, another heap, NULL page */
-    HEAP_INTERIOR,     /* inside a live block, not its start                         */
+    HEAP_FOREIGN,  /* not from this heap: stack, static, another heap, NULL page */
+    HEAP_INTERIOR, /* inside a live block, not its start                         */
     HEAP_MISALIGNED,
-    HEAP_BAD_HEADER,   /* the block's own header was overwritten                     */
-    HEAP_OVERRUN,      /* the bytes behind the block were overwritten                */
-    HEAP_UNDERRUN,     /* the bytes before it were                                   */
+    HEAP_BAD_HEADER, /* the block's own header was overwritten                     */
+    HEAP_OVERRUN,    /* the bytes behind the block were overwritten                */
+    HEAP_UNDERRUN,   /* the bytes before it were                                   */
     HEAP_WRITE_AFTER_FREE,
     HEAP_FAULT_COUNT
 };
@@ -59,15 +59,15 @@ struct heap_ops {
 };
 
 struct heap_stats {
-    size_t window;  /* bytes of virtual space the heap may ever use                  */
-    size_t mapped;  /* bytes held from the owner now                                 */
-    size_t used;    /* payload bytes of live blocks, as rounded                      */
-    size_t free;    /* payload bytes of free blocks                                  */
-    size_t blocks;  /* live blocks                                                   */
+    size_t window; /* bytes of virtual space the heap may ever use                  */
+    size_t mapped; /* bytes held from the owner now                                 */
+    size_t used;   /* payload bytes of live blocks, as rounded                      */
+    size_t free;   /* payload bytes of free blocks                                  */
+    size_t blocks; /* live blocks                                                   */
     size_t free_blocks;
-    size_t largest; /* payload bytes of the largest free block                       */
+    size_t largest;       /* payload bytes of the largest free block                       */
     size_t grown, shrunk; /* times                                                   */
-    size_t refused; /* requests that got NULL                                        */
+    size_t refused;       /* requests that got NULL                                        */
     size_t faults[HEAP_FAULT_COUNT];
 };
 
@@ -84,9 +84,8 @@ struct block; /* private to heap*.c */
 
 /*
  * A heap in [window, window + bytes), both multiples of PAGE_SIZE, nothing of it mapped yet; the
- * first pages are asked of ops->grow here. Memory grows from the window's start, the index (0.2 %)
- * from near its end; of a window of more than 4 GiB (x86_64), 512 MiB (i386), the rest stays unused.
- * MEM_ALREADY_INIT, MEM_BAD_ARG, MEM_MISALIGNED,
+ * first pages are asked of ops->grow here. Memory grows from the window's start; of a window of
+ * more than 16 GiB (x86_64) the rest stays unused. MEM_ALREADY_INIT, MEM_BAD_ARG, MEM_MISALIGNED,
  * MEM_NO_FRAME (grow refused).
  */
 enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops);
@@ -114,7 +113,7 @@ size_t heap_usable_size(struct heap *heap, const void *block);
 
 /*
  * Merges all that waits in bins and gives whole free pages at the end back: an empty heap is as
- * large as it was at first. Takes as long as there are blocks in bins (HEAP_SLOTS at most).
+ * large as it was at first. Takes as long as there are blocks in bins.
  */
 void heap_trim(struct heap *heap);
 
@@ -130,44 +129,30 @@ bool heap_check(const struct heap *heap, const char **broken);
 
 /* ---- what an instance is made of: private, here so that it can be embedded ------------------- */
 
-enum heap_state { HEAP_DAMAGED, HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_STATES };
+enum heap_state { HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_DAMAGED };
 
 enum {
-    HEAP_BIN_UNITS = 69, /* blocks of up to so many units of 16 bytes wait in bins for reuse   */
-    HEAP_SLOTS = 1850, /* in all bins, each with one for its bottom; see make_bins                */
-    HEAP_CHUNK_SHIFT = 22, /* an index node for every 4 MiB                                    */
-    HEAP_CHUNKS = sizeof(void *) == 8 ? 1024 : 128, /* the most: 4 GiB, 512 MiB                */
-    HEAP_UPPER = 73,       /* words above the lowest level of a tree of 512 words, 8-fold      */
-};
-
-/* Blocks of one size that were freed, not yet merged: a stack that ends below at NULL. */
-struct heap_bin {
-    void **top, **end; /* the last payload, and where there is no more room */
+    HEAP_BIN_UNITS = 69, /* blocks of up to so many units of 16 bytes wait in bins for reuse     */
+    HEAP_CLASSES = 256,  /* sizes of free blocks that are told apart                             */
+    HEAP_WORD_BITS = 8 * sizeof(unsigned long),
 };
 
 struct heap {
     struct heap_ops ops;
     uint64_t multiplier, inverse; /* of header seals                                      */
-    uint64_t key[HEAP_STATES];
-    uint64_t to_binned; /* added to a header: live becomes binned                         */
-    uint8_t *base;      /* the first payload                                              */
-    size_t span;        /* units from there to the top                                    */
-    struct block *wild; /* from here to the top nothing is in use                          */
-    size_t wild_units;
-    size_t below; /* no block in the index has more units                                 */
-    struct block *hand; /* the block of the index that was cut last, or NULL              */
-    size_t hand_units;  /* the units that its region's class still counts it for           */
-    size_t hand_least;  /* what was looked for when it was found                           */
-    struct heap_bin bin[HEAP_BIN_UNITS + 1];
-    uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be             */
-    uint8_t *index;               /* nodes, one for each chunk, growing up from here       */
-    size_t index_held;            /* bytes of it                                           */
-    unsigned root_from;           /* the word of root at which a search starts             */
-    unsigned flush_next;          /* the bin to be emptied next                            */
-    uintptr_t caller_base;        /* upper bits that recorded callers share                */
+    uint64_t to_binned;           /* added to a header: live becomes binned               */
+    uintptr_t zero;               /* what addresses in headers count from                 */
+    size_t span;                  /* bytes from there to the last header                  */
+    struct block *wild;           /* from here to the top nothing is in use               */
+    size_t wild_bytes;
+    size_t below;                  /* no block in the lists has more bytes, its header included */
+    void *bin[HEAP_BIN_UNITS + 1]; /* stacks: the last payload freed, each leads to the next */
+    ptrdiff_t room;                /* units that may wait in bins, beside those that do */
+    unsigned long filled[HEAP_CLASSES / HEAP_WORD_BITS]; /* a bit for each list           */
+    uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be            */
+    unsigned flush_next;          /* the bin to be emptied next                           */
+    uintptr_t caller_base;        /* upper bits that recorded callers share               */
     struct heap_stats stats;
-    void *slot[HEAP_SLOTS];
-    uint64_t root[HEAP_UPPER + HEAP_CHUNKS / 8];
 };
 
 #endif

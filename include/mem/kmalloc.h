@@ -13,11 +13,12 @@
 #include <mem/paging.h>
 
 /*
- * Joins `heap` and `as` for good; MEM_ALREADY_INIT the second time. Errors of heap_init. `report`
- * hears of every misuse and of all damage, with the heap's lock held: it must not allocate.
+ * Joins `heap`, `as` and `pages`, which gives the heap's memory, for good; MEM_ALREADY_INIT the
+ * second time. Errors of heap_init. `report` hears of every misuse and of all damage, with the
+ * heap's lock held: it must not allocate.
  */
-enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, vaddr_t window, size_t bytes,
-                          void (*report)(const struct heap_report *));
+enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, const struct frame_source *pages,
+                          vaddr_t window, size_t bytes, void (*report)(const struct heap_report *));
 
 /* As heap_alloc and friends; the caller recorded is the caller of these. */
 void *kmalloc(size_t size);

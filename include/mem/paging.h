@@ -49,7 +49,7 @@ struct paging_controls {
     bool wp, pse, pae, pge, nxe;
 };
 
-/* Where page tables come from and go back to. Before the PMM is up: the early allocator. */
+/* Where frames come from and go back to. For tables, before the PMM is up: the early allocator. */
 struct frame_source {
     pfn_t (*take)(void *ctx);             /* PFN_NONE when there is none; contents undefined */
     void (*give)(void *ctx, pfn_t frame); /* a frame from take                               */
@@ -107,7 +107,7 @@ enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel)
  * Makes the table in `frame` serve the addresses from `va` on that one level-1 table covers, for
  * ever: how the kmap window, whose table is part of the kernel image, joins an address space. The
  * frame stays its owner's, and nothing behind it can be executed where the CPU has NX.
- * MEM_MISALIGNED, MEM_MAPPED, MEM_NO_FRAME.
+ * MEM_MISALIGNED, MEM_FULL (an address space adopts one), MEM_MAPPED, MEM_NO_FRAME.
  */
 enum mem_err paging_adopt(struct aspace *as, vaddr_t va, pfn_t frame);
 
@@ -135,17 +135,16 @@ enum mem_err unmap_range(struct aspace *as, vaddr_t va, size_t bytes);
 enum mem_err protect_range(struct aspace *as, vaddr_t va, size_t bytes, unsigned flags);
 
 /*
- * Maps the frames that `next` gives, one after the other, at [va, va + pages * PAGE_SIZE): how the
- * heap grows. `next` must give `pages` frames; tables are reserved before it is called the first
- * time, so the only failures leave both the tables and the frames alone. Neither `next` nor `give`
- * below may change the address space.
+ * Maps frames of `from`, one after the other, at [va, va + pages * PAGE_SIZE): how the heap grows.
+ * Tables are reserved before the first frame is taken; when `from` runs out, what was taken goes
+ * back to it (MEM_NO_FRAME). `from` must not change the address space, here or below.
  */
 enum mem_err map_frames(struct aspace *as, vaddr_t va, size_t pages, unsigned flags,
-                        pfn_t (*next)(void *ctx), void *ctx);
+                        const struct frame_source *from);
 
-/* The inverse: unmaps [va, va + pages * PAGE_SIZE) and, after the flush, hands each frame on. */
+/* The inverse: unmaps [va, va + pages * PAGE_SIZE) and, after the flush, gives each frame to `to`. */
 enum mem_err unmap_frames(struct aspace *as, vaddr_t va, size_t pages,
-                          void (*give)(void *ctx, pfn_t frame), void *ctx);
+                          const struct frame_source *to);
 
 /* Where `va` leads. MEM_NOT_MAPPED, MEM_NOT_CANONICAL. Any alignment; *pa is exact to the byte. */
 enum mem_err translate(const struct aspace *as, vaddr_t va, paddr_t *pa);

@@ -25,10 +25,16 @@ struct pmm; /* defined at the end: public so that it can be embedded, private in
 enum { PMM_ORDERS = 11 }; /* free runs by order 0..10, as /proc/buddyinfo shows */
 
 /* Why a free was refused, as counted in pmm_stats.refused. */
-enum pmm_refusal { PMM_DOUBLE_FREE, PMM_NOT_HELD, PMM_OUT_OF_RANGE, PMM_BAD_ARGUMENT, PMM_REFUSALS };
+enum pmm_refusal {
+    PMM_DOUBLE_FREE,
+    PMM_NOT_HELD,
+    PMM_OUT_OF_RANGE,
+    PMM_BAD_ARGUMENT,
+    PMM_REFUSALS
+};
 
 struct pmm_stats {
-    uint64_t total;    /* usable frames under management: free + used + reserved        */
+    uint64_t total; /* usable frames under management: free + used + reserved        */
     uint64_t free;
     uint64_t used;     /* given out and not given back                                  */
     uint64_t reserved; /* owned since boot                                              */
@@ -64,10 +70,10 @@ static inline enum mem_err pmm_free(struct pmm *pmm, pfn_t frame, enum frame_own
 
 /* What a run must satisfy. Zero means "no such condition" for each of the last three. */
 struct pmm_run_request {
-    size_t frames;          /* how many, at least 1                                          */
-    unsigned align_log2;    /* first frame is a multiple of 2^align_log2 frames              */
-    uint64_t below;         /* every byte lies below this physical address                   */
-    uint64_t boundary;      /* no multiple of this many bytes lies inside (a power of two)   */
+    size_t frames;       /* how many, at least 1                                          */
+    unsigned align_log2; /* first frame is a multiple of 2^align_log2 frames              */
+    uint64_t below;      /* every byte lies below this physical address                   */
+    uint64_t boundary;   /* no multiple of this many bytes lies inside (a power of two)   */
 };
 
 /*
@@ -75,8 +81,10 @@ struct pmm_run_request {
  * always found. Of several, the one that is found quickest: in the 2 MiB block that the last run
  * was cut from, else in the lowest wholly free block, else the lowest anywhere. MEM_NO_FRAME: there
  * is none; MEM_BAD_ARG: zero frames, absurd alignment, or a boundary smaller than the run.
- * Cost: O(levels) while a wholly free block fits it; O(wholly free blocks) for more than 1022
- * frames; else a scan of the broken blocks, a word of bits at a time.
+ * Cost: O(levels) while a wholly free block fits it; for more than 1022 frames O(1) when no wholly
+ * free block has another or a full word beside it, else O(wholly free blocks); all else is a scan
+ * of the broken blocks, a word of bits at a time. With caches, a refusal looks at every cached
+ * frame.
  */
 enum mem_err pmm_alloc_run(struct pmm *pmm, const struct pmm_run_request *want,
                            enum frame_owner owner, pfn_t *first);
@@ -120,7 +128,8 @@ bool pmm_stretch(const struct pmm *pmm, pfn_t frame, uint64_t *frames);
 /* True if P1.. of pmm.c hold; reads only. Else *broken names the first that fails. */
 bool pmm_holds(const struct pmm *pmm, const char **broken);
 
-/* ---- private to pmm*.c and to the two inline calls; here so that it can be embedded ----------- */
+/* ---- private to pmm*.c and to the two inline calls; here so that it can be embedded -----------
+ */
 
 enum {
     PMM_WORD_BITS = 8 * sizeof(vword_t),
@@ -134,6 +143,7 @@ enum {
 /* A bit string under summaries: one bit a word, 1 = that word is not zero. */
 struct pmm_tree {
     vword_t *level[PMM_TREE_LEVELS];
+    uint32_t count; /* bits that are set, the sentinel's too */
     unsigned levels;
 };
 
@@ -148,18 +158,20 @@ struct pmm_span {
 struct pmm_cache;
 
 struct pmm {
-    vword_t *low;       /* the leaf word that the next frame comes from      */
-    vword_t low_frame;  /* the frame of its bit 0                            */
-    vword_t low_block;  /* the block it is in; 0: in none                    */
-    vword_t *leaf;      /* one bit a frame, 1 = free; block 0 has none       */
-    struct pmm_tree avail; /* one bit a block: it may have a free frame      */
-    struct pmm_span hot;   /* the largest pure span                          */
-    vword_t written;       /* so many of its frames have their leaf written  */
+    vword_t *low;               /* the leaf word that the next frame comes from      */
+    vword_t low_frame;          /* the frame of its bit 0                            */
+    vword_t low_block;          /* the block it is in; 0: in none                    */
+    vword_t *leaf;              /* one bit a frame, 1 = free; block 0 has none       */
+    struct pmm_tree avail;      /* one bit a block: it may have a free frame      */
+    struct pmm_span hot;        /* the largest pure span                          */
+    vword_t written;            /* so many of its frames have their leaf written  */
     uint64_t held[OWNER_COUNT]; /* given out while running, by owner         */
-    struct pmm_tree whole; /* one bit a block: all 512 frames are free       */
-    vword_t blocks;        /* of the index, the sentinel at its end included */
-    vword_t run_next;      /* where the last small run ended, 0: nowhere      */
-    bool lost;             /* a search lost frames to a cache: the trees know */
+    struct pmm_tree whole;      /* one bit a block: all 512 frames are free       */
+    vword_t *flanked;           /* one bit a whole block: it may have a full word beside it */
+    uint32_t flanks;            /* how many of them are set                       */
+    vword_t blocks;             /* of the index, the sentinel at its end included */
+    vword_t run_next;           /* where the last small run ended, 0: nowhere      */
+    bool lost;                  /* a search lost frames to a cache: the trees know */
     const struct pmm_span *spans;
     size_t span_count;
     const struct bootmap *map;

@@ -41,13 +41,34 @@ static inline void bit_clear(vword_t *base, vword_t bit)
     __asm__("btr %1, %0" : "+m"(*(bit_string *)base) : "r"(bit) : "cc");
 }
 
+static inline void bit_set(vword_t *base, vword_t bit)
+{
+    __asm__("bts %1, %0" : "+m"(*(bit_string *)base) : "r"(bit) : "cc");
+}
+
+/* The same, and one less in *count if it was set. */
+static inline void bit_clear_counted(vword_t *base, vword_t bit, uint32_t *count)
+{
+    __asm__("btr %2, %0\n\tsbbl $0, %1"
+            : "+m"(*(bit_string *)base), "+m"(*count)
+            : "r"(bit)
+            : "cc");
+}
+
+/* Sets the bit, and one more in *count if it was clear. */
+static inline void bit_set_counted(vword_t *base, vword_t bit, uint32_t *count)
+{
+    __asm__("bts %2, %0\n\tsbbl $-1, %1"
+            : "+m"(*(bit_string *)base), "+m"(*count)
+            : "r"(bit)
+            : "cc");
+}
+
 /* Clears the bit; true when it was set. */
 static inline bool bit_take(vword_t *base, vword_t bit)
 {
     bool was_set;
-    __asm__ volatile("lock btr %2, %1"
-                     : "=@ccc"(was_set), "+m"(*(bit_string *)base)
-                     : "r"(bit));
+    __asm__ volatile("lock btr %2, %1" : "=@ccc"(was_set), "+m"(*(bit_string *)base) : "r"(bit));
     return was_set;
 }
 
@@ -55,9 +76,7 @@ static inline bool bit_take(vword_t *base, vword_t bit)
 static inline bool bit_give(vword_t *base, vword_t bit)
 {
     bool was_set;
-    __asm__ volatile("lock bts %2, %1"
-                     : "=@ccc"(was_set), "+m"(*(bit_string *)base)
-                     : "r"(bit));
+    __asm__ volatile("lock bts %2, %1" : "=@ccc"(was_set), "+m"(*(bit_string *)base) : "r"(bit));
     return was_set;
 }
 

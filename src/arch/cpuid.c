@@ -60,6 +60,7 @@ static void read_features(struct cpuid_facts *out)
     out->pge = BIT(l.d, 13);
     out->pat = BIT(l.d, 16);
     out->pcid = BIT(l.c, 17);
+    out->rdrand = BIT(l.c, 30);
     out->hypervisor = BIT(l.c, 31);
     out->phys_bits = BIT(l.d, 6) ? 36 : 32;
 }

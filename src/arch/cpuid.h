@@ -13,7 +13,7 @@ struct cpuid_facts {
     char vendor[13];
     char brand[49]; /* "" when the CPU has no brand string */
     unsigned family, model, stepping;
-    bool tsc, pse, pge, pat, smep, smap, umip, pcid, nx, gib_pages, long_mode, hypervisor;
+    bool tsc, pse, pge, pat, smep, smap, umip, pcid, nx, gib_pages, long_mode, hypervisor, rdrand;
     unsigned phys_bits; /* 32 (36 with PAE) when leaf 80000008 is absent */
 };
 

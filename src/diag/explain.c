@@ -38,6 +38,19 @@ struct place_text explain_place(vword_t ip)
     return t;
 }
 
+struct place_text explain_function(vword_t ip)
+{
+    struct place_text t;
+    struct kline line;
+    uintptr_t offset = 0;
+    const char *name = ksym_lookup(ip, &offset);
+    if (name && kline_lookup(ip, &line))
+        fmt(t.text, sizeof t.text, "%s at %s:%u", name, line.file, line.line);
+    else
+        fmt(t.text, sizeof t.text, "%s at %p", name ? name : "?", (void *)ip);
+    return t;
+}
+
 /* ---- whose ---------------------------------------------------------------------------------- */
 
 enum stack_part { NO_STACK, STACK_GUARD, STACK_ITSELF };
@@ -210,9 +223,10 @@ static const char *bit_state(const char *bit)
 {
     if (strcmp(bit, "reserved") == 0)
         return "a reserved bit set";
-    return strcmp(bit, "NX") == 0 ? "NX set" : bit[0] == 'P' ? "P clear"
-                                           : bit[0] == 'W'   ? "W clear"
-                                                             : "U clear";
+    return strcmp(bit, "NX") == 0 ? "NX set"
+           : bit[0] == 'P'        ? "P clear"
+           : bit[0] == 'W'        ? "W clear"
+                                  : "U clear";
 }
 
 struct denial_text explain_denial_text(const struct denial *d)
@@ -231,8 +245,8 @@ struct denial_text explain_denial_text(const struct denial *d)
 /* Of a step, what it is the first to take away. */
 struct step_text explain_step(const struct walk *w, unsigned index)
 {
-    static const char *const what[ACCESS_COUNT] = {"", "W clear: no writing", "NX set: no execution",
-                                                   "U clear: kernel only"};
+    static const char *const what[ACCESS_COUNT] = {"", "W clear: no writing",
+                                                   "NX set: no execution", "U clear: kernel only"};
     struct step_text t = {""};
     struct denial read = explain_denial(w, ACCESS_READ);
     if (read.bit && read.step == &w->step[index])
@@ -278,6 +292,7 @@ const char *explain_cause(vaddr_t va, enum access access, const struct walk *w)
         return "a call through a function pointer that was overwritten or never set, or a smashed "
                "return address";
     if (access == ACCESS_WRITE && !(w->flags & MAP_WRITE))
-        return "a write through a wild pointer or a cast that lost const, or an overrun from before";
+        return "a write through a wild pointer or a cast that lost const, or an overrun from "
+               "before";
     return "a translation that the TLB kept after the tables changed, or a race with that change";
 }

@@ -18,6 +18,9 @@ struct place_text {
 };
 struct place_text explain_place(vword_t ip);
 
+/* "map_page at src/mem/paging.c:177". */
+struct place_text explain_function(vword_t ip);
+
 /* Where the code that called an address lies, by the word on top of the stack. False: unknown. */
 bool explain_caller(vaddr_t sp, struct place_text *out);
 

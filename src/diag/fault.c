@@ -4,18 +4,21 @@
  *
  * A page fault gets a sentence from two sources: the error code, which says what was tried
  * (SDM 3A 4.7), and our own walk, which says which entry forbids it; explain.c has the words.
- * Everything else gets its name and its error code decoded. Works before our page tables are up (then without the walk), and on
- * the double-fault stack.
+ * Everything else gets its name and its error code decoded. Works before our page tables are up
+ * (then without the walk), and on the double-fault stack.
  */
 #include "diag/fault.h"
 
+#include "arch/control.h"
 #include "arch/cpu.h"
 #include "diag/console.h"
 #include "diag/explain.h"
 #include "diag/ksyms.h"
+#include "diag/ubsan.h"
 #include "diag/verdict.h"
 #include "kernel.h"
 #include "kernel_space.h"
+#include "lib/fmt.h"
 #include "lib/string.h"
 
 static const char *const names[VECTOR_EXCEPTIONS] = {
@@ -70,10 +73,11 @@ static struct denial why_denied(const struct walk *w, vword_t error)
         d = explain_denial(w, ACCESS_USER);
     if (d.bit || !(w->flags & MAP_USER) || error & FAULT_USER)
         return d;
-    return (struct denial){NULL, "CR4",
-                           error & FAULT_FETCH
-                               ? "the page is a user page (SMEP): CR4 keeps the kernel from executing it"
-                               : "the page is a user page (SMAP): CR4 keeps the kernel from touching it"};
+    return (struct denial){
+        NULL, "CR4",
+        error & FAULT_FETCH
+            ? "the page is a user page (SMEP): CR4 keeps the kernel from executing it"
+            : "the page is a user page (SMAP): CR4 keeps the kernel from touching it"};
 }
 
 static void print_walk(const struct walk *w)
@@ -116,7 +120,9 @@ static void explain_page_fault(const struct trap_frame *frame, vword_t cr2)
          VA(cr2), place.text, error);
     kprintf("  error code 0x%zx: %s, %s, %s%s\n", (size_t)error,
             error & FAULT_PRESENT ? "page present" : "page not present",
-            error & FAULT_FETCH ? "fetch" : error & FAULT_WRITE ? "write" : "read",
+            error & FAULT_FETCH   ? "fetch"
+            : error & FAULT_WRITE ? "write"
+                                  : "read",
             error & FAULT_USER ? "user" : "supervisor",
             error & FAULT_RESERVED ? ", reserved bit set" : "");
 }
@@ -142,8 +148,8 @@ static void explain_double_fault(const struct trap_frame *frame, vword_t cr2)
     kprintf("  a second exception came while the first was being delivered, for want of a stack\n"
             "  stack pointer %p, CR2 %p\n",
             (void *)sp, (void *)cr2);
-    tell("the kernel", "push onto its stack at", VA(sp - sizeof sp),
-         explain_place(frame->ip).text, FAULT_WRITE);
+    tell("the kernel", "push onto its stack at", VA(sp - sizeof sp), explain_place(frame->ip).text,
+         FAULT_WRITE);
 }
 
 /*
@@ -192,6 +198,22 @@ static void print_registers(const struct trap_frame *frame)
         kprintf("\n");
 }
 
+void fault_found(const char *finder, vword_t ip, vword_t bp, const char *format, ...)
+{
+    static char sentence[400];
+    struct place_text function = explain_function(ip);
+    va_list args;
+    interrupts_off();
+    console_to_all();
+    va_start(args, format);
+    vfmt(sentence, sizeof sentence, format, args);
+    va_end(args);
+    kprintf("\n%s%s:%s function %s: %s\n", colour(RED), finder, colour(PLAIN), function.text,
+            sentence);
+    backtrace(ip, bp);
+    verdict_fail("%s: function %s", finder, function.text);
+}
+
 void fault_explain(struct trap_frame *frame, vword_t cr2)
 {
     static unsigned explaining;
@@ -210,6 +232,8 @@ void fault_explain(struct trap_frame *frame, vword_t cr2)
         explain_double_fault(frame, cr2);
     else if (frame->vector == VECTOR_GENERAL_PROTECTION)
         explain_protection(frame);
+    else if (frame->vector == VECTOR_INVALID_OPCODE)
+        ubsan_explain(frame);
     else if (frame->error)
         explain_selector(frame->error);
 

@@ -4,6 +4,7 @@
 
 #include "diag/console.h"
 #include "diag/json.h"
+#include "diag/ledger.h"
 #include "diag/report_mmap.h"
 #include "diag/units.h"
 #include "kernel.h"
@@ -43,6 +44,36 @@ static void json_owners(struct json *j, const struct pmm_stats *s)
     json_end(j);
 }
 
+static void json_stage(struct json *j, const struct ledger_stage *stage)
+{
+    const struct pmm_stats *s = &stage->frames;
+    json_object(j, NULL);
+    json_string(j, "after", stage->after);
+    json_number(j, "total", s->total);
+    json_number(j, "free", s->free);
+    json_number(j, "used", s->used);
+    json_number(j, "reserved", s->reserved);
+    json_owners(j, s);
+    json_bool(j, "exact", !stage->broken);
+    if (stage->broken)
+        json_string(j, "broken", stage->broken);
+    json_end(j);
+}
+
+static void json_ledger(struct json *j)
+{
+    unsigned count;
+    const struct ledger_stage *stages = ledger_stages(&count), now = ledger_now();
+    struct bootmap_totals t = bootmap_totals(&kernel.map);
+    json_array(j, "ledger");
+    for (unsigned i = 0; i < count; i++)
+        json_stage(j, &stages[i]);
+    json_stage(j, &now);
+    json_end(j);
+    json_number(j, "boot_map_frames", t.usable_frames);
+    json_number(j, "above_limit_frames", t.above_limit_frames);
+}
+
 static void meminfo_json(const struct pmm_stats *s, const struct heap_stats *h)
 {
     struct json j;
@@ -62,6 +93,7 @@ static void meminfo_json(const struct pmm_stats *s, const struct heap_stats *h)
     json_number(&j, "largest", h->largest);
     json_end(&j);
     json_number(&j, "tables", kernel.aspace.tables);
+    json_ledger(&j);
     json_finish(&j);
 }
 
@@ -88,6 +120,28 @@ static void row(const char *name, uint64_t frames, uint64_t total, enum colour c
     kprintf("\n");
 }
 
+static void stage_row(const struct ledger_stage *stage)
+{
+    const struct pmm_stats *s = &stage->frames;
+    kprintf("  %-18s %10llu %10llu %10llu %10llu  %s%s%s\n", stage->after,
+            (unsigned long long)s->free, (unsigned long long)s->used,
+            (unsigned long long)s->reserved, (unsigned long long)s->total,
+            colour(stage->broken ? RED : GREEN), stage->broken ? "LOST" : "exact", colour(PLAIN));
+    if (stage->broken)
+        kprintf("  %s\n", stage->broken);
+}
+
+static void ledger_text(void)
+{
+    unsigned count;
+    const struct ledger_stage *stages = ledger_stages(&count), now = ledger_now();
+    kprintf("%s  ledger after             free       used   reserved      total%s\n", colour(BOLD),
+            colour(PLAIN));
+    for (unsigned i = 0; i < count; i++)
+        stage_row(&stages[i]);
+    stage_row(&now);
+}
+
 static void meminfo_text(const struct pmm_stats *s, const struct heap_stats *h)
 {
     kprintf("%s  physical memory         frames        size%s\n", colour(BOLD), colour(PLAIN));
@@ -104,6 +158,7 @@ static void meminfo_text(const struct pmm_stats *s, const struct heap_stats *h)
     kprintf("%s  heap%s   %s mapped, %s used in %zu blocks, %s free\n", colour(BOLD), colour(PLAIN),
             size_text(h->mapped).text, size_text(h->used).text, h->blocks, size_text(h->free).text);
     kprintf("%s  tables%s %zu\n", colour(BOLD), colour(PLAIN), kernel.aspace.tables);
+    ledger_text();
 }
 
 bool report_meminfo(const struct shell_args *args)
@@ -116,7 +171,7 @@ bool report_meminfo(const struct shell_args *args)
         meminfo_json(&s, &h);
     else
         meminfo_text(&s, &h);
-    return true;
+    return !ledger_now().broken;
 }
 
 static void pmm_json(const struct pmm_stats *s, bool holds, const char *broken)

@@ -34,7 +34,11 @@ bool selftest_smoke(void); /* at every boot: quick, quiet unless it fails */
 bool selftest_all(void);   /* everything, a line each                     */
 
 bool selftest_command(const struct shell_args *args);
+bool oom_command(const struct shell_args *args);
 bool heap_test_command(const struct shell_args *args);
+
+/* Every exercise of oom.c with every frame that it takes missing; nothing is lost or left. */
+bool oom_every_point(void);
 
 /* `ops` random kmalloc, krealloc and kfree calls with contents checked; false on any mismatch. */
 bool heap_exercise(unsigned ops, uint32_t seed);

@@ -163,5 +163,6 @@ static bool heap_growth_with_the_last_frames(void)
 const struct selftest selftests_oom[] = {
     {"mapping with the last frames", mapping_with_the_last_frames},
     {"heap growth with the last frames", heap_growth_with_the_last_frames},
+    {"every frame of every call missing in turn", oom_every_point},
     {NULL, NULL},
 };

@@ -22,7 +22,7 @@
 #include "layout.h"
 #include "lib/string.h"
 
-enum { GRABS_MAX = 64, PAGES_MAX = 1 << 16, TABLE_ENTRIES_LEAST = 512, LEVELS_MOST = 4 };
+enum { GRABS_MAX = 64, PAGES_MAX = 1 << 16 };
 
 static void *grabbed[GRABS_MAX];
 static unsigned grabs;
@@ -76,14 +76,8 @@ static pfn_t take_user(void *ctx)
 static void give_user(void *ctx, pfn_t frame)
 {
     enum mem_err err = frames_give(frame, OWNER_USER);
-    if (err)
+    if (err && ctx)
         *(enum mem_err *)ctx = err;
-}
-
-/* map_frames asks for every frame only after it has its tables, and then must be given it. */
-static bool enough(size_t pages)
-{
-    return frames_free() >= pages + pages / TABLE_ENTRIES_LEAST + 2 * LEVELS_MOST;
 }
 
 bool try_map(const struct shell_args *args)
@@ -91,9 +85,10 @@ bool try_map(const struct shell_args *args)
     struct stretch s;
     if (!parse(args, &s) || args->count > 2)
         return usage("map", args, "ADDR [PAGES]");
-    enum mem_err err = enough(s.pages)
-                           ? map_frames(&kernel.aspace, s.va, s.pages, MAP_WRITE, take_user, NULL)
-                           : MEM_NO_FRAME;
+    struct frame_source frames = {take_user, give_user, NULL};
+    enum mem_err err = frames_free() < s.pages /* as it need not try to find out */
+                           ? MEM_NO_FRAME
+                           : map_frames(&kernel.aspace, s.va, s.pages, MAP_WRITE, &frames);
     return done("map", args, &s, err);
 }
 
@@ -103,7 +98,8 @@ bool try_unmap(const struct shell_args *args)
     if (!parse(args, &s) || args->count > 2)
         return usage("unmap", args, "ADDR [PAGES]");
     enum mem_err refused = MEM_OK;
-    enum mem_err err = unmap_frames(&kernel.aspace, s.va, s.pages, give_user, &refused);
+    struct frame_source frames = {take_user, give_user, &refused};
+    enum mem_err err = unmap_frames(&kernel.aspace, s.va, s.pages, &frames);
     return done("unmap", args, &s, err ? err : refused);
 }
 

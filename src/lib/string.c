@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include "lib/shadow.h"
+
 #define WORDS_OF(bytes) ((bytes) / sizeof(uintptr_t))
 #define REST_OF(bytes)  ((bytes) % sizeof(uintptr_t))
 
@@ -17,6 +19,8 @@ void *memcpy(void *to, const void *from, size_t bytes)
 {
     void *at = to;
     size_t words = WORDS_OF(bytes), rest = REST_OF(bytes);
+    shadow_touch(from, bytes, false);
+    shadow_touch(to, bytes, true);
     if (sizeof(uintptr_t) == 8)
         __asm__ volatile("rep movsq" : "+D"(at), "+S"(from), "+c"(words)::"memory");
     else
@@ -30,6 +34,7 @@ void *memset(void *to, int byte, size_t bytes)
 {
     void *at = to;
     size_t words = WORDS_OF(bytes), rest = REST_OF(bytes);
+    shadow_touch(to, bytes, true);
     uintptr_t all = UINTPTR_MAX / 0xff * (unsigned char)byte;
     __asm__ volatile("rep stos %2, %%es:(%0)" : "+D"(at), "+c"(words) : "a"(all) : "memory");
     __asm__ volatile("rep stosb" : "+D"(at), "+c"(rest) : "a"(byte) : "memory");
@@ -40,6 +45,8 @@ void *memmove(void *to, const void *from, size_t bytes)
 {
     if ((char *)to <= (const char *)from || (char *)to - (const char *)from >= (ptrdiff_t)bytes)
         return memcpy(to, from, bytes);
+    shadow_touch(from, bytes, false);
+    shadow_touch(to, bytes, true);
     char *at = (char *)to + bytes - 1;
     const char *source = (const char *)from + bytes - 1;
     __asm__ volatile("std; rep movsb; cld" : "+D"(at), "+S"(source), "+c"(bytes)::"memory", "cc");

@@ -17,63 +17,11 @@
 
 enum { MIB = 1 << 20 };
 
-const char *range_kind_name(enum range_kind kind)
+/* 0: a pfn_t can name every frame there is. Else (32 bits) the first byte of PFN_NONE, no frame. */
+static uint64_t end_of_names(void)
 {
-    static const char *const names[RANGE_KIND_COUNT] = {"usable",   "acpi",    "pmem", "nvs",
-                                                        "reserved", "unknown", "bad"};
-    return (unsigned)kind < RANGE_KIND_COUNT ? names[kind] : "unknown";
-}
-
-enum range_kind range_kind_of_e820(uint32_t type)
-{
-    switch (type) { /* ACPI 6.4 table 15.4; 12 and 20 as GRUB and Linux use them */
-    case 1:
-        return RANGE_USABLE;
-    case 2:
-        return RANGE_RESERVED;
-    case 3:
-        return RANGE_ACPI;
-    case 4:
-        return RANGE_NVS;
-    case 5:
-        return RANGE_BAD;
-    case 7:
-    case 12:
-        return RANGE_PMEM;
-    case 20:
-        return RANGE_RESERVED;
-    default:
-        return RANGE_UNKNOWN;
-    }
-}
-
-enum range_kind range_kind_of_efi(uint32_t type)
-{
-    switch (type) { /* UEFI 2.10 table 7.6; boot services are over */
-    case 1:
-    case 2:
-    case 3:
-    case 4:
-    case 7:
-        return RANGE_USABLE;
-    case 0:
-    case 5:
-    case 6:
-    case 11:
-    case 12:
-    case 13:
-        return RANGE_RESERVED;
-    case 8:
-        return RANGE_BAD;
-    case 9:
-        return RANGE_ACPI;
-    case 10:
-        return RANGE_NVS;
-    case 14:
-        return RANGE_PMEM;
-    default:
-        return RANGE_UNKNOWN;
-    }
+    uint64_t end = pfn_paddr(PFN_NONE).v;
+    return end >> PAGE_SHIFT == PFN_NONE.v ? end : 0;
 }
 
 enum mem_err bootmap_init(struct bootmap *map, struct boot_range *array, size_t capacity,
@@ -81,6 +29,8 @@ enum mem_err bootmap_init(struct bootmap *map, struct boot_range *array, size_t 
 {
     if (!array || !capacity)
         return MEM_BAD_ARG;
+    if (limit - 1 > end_of_names() - 1) /* 0 is the highest of all */
+        limit = end_of_names();
     *map = (struct bootmap){.ranges = array, .capacity = capacity, .limit = limit};
     return MEM_OK;
 }
@@ -264,8 +214,7 @@ static bool settle(struct boot_range *out, size_t *count, struct boot_range *r)
 
 static bool joins(const struct boot_range *a, const struct boot_range *b)
 {
-    return a->last != UINT64_MAX && a->last + 1 == b->start && a->kind == b->kind &&
-           a->owner == b->owner;
+    return a->last + 1 == b->start && a->kind == b->kind && a->owner == b->owner;
 }
 
 static size_t round_all(struct boot_range *r, size_t count)
@@ -426,6 +375,42 @@ enum mem_err bootmap_take(struct bootmap *map, size_t frames, unsigned align_log
         return MEM_OK;
     }
     return MEM_NO_FRAME;
+}
+
+/* The usable range that holds all of [start, last] for `owner`, or count. */
+static size_t find_held(const struct bootmap *map, uint64_t start, uint64_t last,
+                        enum frame_owner owner)
+{
+    size_t i = 0;
+    while (i < map->count && map->ranges[i].last < start)
+        i++;
+    if (i == map->count)
+        return i;
+    const struct boot_range *r = &map->ranges[i];
+    bool held =
+        r->kind == RANGE_USABLE && r->owner == owner && r->start <= start && last <= r->last;
+    return held ? i : map->count;
+}
+
+enum mem_err bootmap_give(struct bootmap *map, pfn_t first, size_t frames, enum frame_owner owner)
+{
+    if (!map->finished)
+        return MEM_NOT_INIT;
+    if (map->closed)
+        return MEM_CLOSED;
+    uint64_t start = pfn_paddr(first).v, bytes = (uint64_t)frames << PAGE_SHIFT;
+    if (!frames || bytes >> PAGE_SHIFT != frames || owner == OWNER_NONE || owner >= OWNER_COUNT)
+        return MEM_BAD_ARG;
+    if (bytes - 1 > UINT64_MAX - start)
+        return MEM_NOT_HELD;
+    size_t i = find_held(map, start, start + (bytes - 1), owner);
+    if (i == map->count)
+        return MEM_NOT_HELD;
+    const struct boot_range *r = &map->ranges[i];
+    if (map->capacity - map->count < (size_t)(start > r->start) + (r->last - start > bytes - 1))
+        return MEM_FULL;
+    assign(map, i, start, start + (bytes - 1), OWNER_NONE);
+    return MEM_OK;
 }
 
 void bootmap_close(struct bootmap *map)

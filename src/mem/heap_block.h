@@ -5,18 +5,23 @@
  * Eight bytes on both targets. Payloads lie at multiples of 16, headers half-way between. Blocks
  * are counted in units of 16 bytes, header included; one unit is the least.
  *
- *   header = fields * MULTIPLIER + address of the payload + key of the state      (modulo 2^64)
- *   fields   [40..63] 0   [16..39] caller, or size high   15 PREV   14 LONG   [0..13] size low
+ *   header = ((fields + state * 2^40) * MULTIPLIER * 256 + 16 * offset of the payload) modulo 2^64
+ *   fields   39 LONG   [25..38] size low   24 PREV   [0..23] caller, or size high
  *
  * The size is what was asked for, in bytes, when the block is live or in a bin, and the number of
  * units when it is free. PREV: the block before is free and ends with a footer. LONG: 16 KiB or
  * more; the caller stands in the last eight bytes of the block and the size takes all 38 bits.
  *
- * The multiplier is odd, so a header can be undone: subtract, multiply by the inverse. Bits 40 to
- * 63 of the result are the check. The keys of two states differ by a multiple of MULTIPLIER << 40:
- * a header of one state never passes for another. A flipped bit i of the header changes the fields
- * by INVERSE << i, and no 24 consecutive bits of the inverse are equal: every single flip is seen.
- * A word of other origin passes once in 2^24.
+ * The multiplier is odd, so a header can be undone: subtract, multiply by the inverse. 24 bits of
+ * the result are the check: 16 that must be the state, and 8 that must be 0. A header of one state
+ * never passes for another. A flipped bit i of the header changes the result by INVERSE << i, and
+ * no 16 consecutive bits of the inverse are equal: every single flip is seen. A word of other
+ * origin passes once in 2^24.
+ *
+ * Offsets count from the heap's start plus 4, so they end on 12, and the lowest byte of every
+ * header is 12 * 16. That is the canary: from level 2 on the byte behind every payload holds it, be
+ * it the block's own or the first of the next header (or of wild memory, which keeps it). To write
+ * it there and to look at it needs no case.
  */
 #ifndef MEM_HEAP_BLOCK_H
 #define MEM_HEAP_BLOCK_H
@@ -28,20 +33,24 @@ enum {
     HEADER = 8,
     UNIT_SHIFT = 4,
     UNIT = 1 << UNIT_SHIFT,
-    SIZE_LOW_BITS = 14,
-    LONG = 1 << 14,
-    PREV = 1 << 15,
-    SIZE_LOW = LONG - 1,
-    CALLER_SHIFT = 16,
     CALLER_BITS = 24,
+    PREV = 1 << CALLER_BITS,
+    SIZE_SHIFT = CALLER_BITS + 1,
+    SIZE_LOW_BITS = 14,
+    LONG = 1 << SIZE_LOW_BITS, /* when shifted to the size */
+    SIZE_LOW = LONG - 1,
     CHECK_SHIFT = 40,
-    LONG_EXTRA = 9, /* a canary and the caller's word behind a long payload */
-    CANARY = 0xc5,  /* in the byte behind the payload, from level 2 on      */
-    FREED = 0xdf,   /* in free memory, at level 3                           */
-    HEAP_START = 16 << PAGE_SHIFT, /* a heap's first bytes, never given back */
+    ZERO = 4, /* bytes from the start of the heap to where offsets count from   */
+    CANARY = (UNIT - ZERO) << UNIT_SHIFT,
+    LONG_EXTRA = 9,                /* a canary and the caller's word behind a long payload */
+    FREED = 0xdf,                  /* in free memory, at level 3                           */
+    HEAP_START = 16 << PAGE_SHIFT, /* a heap's first bytes, never given back    */
+    LISTS = HEAP_CLASSES * 8,      /* bytes at its start for the heads of lists */
 };
 #define MULTIPLIER  0x9e3779b97f4a7c15u
+#define INVERSE     0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
 #define FIELDS      (((uint64_t)1 << CHECK_SHIFT) - 1)
+#define FOOTER      ((uint64_t)1 << 63) /* in footers, and never in links */
 #define CALLER_MASK (((uint64_t)1 << CALLER_BITS) - 1)
 
 /* The same bytes are header, link, footer and payload by turns: accesses may alias anything. */
@@ -82,39 +91,52 @@ static inline size_t payload_bytes(size_t units)
 
 /* ---- sealing -------------------------------------------------------------------------------- */
 
+static inline size_t offset_of(const struct heap *h, const void *payload)
+{
+    return (size_t)((uintptr_t)payload - h->zero);
+}
+
+static inline uint64_t sealed(const struct heap *h, uint64_t fields, size_t offset)
+{
+    uint64_t word = fields * h->multiplier;
+    return word + ((uint64_t)offset << UNIT_SHIFT);
+}
+
 static inline void block_seal(const struct heap *h, struct block *b, uint64_t fields,
                               enum heap_state state)
 {
-    uint64_t sum = fields * h->multiplier;
-    sum += h->key[state];
-    b->word = sum + (uintptr_t)block_payload(b);
+    fields += (uint64_t)state << CHECK_SHIFT;
+    b->word = sealed(h, fields, offset_of(h, block_payload(b)));
 }
 
-/* The fields, if the header is intact and of that state: else something of 2^40 or more. */
-static inline uint64_t block_open(const struct heap *h, const struct block *b,
-                                  enum heap_state state)
+/* The fields, and from bit 40 on the state, if the header is intact. */
+static inline uint64_t opened(const struct heap *h, uint64_t word, size_t offset)
 {
-    return (b->word - h->key[state] - (uintptr_t)block_payload(b)) * h->inverse;
+    uint64_t sum = (word - ((uint64_t)offset << UNIT_SHIFT)) * h->inverse;
+    return sum >> 8 | sum << 56;
 }
 
-static inline bool is_sound(uint64_t fields)
+static inline uint64_t block_open(const struct heap *h, const struct block *b)
 {
-    return HEAP_HARDEN == 0 || fields >> CHECK_SHIFT == 0;
+    return opened(h, b->word, offset_of(h, block_payload(b)));
 }
 
-static inline uint64_t size_field(uint64_t size)
+/* Is it a header of that state? Level 0 does not ask. */
+static inline bool is_sound(uint64_t fields, enum heap_state state)
 {
-    return (size & SIZE_LOW) | size >> SIZE_LOW_BITS << CALLER_SHIFT;
+    return HEAP_HARDEN == 0 || fields >> CHECK_SHIFT == state;
 }
 
-static inline uint64_t long_size(uint64_t fields)
+/* The size of a short block; of another, or of no live block, more than SIZE_LOW. */
+static inline size_t short_size(uint64_t fields)
 {
-    return (fields & SIZE_LOW) | fields >> CALLER_SHIFT << SIZE_LOW_BITS;
+    return (size_t)(fields >> SIZE_SHIFT) & (HEAP_HARDEN ? ~(size_t)0 : LONG | SIZE_LOW);
 }
 
 static inline size_t live_size(uint64_t fields)
 {
-    return (size_t)(fields & LONG ? long_size(fields) : fields & SIZE_LOW);
+    size_t size = (size_t)(fields >> SIZE_SHIFT), low = size & SIZE_LOW;
+    return size & LONG ? low | (size_t)(fields & CALLER_MASK) << SIZE_LOW_BITS : low;
 }
 
 /* Units for a payload of `size` bytes, at most the window's. */
@@ -122,6 +144,12 @@ static inline size_t units_for(size_t size)
 {
     size_t extra = size > SIZE_LOW ? LONG_EXTRA : 0;
     return (size + extra + HEADER + UNIT - 1) >> UNIT_SHIFT;
+}
+
+/* Units for a payload of at most SIZE_LOW bytes. */
+static inline size_t short_units(size_t size)
+{
+    return (size + HEADER + UNIT - 1) >> UNIT_SHIFT;
 }
 
 /* A header as a walk sees it; state HEAP_DAMAGED when it is none. */
@@ -134,23 +162,24 @@ struct view {
 
 static inline struct view block_view(const struct heap *h, const struct block *b)
 {
-    uint64_t f = block_open(h, b, HEAP_DAMAGED);
-    struct view v = {.state = (enum heap_state)(f >> CHECK_SHIFT)};
+    uint64_t f = block_open(h, b), state = f >> CHECK_SHIFT;
+    struct view v = {.state = state < HEAP_DAMAGED ? (enum heap_state)state : HEAP_DAMAGED};
     v.fields = f & FIELDS;
-    v.prev = v.fields & PREV;
-    if (v.state == HEAP_FREE)
-        v = (struct view){.state = HEAP_FREE, .units = (size_t)v.fields};
-    else if (v.state == HEAP_LIVE || v.state == HEAP_BINNED)
+    if (v.state == HEAP_FREE) {
+        v.units = (size_t)v.fields;
+    } else if (v.state != HEAP_DAMAGED) {
         v.units = units_for(live_size(v.fields));
-    else
-        v.state = HEAP_DAMAGED;
+        v.prev = v.fields & PREV;
+    }
     return v;
 }
 
-/* The block in front of `b`, which has PREV: its last word is a footer. */
+/* The units of the free block before `b`, which has PREV: its last word is a footer, or, as there
+ * is no room for one in a single unit, its links. */
 static inline size_t units_before(const struct block *b)
 {
-    return (size_t)(b[-1].word >> 8);
+    uint64_t word = b[-1].word;
+    return word & FOOTER ? (size_t)(word & ~FOOTER) : 1;
 }
 
 /* A header seals a sum: PREV alone can be changed without opening it. */
@@ -168,7 +197,7 @@ static inline void clear_prev(const struct heap *h, struct block *b)
 
 static inline struct block *heap_first(const struct heap *h)
 {
-    return (struct block *)(h->start + UNIT - HEADER);
+    return (struct block *)(h->start + LISTS + UNIT - HEADER);
 }
 
 /* The header at the end: live, of size 0, never freed. */
@@ -182,9 +211,37 @@ static inline bool tile_at(const struct heap *h, const struct block *b, struct v
 {
     if (b >= heap_last(h))
         return false;
-    *out = b == h->wild ? (struct view){.state = HEAP_FREE, .units = h->wild_units}
+    *out = b == h->wild ? (struct view){.state = HEAP_FREE, .units = h->wild_bytes >> UNIT_SHIFT}
                         : block_view(h, b);
     return out->state != HEAP_DAMAGED && out->units && out->units <= units_between(b, heap_last(h));
+}
+
+/* ---- live blocks ---------------------------------------------------------------------------- */
+
+/* Units that were taken become a live block of at most SIZE_LOW bytes. */
+static inline void *make_live(const struct heap *h, struct block *b, size_t size,
+                              const void *caller, uint64_t prev)
+{
+    uint8_t *p = block_payload(b);
+    uint64_t who = (uintptr_t)caller & CALLER_MASK;
+    block_seal(h, b, (uint64_t)size << SIZE_SHIFT | prev | who, HEAP_LIVE);
+    if (HEAP_HARDEN >= 2)
+        p[size] = CANARY;
+    return p;
+}
+
+/* The same for any size. */
+static inline void *make_long(const struct heap *h, struct block *b, size_t size,
+                              const void *caller, uint64_t prev)
+{
+    uint8_t *p = block_payload(b);
+    if (size <= SIZE_LOW)
+        return make_live(h, b, size, caller, prev);
+    uint64_t low = (size & SIZE_LOW) | LONG, high = (uint64_t)size >> SIZE_LOW_BITS;
+    block_seal(h, b, low << SIZE_SHIFT | prev | high, HEAP_LIVE);
+    block_at(b, units_for(size))[-1].word = (uintptr_t)caller;
+    p[size] = CANARY;
+    return p;
 }
 
 /* ---- guarding (heap_guard.c) ---------------------------------------------------------------- */
@@ -201,24 +258,32 @@ enum heap_fault heap_report_live(struct heap *h, enum heap_fault fault, const st
 enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const struct block *b,
                                    const void *caller);
 
-/* The live block that starts at `p`, and its fields; or NULL, a report, and *fault. */
-struct block *heap_check_live(struct heap *h, const void *p, const void *caller, uint64_t *fields,
-                              enum heap_fault *fault);
-
-/* Is there a header of some state, or wild memory, which has none? */
-static inline bool is_header(const struct heap *h, const struct block *b)
-{
-    return block_open(h, b, HEAP_DAMAGED) >> CHECK_SHIFT < HEAP_STATES || b == h->wild;
-}
-
-/* Level 2: is what stands behind the payload of a live block as it was left? */
+/* Is what stands behind the payload of a live block as it was left? Level 3 looks further. */
 static inline bool heap_end_is_intact(const struct heap *h, const struct block *b, uint64_t fields)
 {
     size_t size = live_size(fields);
-    if ((fields & LONG || (size + HEADER) % UNIT) &&
-        (HEAP_HARDEN < 3 || block_payload(b)[size] != CANARY))
-        return block_payload(b)[size] == CANARY;
-    return is_header(h, block_at(b, units_for(size)));
+    const struct block *next = block_at(b, units_for(size));
+    return block_payload(b)[size] == CANARY && (HEAP_HARDEN < 3 || next == h->wild ||
+                                                block_open(h, next) >> CHECK_SHIFT < HEAP_DAMAGED);
+}
+
+/* The live block that starts at `p`, and its fields; or NULL, and a report. */
+static inline struct block *heap_check_live(struct heap *h, const void *p, const void *caller,
+                                            uint64_t *fields)
+{
+    size_t offset = offset_of(h, p);
+    if (offset < h->span && (uintptr_t)p % HEAP_ALIGN == 0) {
+        struct block *b = block_of(p); /* only now: before NULL there is nothing */
+        *fields = opened(h, b->word, offset);
+        if (is_sound(*fields, HEAP_LIVE)) {
+            if (HEAP_HARDEN < 2 || heap_end_is_intact(h, b, *fields))
+                return b;
+            heap_report_live(h, HEAP_OVERRUN, b, caller);
+            return NULL;
+        }
+    }
+    heap_name_fault(h, p, caller);
+    return NULL;
 }
 
 /* Level 3: fills [from, to), tells whether it still is. */
@@ -228,37 +293,5 @@ static inline void fill(void *from, const void *to)
         __builtin_memset(from, FREED, (size_t)((const uint8_t *)to - (uint8_t *)from));
 }
 bool heap_is_filled(const void *from, const void *to);
-
-/* ---- free blocks and space (heap_space.c) --------------------------------------------------- */
-
-/* Free memory for a block, which has PREV or not. */
-struct piece {
-    struct block *b; /* NULL: nothing fits, or a fault was found and reported */
-    uint64_t prev;
-};
-struct piece space_take(struct heap *h, size_t align, size_t units, const void *caller,
-                        enum heap_fault *fault);
-
-/* The same, from the memory at the end. */
-struct piece space_take_wild(struct heap *h, size_t align, size_t units, const void *caller,
-                             enum heap_fault *fault);
-
-/* Asks the owner for memory, so that `units` can be taken; `little`: and no more. */
-bool space_grow(struct heap *h, size_t units, bool little);
-
-/*
- * Makes these units free memory and joins them with what is free around them. PREV or not is for
- * the caller to know. Looks first: what is wrong there, if anything, and then nothing has changed.
- */
-enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev);
-
-/* Gives wild memory back, but for `keep` bytes and what the heap started with. */
-void space_trim(struct heap *h, size_t keep);
-
-/* Takes `more` units behind the block, from the free memory there; false: there is too little. */
-bool space_extend(struct heap *h, struct block *b, size_t units, size_t more);
-
-/* The first memory of a new heap. */
-bool space_start(struct heap *h, size_t bytes);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* heap_check.c - the invariants of heap.c, heap_space.c and heap_index.c, as code. Reads only. */
-#include "heap_index.h"
+/* heap_check.c - the invariants of heap.c, heap_space.c and heap_lists.c, as code. Reads only. */
+#include "heap_space.h"
 
 struct totals {
-    size_t indexed, binned;
+    size_t listed, binned;
 };
 
 /* A tile, its forerunner, and what they must agree on. */
@@ -16,13 +16,13 @@ static bool tile_holds(const struct heap *h, const struct block *b, const struct
         return false;
     if (b == h->wild)
         return true;
-    *broken = "S2: no block in the index has more than `below` units";
-    if (free && v->units > h->below)
+    *broken = "S2: no block in the lists has more than `below` units";
+    if (free && v->units << UNIT_SHIFT > h->below)
         return false;
-    *broken = "S3: PREV says that the block before is in the index";
+    *broken = "S3: PREV says that the block before is in the lists";
     if (v->prev != after_free)
         return false;
-    *broken = "I4: a free block ends with its units";
+    *broken = "L1: a free block ends with its units";
     return !free || units_before(block_at(b, v->units)) == v->units;
 }
 
@@ -33,13 +33,13 @@ static bool tiles_hold(const struct heap *h, struct totals *t, const char **brok
     for (; tile_at(h, b, &v); b = block_at(b, v.units), last = v) {
         if (!tile_holds(h, b, &v, &last, broken))
             return false;
-        t->indexed += v.state == HEAP_FREE && b != h->wild;
+        t->listed += v.state == HEAP_FREE && b != h->wild;
         t->binned += v.state == HEAP_BINNED;
     }
     *broken = "H1: intact blocks tile the heap, up to the wild memory";
     v = block_view(h, end);
-    return b == end && v.state == HEAP_LIVE && !live_size(v.fields) && !v.prev &&
-           h->wild <= end && units_between(h->wild, end) == h->wild_units;
+    return b == end && v.state == HEAP_LIVE && !live_size(v.fields) && !v.prev && h->wild <= end &&
+           units_between(h->wild, end) << UNIT_SHIFT == h->wild_bytes;
 }
 
 static bool in_heap(const struct heap *h, const struct block *b)
@@ -50,13 +50,11 @@ static bool in_heap(const struct heap *h, const struct block *b)
 static bool bins_hold(const struct heap *h, size_t *count)
 {
     for (size_t units = 1; units <= HEAP_BIN_UNITS; units++) {
-        const struct heap_bin *bin = &h->bin[units];
-        if (bin->top > bin->end)
-            return false;
-        for (void **slot = bin->top; *slot; slot--, ++*count) {
-            if (!in_heap(h, block_of(*slot)))
+        size_t most = (size_t)(h->top - h->start) / UNIT; /* a ring must end, too */
+        for (const void *p = h->bin[units]; p; p = *(void *const *)p, ++*count) {
+            if (!most-- || !in_heap(h, block_of(p)))
                 return false;
-            struct view v = block_view(h, block_of(*slot));
+            struct view v = block_view(h, block_of(p));
             if (v.state != HEAP_BINNED || v.units != units)
                 return false;
         }
@@ -67,12 +65,12 @@ static bool bins_hold(const struct heap *h, size_t *count)
 bool heap_check(const struct heap *heap, const char **broken)
 {
     struct totals t = {0};
-    size_t binned = 0, indexed = 0;
+    size_t binned = 0, listed = 0;
     if (!tiles_hold(heap, &t, broken))
         return false;
     *broken = "H2: the bins hold exactly the binned blocks, each in the bin of its size";
     if (!bins_hold(heap, &binned) || binned != t.binned)
         return false;
-    *broken = "I1 to I3: the index holds exactly the free blocks, with the right maxima";
-    return index_holds(heap, &indexed) && indexed == t.indexed;
+    *broken = "L1, L2: the lists hold exactly the free blocks, each in the list of its class";
+    return lists_hold(heap, &listed) && listed == t.listed;
 }

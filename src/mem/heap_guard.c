@@ -30,9 +30,9 @@ const void *block_caller(const struct heap *h, const struct block *b, const stru
 {
     if (!WIDE || v->state == HEAP_FREE)
         return NULL;
-    if (v->fields & LONG)
+    if (v->fields >> SIZE_SHIFT & LONG)
         return (const void *)(uintptr_t)block_at(b, v->units)[-1].word;
-    uintptr_t low = (uintptr_t)(v->fields >> CALLER_SHIFT & CALLER_MASK);
+    uintptr_t low = (uintptr_t)(v->fields & CALLER_MASK);
     return low ? (const void *)(h->caller_base + low) : NULL;
 }
 
@@ -82,7 +82,8 @@ static const struct block *tile_of(const struct heap *h, const void *address, st
 
 static bool is_outside(const struct heap *h, const void *p)
 {
-    return (const uint8_t *)p < h->start + UNIT || (const uint8_t *)p >= (uint8_t *)heap_last(h);
+    return (const uint8_t *)p < block_payload(heap_first(h)) ||
+           (const uint8_t *)p >= (uint8_t *)heap_last(h);
 }
 
 enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *caller)
@@ -99,19 +100,6 @@ enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *calle
         return report(h, HEAP_BAD_HEADER, p, NULL, NULL, caller);
     if (v.state != HEAP_LIVE)
         return report(h, HEAP_DOUBLE_FREE, p, tile, &v, caller);
-    return report(h, block_payload(tile) != p ? HEAP_INTERIOR : HEAP_BAD_HEADER, p, tile, &v, caller);
-}
-
-struct block *heap_check_live(struct heap *h, const void *p, const void *caller, uint64_t *fields,
-                              enum heap_fault *fault)
-{
-    struct block *b = block_of(p);
-    *fault = HEAP_OK;
-    if (is_outside(h, p) || (uintptr_t)p % HEAP_ALIGN)
-        *fault = heap_name_fault(h, p, caller);
-    else if (*fields = block_open(h, b, HEAP_LIVE), !is_sound(*fields))
-        *fault = heap_name_fault(h, p, caller);
-    else if (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, *fields))
-        *fault = heap_report_live(h, HEAP_OVERRUN, b, caller);
-    return *fault ? NULL : b;
+    return report(h, block_payload(tile) != p ? HEAP_INTERIOR : HEAP_BAD_HEADER, p, tile, &v,
+                  caller);
 }

@@ -11,45 +11,45 @@
 
 #include <platform.h>
 
+#include "lib/shadow.h"
+
 static struct {
     struct heap *heap;
     struct aspace *as;
+    const struct frame_source *pages;
     void (*report)(const struct heap_report *);
 } kernel_heap;
 
 static struct lock lock = {.name = "heap", .rank = LOCK_HEAP};
 
-static pfn_t next_frame(void *ctx)
+/* The heap works in memory that nobody else may touch. */
+static void enter(void)
 {
-    (void)ctx;
-    return frames_take(OWNER_HEAP); /* grow has counted: it is there */
+    lock_take(&lock);
+    shadow_pause();
 }
 
-static void give_frame(void *ctx, pfn_t frame)
+static void leave(void)
 {
-    (void)ctx;
-    enum mem_err err = frames_give(frame, OWNER_HEAP);
-    if (err)
-        platform_panic("heap page in frame 0x%zx: %s", (size_t)frame.v, mem_err_name(err));
+    shadow_resume();
+    lock_give(&lock);
 }
 
-/* The tables come first, so what is free after them is what the pages can have. */
+/* What can never be had costs one look; what turns out not to be there goes back. */
 static bool grow(void *ctx, void *at, size_t bytes)
 {
     (void)ctx;
     size_t pages = bytes >> PAGE_SHIFT;
-    size_t tables = (pages >> 9) + 8; /* more than any range of that many pages can need */
-    if (frames_free() < (uint64_t)pages + tables)
-        return false;
-    return map_frames(kernel_heap.as, ptr_vaddr(at), pages, MAP_WRITE | MAP_GLOBAL, next_frame,
-                      NULL) == MEM_OK;
+    return frames_free() >= pages &&
+           map_frames(kernel_heap.as, ptr_vaddr(at), pages, MAP_WRITE | MAP_GLOBAL,
+                      kernel_heap.pages) == MEM_OK;
 }
 
 static void shrink(void *ctx, void *at, size_t bytes)
 {
     (void)ctx;
     enum mem_err err =
-        unmap_frames(kernel_heap.as, ptr_vaddr(at), bytes >> PAGE_SHIFT, give_frame, NULL);
+        unmap_frames(kernel_heap.as, ptr_vaddr(at), bytes >> PAGE_SHIFT, kernel_heap.pages);
     if (err)
         platform_panic("heap shrink at %p: %s", at, mem_err_name(err));
 }
@@ -60,13 +60,15 @@ static void report(void *ctx, const struct heap_report *r)
     kernel_heap.report(r);
 }
 
-enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, vaddr_t window, size_t bytes,
+enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, const struct frame_source *pages,
+                          vaddr_t window, size_t bytes,
                           void (*report_to)(const struct heap_report *))
 {
     if (kernel_heap.heap)
         return MEM_ALREADY_INIT;
     static const struct heap_ops ops = {grow, shrink, report, NULL};
     kernel_heap.as = as;
+    kernel_heap.pages = pages;
     kernel_heap.report = report_to;
     enum mem_err err = heap_init(heap, vaddr_ptr(window), bytes, &ops);
     if (!err)
@@ -76,10 +78,11 @@ enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, vaddr_t window, 
 
 static void *allocate(size_t align, size_t size, const void *caller)
 {
-    lock_take(&lock);
+    enter();
     void *block = align ? heap_alloc_aligned(kernel_heap.heap, align, size, caller)
                         : heap_alloc(kernel_heap.heap, size, caller);
-    lock_give(&lock);
+    shadow_live(block, size);
+    leave();
     return block;
 }
 
@@ -104,24 +107,30 @@ void *kcalloc(size_t count, size_t size)
 
 void *krealloc(void *block, size_t size)
 {
-    lock_take(&lock);
+    enter();
     void *moved = heap_realloc(kernel_heap.heap, block, size, __builtin_return_address(0));
-    lock_give(&lock);
+    if (moved) {
+        shadow_dead(block);
+        shadow_live(moved, size);
+    }
+    leave();
     return moved;
 }
 
 void kfree(void *block)
 {
-    lock_take(&lock);
+    enter();
     enum heap_fault fault = heap_free(kernel_heap.heap, block, __builtin_return_address(0));
-    (void)fault; /* reported and counted already */
-    lock_give(&lock);
+    if (!fault) /* else it is reported and counted already */
+        shadow_dead(block);
+    leave();
 }
 
 size_t kmalloc_usable_size(const void *block)
 {
-    lock_take(&lock);
+    enter();
     size_t size = heap_usable_size(kernel_heap.heap, block);
-    lock_give(&lock);
+    shadow_live(block, size); /* who asks may use all of it */
+    leave();
     return size;
 }

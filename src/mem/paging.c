@@ -20,12 +20,12 @@
  */
 #include <mem/paging.h>
 
+#include <platform.h>
+
 #include "paging_table.h"
 
 static enum mem_err check_physical(const struct aspace *as, paddr_t pa, size_t bytes)
 {
-    if (pa.v & (PAGE_SIZE - 1))
-        return MEM_MISALIGNED;
     uint64_t limit = 1ull << as->features->phys_bits;
     return pa.v >= limit || bytes > limit - pa.v ? MEM_OUT_OF_RANGE : MEM_OK;
 }
@@ -189,8 +189,30 @@ enum mem_err map_page(struct aspace *as, vaddr_t va, paddr_t pa, unsigned flags)
     return MEM_OK;
 }
 
+/* Entries of s for frames as they come; how many came. */
+static unsigned write_frames(struct aspace *as, const struct spot *s, unsigned run, unsigned flags,
+                             const struct frame_source *from)
+{
+    entry_t bits = format_leaf(as->features, 1, PA(0), flags);
+    unsigned done = 0;
+    for (pfn_t f; done < run && !pfn_is_none(f = from->take(from->ctx)); done++)
+        set_entry(s->table, s->index + done, (entry_t)pfn_paddr(f).v | bits);
+    spot_set_live(as, s, spot_live(as, s) + done);
+    return done;
+}
+
+/* The frames ran out: what is mapped from va on goes back, and the tables that map nothing. */
+static enum mem_err take_frames_back(struct aspace *as, vaddr_t va, size_t mapped, size_t pages,
+                                     const struct frame_source *to)
+{
+    if (mapped && unmap_frames(as, va, mapped, to))
+        platform_panic("T1: of pages just mapped at 0x%zx some are not", (size_t)va.v);
+    table_prune(as, va.v, pages << PAGE_SHIFT);
+    return MEM_NO_FRAME;
+}
+
 enum mem_err map_frames(struct aspace *as, vaddr_t va, size_t pages, unsigned flags,
-                        pfn_t (*next)(void *ctx), void *ctx)
+                        const struct frame_source *from)
 {
     if (pages > SIZE_MAX >> PAGE_SHIFT)
         return MEM_OUT_OF_RANGE;
@@ -200,16 +222,15 @@ enum mem_err map_frames(struct aspace *as, vaddr_t va, size_t pages, unsigned fl
         err = prepare_map(as, va.v, bytes, PA(0), flags | MAP_NO_LARGE);
     if (err)
         return err;
-    for (vword_t at = va.v; bytes;) {
+    for (size_t done = 0; done < pages;) {
+        vword_t at = va.v + (done << PAGE_SHIFT);
         struct spot s = spot_at(as, at);
-        unsigned run = run_length(&s, at, bytes);
-        entry_t bits = format_leaf(as->features, 1, PA(0), flags);
-        for (unsigned i = 0; i < run; i++)
-            set_entry(s.table, s.index + i, (entry_t)pfn_paddr(next(ctx)).v | bits);
-        spot_set_live(as, &s, spot_live(as, &s) + run);
+        unsigned run = run_length(&s, at, (pages - done) << PAGE_SHIFT);
+        unsigned came = write_frames(as, &s, run, flags, from);
         spot_done(as, &s);
-        at += (vword_t)run << PAGE_SHIFT;
-        bytes -= (size_t)run << PAGE_SHIFT;
+        done += came;
+        if (came < run)
+            return take_frames_back(as, va, done, pages, from);
     }
     return MEM_OK;
 }

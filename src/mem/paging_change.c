@@ -71,16 +71,14 @@ static void split_once(struct aspace *as, struct spot *s, pfn_t frame)
 
 static void split_at(struct aspace *as, vword_t va, pfn_t *frames, unsigned *used)
 {
-    for (unsigned i = 0; i < LEVELS; i++) {
+    bool cut;
+    do { /* each turn ends one level lower */
         struct spot s = paging_descend(as, va, 1);
-        bool cut =
-            s.level > 1 && s.table[s.index] & ENTRY_PRESENT && va & (level_bytes(s.level) - 1);
+        cut = s.level > 1 && s.table[s.index] & ENTRY_PRESENT && va & (level_bytes(s.level) - 1);
         if (cut)
             split_once(as, &s, frames[(*used)++]);
         kunmap(s.table);
-        if (!cut)
-            return;
-    }
+    } while (cut);
 }
 
 /* Makes both ends of the range page boundaries of whatever maps them. All tables first. */
@@ -171,9 +169,8 @@ static enum mem_err clear(struct aspace *as, vword_t va, size_t bytes, pfn_t *go
 enum mem_err unmap_range(struct aspace *as, vaddr_t va, size_t bytes)
 {
     pfn_t gone = PFN_NONE;
-    enum mem_err err = leaf_covers(&as->leaf, va.v, bytes)
-                           ? clear_in_hand(as, va.v, bytes, &gone)
-                           : clear(as, va.v, bytes, &gone);
+    enum mem_err err = leaf_covers(&as->leaf, va.v, bytes) ? clear_in_hand(as, va.v, bytes, &gone)
+                                                           : clear(as, va.v, bytes, &gone);
     if (err)
         return err;
     paging_flush(as, va.v, bytes);
@@ -225,21 +222,21 @@ static void hide_run(struct aspace *as, const struct spot *s, unsigned run, void
         s->table[s->index + i] &= ~ENTRY_PRESENT;
 }
 
-struct giver {
-    void (*give)(void *ctx, pfn_t frame);
-    void *ctx;
-};
-
+/* All frames of a large page, too. */
 static void give_run(struct aspace *as, const struct spot *s, unsigned run, void *ctx)
 {
-    struct giver *giver = ctx;
-    for (unsigned i = 0; i < run; i++)
-        giver->give(giver->ctx, paddr_pfn(format_leaf_pa(s->level, s->table[s->index + i])));
+    const struct frame_source *to = ctx;
+    size_t frames = level_bytes(s->level) >> PAGE_SHIFT;
+    for (unsigned i = 0; i < run; i++) {
+        pfn_t first = paddr_pfn(format_leaf_pa(s->level, s->table[s->index + i]));
+        for (size_t n = 0; n < frames; n++)
+            to->give(to->ctx, pfn_add(first, n));
+    }
     clear_run(as, s, run, NULL);
 }
 
 enum mem_err unmap_frames(struct aspace *as, vaddr_t va, size_t pages,
-                          void (*give)(void *ctx, pfn_t frame), void *ctx)
+                          const struct frame_source *to)
 {
     if (pages > SIZE_MAX >> PAGE_SHIFT)
         return MEM_OUT_OF_RANGE;
@@ -249,11 +246,10 @@ enum mem_err unmap_frames(struct aspace *as, vaddr_t va, size_t pages,
         err = prepare_change(as, va.v, bytes);
     if (err)
         return err;
-    struct giver giver = {give, ctx};
     pfn_t gone = PFN_NONE;
     change_leaves(as, va.v, bytes, hide_run, NULL, &gone);
     paging_flush(as, va.v, bytes);
-    change_leaves(as, va.v, bytes, give_run, &giver, &gone);
+    change_leaves(as, va.v, bytes, give_run, (void *)to, &gone);
     table_give_chain(as, gone);
     return MEM_OK;
 }
@@ -262,8 +258,8 @@ static void protect_run(struct aspace *as, const struct spot *s, unsigned run, v
 {
     const unsigned *flags = ctx;
     entry_t bits = format_leaf(as->features, s->level, PA(0), *flags);
-    entry_t keep = (ENTRY_ADDRESS & ~(level_bytes(s->level) - 1)) | ENTRY_OURS | ENTRY_ACCESSED |
-                   ENTRY_DIRTY;
+    entry_t keep =
+        (ENTRY_ADDRESS & ~(level_bytes(s->level) - 1)) | ENTRY_OURS | ENTRY_ACCESSED | ENTRY_DIRTY;
     for (unsigned i = 0; i < run; i++)
         s->table[s->index + i] = (s->table[s->index + i] & keep) | bits;
 }

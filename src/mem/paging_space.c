@@ -54,6 +54,8 @@ enum mem_err paging_adopt(struct aspace *as, vaddr_t va, pfn_t frame)
 {
     if (va.v & (level_bytes(2) - 1))
         return MEM_MISALIGNED;
+    if (!pfn_is_none(as->adopted))
+        return MEM_FULL;
     entry_t *table = table_reach(as, va.v, 2);
     if (!table) {
         table_prune(as, va.v, PAGE_SIZE);

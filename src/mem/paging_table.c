@@ -100,15 +100,14 @@ enum mem_err paging_check_virtual(const struct aspace *as, vword_t va, size_t by
     vword_t last = va + (bytes - 1);
     if (!paging_canonical(as, va) || !paging_canonical(as, last))
         return MEM_NOT_CANONICAL;
-    if (last > as->last || va < PAGE_SIZE || (va ^ last) >> (as->features->virt_bits - 1) & (LEVELS == 4))
+    if (last > as->last || va < PAGE_SIZE ||
+        (va ^ last) >> (as->features->virt_bits - 1) & (LEVELS == 4))
         return MEM_OUT_OF_RANGE;
     return MEM_OK;
 }
 
 enum mem_err paging_check_flags(unsigned flags)
 {
-    if (flags & ~(unsigned)MAP_FLAGS_ALL)
-        return MEM_BAD_ARG;
     return (flags & MAP_WRITE) && (flags & MAP_EXEC) ? MEM_WX : MEM_OK;
 }
 

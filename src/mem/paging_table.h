@@ -139,9 +139,8 @@ static inline void spot_set_live(struct aspace *as, const struct spot *s, unsign
 /* Bits above the virtual width all equal? */
 static inline bool paging_canonical(const struct aspace *as, vword_t va)
 {
-    unsigned shift = as->features->virt_bits - 1;
-    vword_t high = va >> shift;
-    return as->features->virt_bits >= 8 * sizeof va || high == 0 || high == ~(vword_t)0 >> shift;
+    unsigned unused = 8 * sizeof va - as->features->virt_bits;
+    return (vword_t)((intptr_t)(va << unused) >> unused) == va;
 }
 
 /* ---- checks that every call begins with, in the order that paging.c states ------------------ */
@@ -204,8 +203,8 @@ static inline unsigned run_length(const struct spot *s, vword_t va, size_t left)
 {
     unsigned room = ENTRIES - s->index;
     vword_t inside = va & (level_bytes(s->level) - 1);
-    size_t whole = ((left - 1 + inside) >> level_shift(s->level)) + 1;
-    return (unsigned)least(left - 1 + inside < inside ? room : whole, room);
+    size_t whole = ((left - 1 + inside) >> level_shift(s->level)) + 1; /* va + left wraps not */
+    return (unsigned)least(whole, room);
 }
 
 /* Bytes from va to the end of the entry `run - 1` further on, at most `left`. */

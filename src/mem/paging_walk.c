@@ -61,7 +61,7 @@ void paging_walk(const struct aspace *as, vaddr_t va, struct walk *out)
 
     unsigned flags = MAP_WRITE | MAP_USER | MAP_EXEC;
     paddr_t table = as->root;
-    for (unsigned level = LEVELS; level >= 1; level--) {
+    for (unsigned level = LEVELS;; level--) { /* to level 1, which ends every walk */
         unsigned index = level_index(va.v, level);
         entry_t e = table_entry(paddr_pfn(table), index);
         note_step(out, level, table, index, e);

@@ -14,9 +14,15 @@
  *   P4  a whole bit is set exactly when all 512 frames of the block are free.
  *   P5  no frame is free below the first one of the word `low`.
  *   P6  what is free, held and reserved adds up to total.
+ *   P7  a whole block with a full word of free frames right before or behind it has its bit in
+ *       `flanked` set; a block that is not whole has not. `flanks` is how many are set.
  *
  * The next frame comes from the word `low`, usually without a look at a tree; a free looks at one
- * avail bit. With caches in front (pmm_cache.c) the trees are hints. A frame that a cache means to
+ * avail bit. When nothing else is free, it also moves `low` to what it has freed. A run of more
+ * than a block and two words holds a whole block with a flank, so while `flanks` is 0 there is
+ * none.
+ *
+ * With caches in front (pmm_cache.c) the trees are hints. A frame that a cache means to
  * give out has its bit set, and P2 and P5 may not know of it until it is published; a frame that a
  * cache has given out may leave an avail or a whole bit behind (never on an untouched block). Each
  * taker makes sure by winning the frame's bit, and mends what it finds wrong.
@@ -48,35 +54,87 @@ void pmm_note_written(struct pmm *pmm, vword_t index)
 
 void pmm_break(struct pmm *pmm, vword_t block)
 {
-    tree_clear(&pmm->whole, block);
+    pmm_whole_no_more(pmm, block);
     if (is_written(pmm, block << PMM_BLOCK_SHIFT))
         return; /* its leaf is right, and caches may be using it */
     leaf_fill(leaf_of(pmm, block), FULL);
     pmm_note_written(pmm, block << PMM_BLOCK_SHIFT);
 }
 
-/* The next frame comes from the word of `index`, which lies below the old one. */
-static void lower(struct pmm *pmm, vword_t index)
+/* Nothing is left in the block of `low`, or `low` is in none. */
+static bool low_is_exhausted(const struct pmm *pmm)
 {
-    vword_t old = pmm->low_block;
+    vword_t block = pmm->low_block;
+    return !block || (leaf_is_empty(leaf_of(pmm, block)) && !block_is_whole(pmm, block));
+}
+
+/* Has the tree no block but this one, the sentinel, and perhaps that of `low`? */
+static bool is_alone(const struct pmm *pmm)
+{
+    return pmm->avail.count == 2 + (vword_t)tree_test(&pmm->avail, pmm->low_block);
+}
+
+/* The next frame comes from the word of `index`. */
+static void move_low(struct pmm *pmm, vword_t index)
+{
+    if (low_is_exhausted(pmm))
+        tree_clear(&pmm->avail, pmm->low_block);
     pmm->low_block = index >> PMM_BLOCK_SHIFT;
     pmm->low = pmm->leaf + (index >> PMM_WORD_SHIFT);
     pmm->low_frame = pmm_frame_of(pmm, index & ~WORD_MASK);
-    if (old && old != pmm->low_block && leaf_is_empty(leaf_of(pmm, old)) &&
-        !block_is_whole(pmm, old))
-        tree_clear(&pmm->avail, old);
+}
+
+/* A block that had nothing free. If nothing else is free at all, pmm_alloc need not search for it.
+ */
+[[gnu::noinline]] static void block_is_back(struct pmm *pmm, vword_t index)
+{
+    tree_set(&pmm->avail, index >> PMM_BLOCK_SHIFT);
+    if (pmm->leaf + (index >> PMM_WORD_SHIFT) < pmm->low ||
+        (is_alone(pmm) && low_is_exhausted(pmm)))
+        move_low(pmm, index);
+}
+
+static bool is_flanked(const struct pmm *pmm, vword_t block)
+{
+    const vword_t *leaf = leaf_of(pmm, block);
+    return block_is_whole(pmm, block - 1) || leaf[-1] == FULL || leaf[PMM_BLOCK_WORDS] == FULL ||
+           (block + 2 < pmm->blocks && block_is_whole(pmm, block + 1));
+}
+
+static void flank(struct pmm *pmm, vword_t block)
+{
+    if (block_is_whole(pmm, block))
+        bit_set_counted(pmm->flanked, block, &pmm->flanks);
+}
+
+/* A word is full: its block may be whole, or a whole one beside it has a flank. */
+[[gnu::noinline]] static void word_filled(struct pmm *pmm, vword_t index)
+{
+    vword_t block = index >> PMM_BLOCK_SHIFT, at = index & (PMM_BLOCK - 1);
+    if (block_is_whole(pmm, block))
+        return;
+    bool whole = leaf_is_full(leaf_of(pmm, block));
+    if (whole || at < PMM_WORD_BITS)
+        flank(pmm, block - 1);
+    if (whole || at >= PMM_BLOCK - PMM_WORD_BITS)
+        flank(pmm, block + 1);
+    if (!whole)
+        return;
+    tree_set(&pmm->whole, block);
+    if (is_flanked(pmm, block))
+        flank(pmm, block);
 }
 
 /* A bit has been set: the trees and `low` hear of it. */
 void pmm_publish(struct pmm *pmm, vword_t index)
 {
-    vword_t block = index >> PMM_BLOCK_SHIFT, *word = pmm->leaf + (index >> PMM_WORD_SHIFT);
-    if (!tree_test(&pmm->avail, block))
-        tree_set(&pmm->avail, block);
-    if (word < pmm->low)
-        lower(pmm, index);
-    if (*word == FULL && !block_is_whole(pmm, block) && leaf_is_full(leaf_of(pmm, block)))
-        tree_set(&pmm->whole, block);
+    vword_t *word = pmm->leaf + (index >> PMM_WORD_SHIFT);
+    if (*word == FULL)
+        word_filled(pmm, index);
+    if (!tree_test(&pmm->avail, index >> PMM_BLOCK_SHIFT))
+        block_is_back(pmm, index);
+    else if (word < pmm->low)
+        move_low(pmm, index);
 }
 
 void pmm_publish_block(struct pmm *pmm, vword_t block)
@@ -88,32 +146,36 @@ void pmm_publish_block(struct pmm *pmm, vword_t block)
 /* ---- single frames ----------------------------------------------------------------------------
  */
 
-/* A frame of the word `low`, which has one; PFN_NONE: its block is whole, or a cache was quicker.
- */
-static inline pfn_t take_from(struct pmm *pmm, vword_t *low, vword_t frame, enum frame_owner owner)
+/* A frame of this word, which has one; false: its block is whole, or a cache was quicker. */
+static inline bool take_from(struct pmm *pmm, vword_t *low, vword_t first, enum frame_owner owner,
+                             pfn_t *frame)
 {
-    vword_t word = *low, bit = bit_lowest(word);
+    vword_t word = *low;
     pmm->low = low;
-    pmm->low_frame = frame;
+    pmm->low_frame = first;
+    if (!word)
+        return false; /* it had one; there is no lowest bit of nothing */
+    vword_t bit = bit_lowest(word);
     if ((word == FULL && block_is_whole(pmm, pmm->low_block)) || !bit_take(low, bit))
-        return PFN_NONE;
+        return false;
     pmm->held[owner]++;
     pmm_tag(pmm, ((vword_t)(low - pmm->leaf) << PMM_WORD_SHIFT) + bit, 1, owner);
-    return PFN(frame + bit);
+    *frame = PFN(first + bit);
+    return true;
 }
 
 /* The general case: blocks in any span, blocks to be broken, blocks that caches have emptied. */
 [[gnu::noinline]] static pfn_t alloc_anywhere(struct pmm *pmm, vword_t block,
                                               enum frame_owner owner)
 {
+    pfn_t frame;
     for (; block != pmm->blocks - 1; block = tree_clear_next(&pmm->avail, block)) {
         pmm->low_block = block;
         if (block_is_whole(pmm, block))
             pmm_break(pmm, block);
         vword_t *leaf = leaf_of(pmm, block), first = pmm_frame_of(pmm, block << PMM_BLOCK_SHIFT);
         for (unsigned w; (w = leaf_first(leaf)) < PMM_BLOCK_WORDS;) {
-            pfn_t frame = take_from(pmm, leaf + w, first + w * PMM_WORD_BITS, owner);
-            if (!pfn_is_none(frame))
+            if (take_from(pmm, leaf + w, first + w * PMM_WORD_BITS, owner, &frame))
                 return frame;
         }
     }
@@ -127,25 +189,30 @@ static inline pfn_t take_from(struct pmm *pmm, vword_t *low, vword_t frame, enum
 {
     vword_t block = tree_clear_next(&pmm->avail, pmm->low_block), *leaf = leaf_of(pmm, block);
     vword_t at = (block << PMM_BLOCK_SHIFT) - pmm->hot.index;
-    unsigned w;
-    if (at >= pmm->hot.frames || block_is_whole(pmm, block) ||
-        (w = leaf_first(leaf)) == PMM_BLOCK_WORDS)
+    pfn_t frame;
+    if (at >= pmm->written) /* the leaf of another may be nobody's */
+        return alloc_anywhere(pmm, block, owner);
+    unsigned w = leaf_first(leaf);
+    if (w == PMM_BLOCK_WORDS)
         return alloc_anywhere(pmm, block, owner);
     pmm->low_block = block;
-    pfn_t frame = take_from(pmm, leaf + w, pmm->hot.frame + at + w * PMM_WORD_BITS, owner);
-    return pfn_is_none(frame) ? alloc_anywhere(pmm, block, owner) : frame;
+    if (take_from(pmm, leaf + w, pmm->hot.frame + at + w * PMM_WORD_BITS, owner, &frame))
+        return frame;
+    return alloc_anywhere(pmm, block, owner);
 }
 
 pfn_t pmm_alloc_slow(struct pmm *pmm, enum frame_owner owner)
 {
-    vword_t *low = pmm->low;
-    for (; !*low; low++) { /* to the end of the leaf, which is a cache line */
-        if (!((uintptr_t)(low + 1) & (PMM_BLOCK / 8 - 1)))
+    vword_t *was = pmm->low, *low = was;
+    while (!*low) { /* to the end of the leaf, which is a cache line */
+        if (!((uintptr_t)++low & (PMM_BLOCK / 8 - 1)))
             return alloc_next_block(pmm, owner);
     }
-    vword_t frame = pmm->low_frame + (vword_t)(low - pmm->low) * PMM_WORD_BITS;
-    pfn_t taken = take_from(pmm, low, frame, owner);
-    return pfn_is_none(taken) ? alloc_anywhere(pmm, pmm->low_block, owner) : taken;
+    size_t passed = (size_t)((uintptr_t)low - (uintptr_t)was); /* bytes, and a byte is 8 frames */
+    pfn_t frame;
+    if (take_from(pmm, low, pmm->low_frame + (vword_t)passed * 8, owner, &frame))
+        return frame;
+    return alloc_anywhere(pmm, pmm->low_block, owner);
 }
 
 /* ---- giving back ------------------------------------------------------------------------------
@@ -216,12 +283,25 @@ static enum mem_err check_held(struct pmm *pmm, vword_t first, vword_t frames,
     return MEM_OK;
 }
 
-void pmm_give(struct pmm *pmm, vword_t index, vword_t frames)
+/* So many frames of one block; the words in between are told of by those at the ends. */
+static void give_part(struct pmm *pmm, vword_t index, vword_t frames)
 {
+    vword_t first = index, last = index + frames - 1;
     for (vword_t some; frames; index += some, frames -= some) {
         vword_t mask = piece(index, frames, &some);
         __atomic_fetch_or(pmm->leaf + (index >> PMM_WORD_SHIFT), mask, __ATOMIC_RELAXED);
-        pmm_publish(pmm, index);
+    }
+    pmm_publish(pmm, first);
+    if ((first ^ last) >> PMM_WORD_SHIFT)
+        pmm_publish(pmm, last);
+}
+
+void pmm_give(struct pmm *pmm, vword_t index, vword_t frames)
+{
+    for (vword_t some; frames; index += some, frames -= some) {
+        vword_t room = PMM_BLOCK - (index & (PMM_BLOCK - 1));
+        some = room < frames ? room : frames;
+        give_part(pmm, index, some);
     }
 }
 

@@ -32,17 +32,31 @@ void pmm_cache_init(struct pmm_cache *cache, struct pmm *pmm)
 /* ---- emptying ---------------------------------------------------------------------------------
  */
 
-/* The trees hear of the first `count` frames. */
+/* `low` back to the first word of its block: there may be something there again. */
+static void lower_in_block(struct pmm *pmm)
+{
+    vword_t *leaf = leaf_of(pmm, pmm->low_block);
+    if (!pmm->low_block)
+        return;
+    pmm->low_frame -= (vword_t)(pmm->low - leaf) << PMM_WORD_SHIFT;
+    pmm->low = leaf;
+}
+
+/* The trees hear of the first `count` frames; those of a block that they know change nothing. */
 static void publish(struct pmm_cache *cache, vword_t count)
 {
     struct pmm *pmm = cache->pmm;
-    vword_t moved = pmm->hot.index - pmm->hot.frame, *leaf = pmm->leaf;
+    const vword_t *leaf = pmm->leaf, *avail = pmm->avail.level[0];
+    vword_t moved = pmm->hot.index - pmm->hot.frame;
 #pragma GCC unroll 4
     for (vword_t i = 0; i < count; i++) {
-        vword_t index = cache->entry[i] + moved;
-        if (pmm_is_news(pmm, index, leaf + (index >> PMM_WORD_SHIFT)) && bit_test(leaf, index))
+        vword_t index = cache->entry[i] + moved, w = index >> PMM_WORD_SHIFT;
+        if (leaf[w] != FULL && bit_test(avail, w / PMM_BLOCK_WORDS))
+            continue;
+        if (bit_test(leaf, index))
             pmm_publish(pmm, index);
     }
+    lower_in_block(pmm);
 }
 
 static void publish_home(struct pmm_cache *cache)
@@ -77,23 +91,44 @@ bool pmm_publish_caches(struct pmm *pmm)
     return any;
 }
 
+bool pmm_publish_filled(struct pmm *pmm)
+{
+    vword_t known = pmm->whole.count + pmm->flanks, moved = pmm->hot.index - pmm->hot.frame;
+    for (const struct pmm_cache *c = pmm->caches; c; c = c->next) {
+        const vword_t *bits = c->bits;
+#pragma GCC unroll 4
+        for (vword_t i = 0; i < c->count; i++) {
+            if (bits[c->entry[i] >> PMM_WORD_SHIFT] == FULL &&
+                !block_is_whole(pmm, (c->entry[i] + moved) >> PMM_BLOCK_SHIFT))
+                pmm_publish(pmm, c->entry[i] + moved);
+        }
+    }
+    return pmm->whole.count + pmm->flanks != known;
+}
+
 /* ---- filling ----------------------------------------------------------------------------------
  */
 
-/* Notes the block's free frames from entry `room` down; returns the room left. */
-static vword_t note_frames(struct pmm_cache *cache, vword_t block, vword_t room)
+/* Where an entry goes that completes a batch: entries are noted from the end of the array down. */
+enum { ENOUGH = PMM_CACHE_DEPTH - PMM_CACHE_BATCH };
+
+/* Notes the block's free frames, word by word until there are enough. */
+static vword_t note_frames(struct pmm_cache *cache, vword_t block, vword_t at)
 {
     const vword_t *leaf = leaf_of(cache->pmm, block);
     vword_t frame = (block << PMM_BLOCK_SHIFT) - cache->pmm->hot.index + cache->frame;
 #pragma GCC unroll 16
     for (unsigned w = 0; w < PMM_BLOCK_WORDS; w++) {
-        for (vword_t word = leaf[w]; word; word &= word - 1) {
-            if (!room)
-                return 0;
-            cache->entry[--room] = frame + w * PMM_WORD_BITS + bit_lowest(word);
-        }
+        vword_t word = leaf[w];
+        if (!word)
+            continue;
+        do
+            cache->entry[--at] = frame + w * PMM_WORD_BITS + bit_lowest(word);
+        while (word &= word - 1);
+        if (at <= ENOUGH)
+            break;
     }
-    return room;
+    return at;
 }
 
 /* Can the frames of this block be cached? Breaks it if it is whole. */
@@ -108,13 +143,13 @@ static bool can_cache(struct pmm *pmm, vword_t block)
 }
 
 /*
- * Fills an empty cache with a batch, the lowest frame on top: what is left of its home, then the
- * lowest blocks with anything free. The last one is the new home.
+ * Fills an empty cache with a batch or somewhat more, the lowest frame on top: what is left of its
+ * home, then the lowest blocks with anything free. The last one is the new home.
  */
 static bool refill(struct pmm_cache *cache)
 {
     struct pmm *pmm = cache->pmm;
-    vword_t room = PMM_CACHE_BATCH, block = cache->home;
+    vword_t at = PMM_CACHE_DEPTH, block = cache->home;
     if (!block)
         block = tree_next(&pmm->avail, pmm->hot.index >> PMM_BLOCK_SHIFT);
     for (;; block = tree_clear_next(&pmm->avail, block)) {
@@ -122,16 +157,16 @@ static bool refill(struct pmm_cache *cache)
             block = 0;
             break;
         }
-        room = note_frames(cache, block, room);
-        if (!room)
+        at = note_frames(cache, block, at);
+        if (at <= ENOUGH)
             break;
     }
     if (block)
         tree_clear(&pmm->avail, block);
     cache->home = block;
     cache->frames = pmm->written;
-    cache->count = PMM_CACHE_BATCH - room;
-    memmove(cache->entry, cache->entry + room, cache->count * sizeof cache->entry[0]);
+    cache->count = PMM_CACHE_DEPTH - at;
+    memmove(cache->entry, cache->entry + at, cache->count * sizeof cache->entry[0]);
     return cache->count != 0;
 }
 

@@ -6,7 +6,7 @@ static bool sums_agree(const struct pmm *pmm)
 {
     struct pmm_stats s;
     pmm_counts(pmm, &s);
-    return s.free <= s.total && s.used <= s.total && s.free + s.used + s.reserved == s.total;
+    return s.used <= s.total && s.reserved <= s.total - s.used; /* free is the rest */
 }
 
 static uint64_t count_free(const struct pmm *pmm)
@@ -37,8 +37,32 @@ static bool block_agrees(const struct pmm *pmm, vword_t block, const char **brok
     return whole == full || (whole && stale);
 }
 
+static vword_t bits_set(const vword_t *words, vword_t bits)
+{
+    vword_t set = 0;
+    for (vword_t i = 0; i < bits; i++)
+        set += bit_test(words, i);
+    return set;
+}
+
+/* Only whole blocks have a flank, and those with a full word beside them do. */
+static bool flanks_agree(const struct pmm *pmm)
+{
+    for (vword_t block = 1; block < pmm->blocks - 1; block++) {
+        vword_t first = block * PMM_BLOCK_WORDS;
+        bool full = leaf_word(pmm, first - 1) == FULL ||
+                    (block + 2 < pmm->blocks && leaf_word(pmm, first + PMM_BLOCK_WORDS) == FULL);
+        bool set = bit_test(pmm->flanked, block);
+        if (set ? !block_is_whole(pmm, block) : block_is_whole(pmm, block) && full)
+            return false;
+    }
+    return pmm->flanks == bits_set(pmm->flanked, pmm->blocks - 1);
+}
+
 static bool tree_agrees(const struct pmm_tree *t, vword_t bits)
 {
+    if (t->count != bits_set(t->level[0], bits))
+        return false;
     for (unsigned l = 1; l < t->levels; l++) {
         bits = (bits + PMM_WORD_BITS - 1) >> PMM_WORD_SHIFT;
         for (vword_t w = 0; w < bits; w++) { /* words of the level below */
@@ -66,6 +90,9 @@ bool pmm_holds(const struct pmm *pmm, const char **broken)
         if (leaf_word(pmm, (vword_t)(word - pmm->leaf)))
             return false;
     }
-    *broken = "a summary bit is set exactly when its word is not zero";
+    *broken = "P7: a whole block with a full word beside it has a flank, and no broken one has";
+    if (!flanks_agree(pmm))
+        return false;
+    *broken = "a summary bit is set exactly when its word is not zero, and bits are counted";
     return tree_agrees(&pmm->avail, pmm->blocks) && tree_agrees(&pmm->whole, pmm->blocks);
 }

@@ -17,14 +17,29 @@ bool pmm_claim_rest(struct pmm *pmm, vword_t index, vword_t frames, vword_t take
     return true;
 }
 
-/* All of a wholly free block at once. */
-static bool claim_block(struct pmm *pmm, vword_t block)
+/* Every word of a block that caches may be taking from: each is won, or none. */
+static bool win_words(struct pmm *pmm, vword_t block)
 {
-    tree_clear(&pmm->whole, block);
+    vword_t *leaf = leaf_of(pmm, block);
+#pragma GCC unroll 16
+    for (unsigned w = 0; w < PMM_BLOCK_WORDS; w++) {
+        if (claim_word(leaf + w, FULL))
+            continue;
+        if (w)
+            pmm_give(pmm, block << PMM_BLOCK_SHIFT, w * PMM_WORD_BITS);
+        return false;
+    }
+    return true;
+}
+
+bool pmm_claim_block(struct pmm *pmm, vword_t block)
+{
     bool written = is_written(pmm, block << PMM_BLOCK_SHIFT);
-    if (written && pmm->caches)
-        return claim_part(pmm, block << PMM_BLOCK_SHIFT, PMM_BLOCK);
-    leaf_fill(leaf_of(pmm, block), 0);
+    pmm_whole_no_more(pmm, block);
+    if (!written || !pmm->caches)
+        leaf_fill(leaf_of(pmm, block), 0);
+    else if (!win_words(pmm, block))
+        return false;
     tree_clear(&pmm->avail, block);
     if (!written)
         pmm_note_written(pmm, block << PMM_BLOCK_SHIFT);
@@ -39,7 +54,7 @@ bool pmm_claim_run(struct pmm *pmm, vword_t index, vword_t frames)
         bool won;
         some = room < frames - taken ? room : frames - taken;
         if (some == PMM_BLOCK && block_is_whole(pmm, block)) {
-            won = claim_block(pmm, block);
+            won = pmm_claim_block(pmm, block);
         } else {
             if (block_is_whole(pmm, block))
                 pmm_break(pmm, block);
@@ -71,9 +86,10 @@ enum mem_err pmm_reserve(struct pmm *pmm, pfn_t first, size_t frames, enum frame
     const struct pmm_span *s = pmm_span_of_frame(pmm, first.v);
     if (!s)
         return MEM_NOT_HELD;
-    pmm_publish_caches(pmm);
     vword_t index = first.v - s->frame + s->index, start;
-    if (pmm_next_run(pmm, index, index + frames, (vword_t)frames, &start) != frames ||
+    vword_t sentinel = (pmm->blocks - 1) << PMM_BLOCK_SHIFT;
+    if (frames > sentinel - index || /* owned since boot, and so not in the index */
+        pmm_next_run(pmm, index, index + frames, (vword_t)frames, true, &start) != frames ||
         !pmm_claim_run(pmm, index, frames))
         return MEM_NOT_HELD;
     pmm->held[owner] += frames;

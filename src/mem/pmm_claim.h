@@ -30,17 +30,19 @@ static inline bool claim_part(struct pmm *pmm, vword_t index, vword_t frames)
     return (some == frames && *word) || pmm_claim_rest(pmm, index, frames, some);
 }
 
+/* All of a wholly free block at once; false: it was not, and is not called so any longer. */
+bool pmm_claim_block(struct pmm *pmm, vword_t block);
+
 /* A run in any number of blocks, whole or broken. */
 bool pmm_claim_run(struct pmm *pmm, vword_t index, vword_t frames);
 
-/* The books, after a claim. */
-static inline enum mem_err pmm_taken(struct pmm *pmm, vword_t index, vword_t frames,
-                                     enum frame_owner owner, pfn_t *first)
+/* The books, after a claim; the first frame. */
+static inline pfn_t pmm_taken(struct pmm *pmm, vword_t index, vword_t frames,
+                              enum frame_owner owner)
 {
     pmm->held[owner] += frames;
     pmm_tag(pmm, index, frames, owner);
-    *first = PFN(pmm_frame_of(pmm, index));
-    return MEM_OK;
+    return PFN(pmm_frame_of(pmm, index));
 }
 
 /* pmm_alloc_run without its short cuts (pmm_search.c). */

@@ -11,6 +11,12 @@ static inline bool block_is_whole(const struct pmm *pmm, vword_t block)
     return tree_test(&pmm->whole, block);
 }
 
+static inline void pmm_whole_no_more(struct pmm *pmm, vword_t block)
+{
+    tree_clear(&pmm->whole, block);
+    bit_clear_counted(pmm->flanked, block, &pmm->flanks);
+}
+
 /* ---- leaves -----------------------------------------------------------------------------------
  */
 
@@ -120,12 +126,21 @@ void pmm_give(struct pmm *pmm, vword_t index, vword_t frames);
 /* A wholly free block has been claimed in full: its leaf counts as written from now on. */
 void pmm_note_written(struct pmm *pmm, vword_t index);
 
-/* The first free run at or above `from`, at least `frames` long; its length, 0: there is none. */
-vword_t pmm_next_run(const struct pmm *pmm, vword_t from, vword_t end, vword_t frames,
+/*
+ * The first free run at or above `from`, at least `frames` long; its length, 0: there is none. With
+ * what caches hide from the trees if `hidden`: no block is passed over.
+ */
+vword_t pmm_next_run(const struct pmm *pmm, vword_t from, vword_t end, vword_t frames, bool hidden,
                      vword_t *start);
 
 /* Tells the trees of what the caches hold (pmm_cache.c); true when there was anything. */
 bool pmm_publish_caches(struct pmm *pmm);
+
+/*
+ * Tells the trees of whole blocks, and of full words beside them, that were completed by a frame in
+ * a cache: such a frame stands in a full word. True when there was anything.
+ */
+bool pmm_publish_filled(struct pmm *pmm);
 
 static inline enum mem_err pmm_refuse(struct pmm *pmm, enum pmm_refusal cause, enum mem_err err)
 {

@@ -9,10 +9,11 @@
  * very end is the sentinel that ends every search.
  *
  * A span is pure when every frame of it was free at boot; the blocks at the edges of ranges form
- * mixed spans, whose leaves are written here, with a mask of the frames that circulate. Metadata: a
- * tree, a zero word (all that there is of block 0), the leaves (64 bytes a block), a zero word (the
- * sentinel's), the other tree, the spans, the masks (64 bytes a mixed block), and in builds with
- * tags a byte a frame. Without tags: 1/8 byte a frame and 1/250 of that.
+ * mixed spans, whose leaves are written here, with a mask of the frames that circulate. Metadata:
+ * the flanks (a bit a block), a tree, a zero word (all that there is of block 0), the leaves (64
+ * bytes a block), a zero word (the sentinel's), the other tree, the spans, the masks (64 bytes a
+ * mixed block), and in builds with tags a byte a frame. Without: 1/8 byte a frame and 1/160 of
+ * that.
  */
 #include "pmm_index.h"
 
@@ -40,7 +41,7 @@ struct layout {
     size_t count;
     struct pmm_span last; /* the latest, not yet written    */
     bool last_pure;
-    vword_t *masks;     /* where those of mixed spans go  */
+    vword_t *masks;     /* where those of mixed spans go; NULL: only count */
     vword_t mixed;      /* blocks of mixed spans          */
     vword_t next_block; /* of RAM: those below are placed */
     vword_t next_index; /* of the index, in blocks        */
@@ -56,26 +57,33 @@ static void close_span(struct layout *l)
     l->last.frames = 0;
 }
 
-/* Adds blocks [first, end) of RAM; what is laid out already is left as it is. */
-static void add_blocks(struct layout *l, uint64_t first, uint64_t end, bool pure)
+/* Adds blocks [first, end) of RAM, none of which is laid out. */
+static void append(struct layout *l, uint64_t first, uint64_t end, bool pure)
 {
-    if (first < l->next_block)
-        first = l->next_block;
-    if (first >= end)
-        return;
+    vword_t count = (vword_t)(end - first);
     bool touches = first == l->next_block && l->next_index > 1;
     if (!touches || l->last_pure != pure) {
         close_span(l);
         l->next_index += !touches && l->next_index > 1; /* the block left out */
-        l->last = (struct pmm_span){.frame = (vword_t)first << PMM_BLOCK_SHIFT,
-                                    .index = l->next_index << PMM_BLOCK_SHIFT,
-                                    .mask = pure ? NULL : l->masks + l->mixed * PMM_BLOCK_WORDS};
+        l->last = (struct pmm_span){
+            .frame = (vword_t)first << PMM_BLOCK_SHIFT,
+            .index = l->next_index << PMM_BLOCK_SHIFT,
+            .mask = pure || !l->masks ? NULL : l->masks + l->mixed * PMM_BLOCK_WORDS};
         l->last_pure = pure;
     }
-    l->mixed += pure ? 0 : (vword_t)(end - first);
-    l->last.frames += (vword_t)(end - first) << PMM_BLOCK_SHIFT;
-    l->next_index += (vword_t)(end - first);
+    l->mixed += pure ? 0 : count;
+    l->last.frames += count << PMM_BLOCK_SHIFT;
+    l->next_index += count;
     l->next_block = (vword_t)end;
+}
+
+/* Adds those of blocks [first, end) that are not laid out already. */
+static inline void add_blocks(struct layout *l, uint64_t first, uint64_t end, bool pure)
+{
+    if (first < l->next_block)
+        first = l->next_block;
+    if (first < end)
+        append(l, first, end, pure);
 }
 
 /* Can this frame ever be free? What has been reserved since boot cannot. */
@@ -122,45 +130,51 @@ static size_t tree_words(vword_t bits)
     return words;
 }
 
-/* The first tree, then a zero word at least; a multiple of a leaf's size. */
-static size_t head_bytes(const struct layout *l)
-{
-    size_t bytes = (tree_words(l->next_index + 1) + 1) * sizeof(vword_t);
-    return (bytes + LEAF_BYTES - 1) & ~(size_t)(LEAF_BYTES - 1);
-}
+/* What goes where: bytes before the first leaf, bytes from the sentinel's on, words of a tree. */
+struct plan {
+    size_t head, tail, tree;
+    size_t bytes; /* all of it, the tags too */
+};
 
-/* A zero word, the second tree, spans, masks; enough that a leaf behind the sentinel can be read.
+/*
+ * Head: the flanks, one tree, a zero word at least; a multiple of a leaf's size. Tail: a zero word,
+ * the other tree, spans, masks; enough that a leaf behind the sentinel can be read.
  */
-static size_t tail_bytes(const struct layout *l)
+static struct plan plan(const struct layout *l)
 {
-    size_t bytes = (tree_words(l->next_index + 1) + 1) * sizeof(vword_t) +
-                   l->count * sizeof(struct pmm_span) + l->mixed * LEAF_BYTES;
-    return bytes < LEAF_BYTES + sizeof(vword_t) ? LEAF_BYTES + sizeof(vword_t) : bytes;
-}
-
-static size_t bytes_for(const struct layout *l)
-{
-    return head_bytes(l) + (l->next_index - 1) * LEAF_BYTES + tail_bytes(l) +
-           (PMM_TAGS ? l->next_index * PMM_BLOCK : 0);
+    vword_t blocks = l->next_index + 1;
+    struct plan p = {.tree = tree_words(blocks)};
+    p.head = (words_for(blocks) + p.tree + 1) * sizeof(vword_t);
+    p.head = (p.head + LEAF_BYTES - 1) & ~(size_t)(LEAF_BYTES - 1);
+    p.tail =
+        (p.tree + 1) * sizeof(vword_t) + l->count * sizeof(struct pmm_span) + l->mixed * LEAF_BYTES;
+    if (p.tail < LEAF_BYTES + sizeof(vword_t))
+        p.tail = LEAF_BYTES + sizeof(vword_t);
+    p.bytes = p.head + (l->next_index - 1) * LEAF_BYTES + p.tail +
+              (PMM_TAGS ? l->next_index * PMM_BLOCK : 0);
+    return p;
 }
 
 size_t pmm_metadata_bytes(const struct bootmap *map)
 {
     struct layout l = {0};
     lay_out(map, &l);
-    return bytes_for(&l);
+    return plan(&l).bytes;
 }
 
-/* Places an empty tree of `bits` at `at`; returns the first word behind it. */
-static vword_t *tree_place(struct pmm_tree *t, vword_t bits, vword_t *at)
+/* Places a tree of `bits` at `at`, whose words are zero but for the sentinel, the last bit. */
+static void tree_place(struct pmm_tree *t, vword_t bits, vword_t *at)
 {
-    memset(at, 0, tree_words(bits) * sizeof *at);
-    for (t->levels = 0; t->levels < TREE_LEVELS_MIN || bits > 1;) {
-        t->level[t->levels++] = at;
+    vword_t last = bits - 1;
+    for (unsigned l = 0; l < TREE_LEVELS_MIN || bits > 1; l++) {
+        t->level[l] = at;
+        t->levels = l + 1;
+        bit_set(at, last);
+        last >>= PMM_WORD_SHIFT;
         bits = words_for(bits);
         at += bits;
     }
-    return at;
+    t->count = 1;
 }
 
 /* Sets bits [first, first + count) of one level of a tree. */
@@ -183,6 +197,7 @@ static void set_bits(vword_t *words, vword_t first, vword_t count)
 static void tree_set_range(struct pmm_tree *t, vword_t first, vword_t count)
 {
     vword_t last = first + count - 1;
+    t->count += count;
     for (unsigned l = 0; l < t->levels; l++) {
         set_bits(t->level[l], first, last - first + 1);
         first >>= PMM_WORD_SHIFT;
@@ -190,27 +205,28 @@ static void tree_set_range(struct pmm_tree *t, vword_t first, vword_t count)
     }
 }
 
-static void place(struct pmm *pmm, struct layout *l, void *metadata)
+static void place(struct pmm *pmm, struct layout *l, const struct plan *p, void *metadata)
 {
     pmm->blocks = l->next_index + 1;
-    pmm->leaf = (vword_t *)((uint8_t *)metadata + head_bytes(l) - LEAF_BYTES);
-    tree_place(&pmm->avail, pmm->blocks, metadata);
-    leaf_of(pmm, 1)[-1] = 0;
-    vword_t *tail = leaf_of(pmm, pmm->blocks - 1);
-    *tail = 0;
-    l->spans = (struct pmm_span *)tree_place(&pmm->whole, pmm->blocks, tail + 1);
-    pmm->spans = l->spans;
-    l->masks = (vword_t *)(l->spans + l->count);
-    memset(l->masks, 0, l->mixed * LEAF_BYTES);
-    pmm->tags = PMM_TAGS ? (uint8_t *)tail + tail_bytes(l) : NULL;
+    pmm->leaf = (vword_t *)((uint8_t *)metadata + p->head - LEAF_BYTES);
     pmm->low = leaf_of(pmm, 1) - 1;
+    memset(metadata, 0, p->head);
+    pmm->flanked = metadata;
+    tree_place(&pmm->avail, pmm->blocks, pmm->flanked + words_for(pmm->blocks));
+    vword_t *tail = leaf_of(pmm, pmm->blocks - 1);
+    memset(tail, 0, p->tail);
+    tree_place(&pmm->whole, pmm->blocks, tail + 1);
+    l->spans = (struct pmm_span *)(tail + 1 + p->tree);
+    l->masks = (vword_t *)(l->spans + l->count);
+    pmm->spans = l->spans;
+    pmm->tags = PMM_TAGS ? (uint8_t *)tail + p->tail : NULL;
 }
 
 /* ---- what is free at boot ---------------------------------------------------------------------
  */
 
-/* Pure spans are two stretches of set bits; mixed ones start with nothing free. */
-static void start_spans(struct pmm *pmm)
+/* Pure spans are stretches of set bits; mixed ones start with nothing free. */
+static void start_spans(struct pmm *pmm, const struct plan *p)
 {
     for (size_t i = 0; i < pmm->span_count; i++) {
         const struct pmm_span *s = &pmm->spans[i];
@@ -219,16 +235,17 @@ static void start_spans(struct pmm *pmm)
             leaf_fill(leaf_of(pmm, block + count), 0);
         if (!s->mask) {
             tree_set_range(&pmm->avail, block, count);
-            tree_set_range(&pmm->whole, block, count);
             if (s->frames > pmm->hot.frames)
                 pmm->hot = *s;
-        } else {
-            for (vword_t b = block; b < block + count; b++)
-                leaf_fill(leaf_of(pmm, b), 0);
         }
+        for (vword_t b = block; s->mask && b < block + count; b++)
+            leaf_fill(leaf_of(pmm, b), 0);
     }
-    tree_set(&pmm->avail, pmm->blocks - 1);
-    tree_set(&pmm->whole, pmm->blocks - 1);
+    memcpy(pmm->whole.level[0], pmm->avail.level[0], p->tree * sizeof(vword_t));
+    pmm->whole.count = pmm->avail.count;
+    /* A search finds out which have no flank. That of the sentinel is set and never counted. */
+    memcpy(pmm->flanked, pmm->avail.level[0], words_for(pmm->blocks) * sizeof(vword_t));
+    pmm->flanks = pmm->avail.count - 1;
 }
 
 /* Those of [start, end) that lie in mixed spans circulate; if nobody owns them, they are free. */
@@ -246,9 +263,7 @@ static void start_mixed(struct pmm *pmm, uint64_t start, uint64_t end, bool free
         set_bits(pmm->leaf, index, frames);
         for (vword_t b = index >> PMM_BLOCK_SHIFT; b <= (index + frames - 1) >> PMM_BLOCK_SHIFT;
              b++) {
-            tree_set(&pmm->avail, b);
-            if (leaf_is_full(leaf_of(pmm, b)))
-                tree_set(&pmm->whole, b);
+            pmm_publish_block(pmm, b);
         }
     }
 }
@@ -263,98 +278,95 @@ static void hold(struct pmm *pmm, uint64_t start, uint64_t end, enum frame_owner
     }
 }
 
+/* The frames of one range: counted, and free or held. */
+static void start_range(struct pmm *pmm, size_t range)
+{
+    enum frame_owner owner = pmm->map->ranges[range].owner;
+    uint64_t start, end;
+    pmm_extent(pmm->map, range, &start, &end);
+    pmm->total += end - start;
+    pmm->at_boot[owner] += end - start;
+    if (start == end || !circulates(owner))
+        return;
+    start_mixed(pmm, start, end, owner == OWNER_NONE);
+    if (owner != OWNER_NONE)
+        hold(pmm, start, end, owner);
+}
+
 enum mem_err pmm_init(struct pmm *pmm, const struct bootmap *map, void *metadata, size_t bytes)
 {
     struct layout l = {0};
     lay_out(map, &l);
-    size_t need = bytes_for(&l);
-    if (bytes < need || (uintptr_t)metadata & 63)
+    struct plan p = plan(&l);
+    if (bytes < p.bytes || (uintptr_t)metadata & 63)
         return MEM_BAD_ARG;
-    *pmm = (struct pmm){.map = map, .span_count = l.count, .metadata_bytes = need};
-    for (size_t i = 0; i < map->count; i++) {
-        uint64_t start, end;
-        pmm_extent(map, i, &start, &end);
-        pmm->total += end - start;
-        pmm->at_boot[map->ranges[i].owner] += end - start;
-    }
-    if (!pmm->total)
-        return MEM_NO_FRAME;
-    place(pmm, &l, metadata);
+    *pmm = (struct pmm){.map = map, .span_count = l.count, .metadata_bytes = p.bytes};
+    place(pmm, &l, &p, metadata);
     l = (struct layout){.spans = l.spans, .masks = l.masks};
     lay_out(map, &l);
-    start_spans(pmm);
-    for (size_t i = 0; i < map->count; i++) {
-        uint64_t start, end;
-        pmm_extent(map, i, &start, &end);
-        enum frame_owner owner = map->ranges[i].owner;
-        if (start == end || !circulates(owner))
-            continue;
-        start_mixed(pmm, start, end, owner == OWNER_NONE);
-        if (owner != OWNER_NONE)
-            hold(pmm, start, end, owner);
-    }
-    return MEM_OK;
+    start_spans(pmm, &p);
+    for (size_t i = 0; i < map->count; i++)
+        start_range(pmm, i);
+    return pmm->total ? MEM_OK : MEM_NO_FRAME;
 }
 
 /* ---- frames and indices ------------------------------------------------------------------------
  */
 
-const struct pmm_span *pmm_span_of_frame(const struct pmm *pmm, vword_t frame)
+typedef uint64_t key_of(const struct pmm *pmm, size_t i);
+
+static uint64_t span_frame(const struct pmm *pmm, size_t i)
 {
-    size_t low = 0, high = pmm->span_count;
-    /*@ loop invariant low <= high <= pmm->span_count && (high == 0 || low < high);
-        loop invariant low == 0 || pmm->spans[low].frame <= frame;
-        loop invariant high == pmm->span_count || frame < pmm->spans[high].frame;
+    return pmm->spans[i].frame;
+}
+
+static uint64_t span_index(const struct pmm *pmm, size_t i)
+{
+    return pmm->spans[i].index;
+}
+
+static uint64_t range_frame(const struct pmm *pmm, size_t i)
+{
+    return pmm->map->ranges[i].start >> PAGE_SHIFT;
+}
+
+/* The last of `count` things in order whose key is at most `value`; the first, if none is. */
+static inline size_t last_at_most(const struct pmm *pmm, size_t count, key_of *key, uint64_t value)
+{
+    size_t low = 0, high = count;
+    /*@ loop invariant low <= high <= count && (count == 0 || low < high);
+        loop invariant low > 0 ==> at_most(pmm, key, low, value);
+        loop invariant high < count ==> above(pmm, key, high, value);
         loop assigns low, high;
         loop variant high - low;
     */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (pmm->spans[middle].frame <= frame)
+        /*@ calls span_frame, span_index, range_frame; */
+        if (key(pmm, middle) <= value)
             low = middle;
         else
             high = middle;
     }
-    if (!high || frame - pmm->spans[low].frame >= pmm->spans[low].frames)
-        return NULL;
-    return &pmm->spans[low];
+    return low;
+}
+
+const struct pmm_span *pmm_span_of_frame(const struct pmm *pmm, vword_t frame)
+{
+    const struct pmm_span *s = &pmm->spans[last_at_most(pmm, pmm->span_count, span_frame, frame)];
+    return pmm->span_count && frame - s->frame < s->frames ? s : NULL;
 }
 
 const struct pmm_span *pmm_span_of_index(const struct pmm *pmm, vword_t index)
 {
-    size_t low = 0, high = pmm->span_count;
-    /*@ loop invariant low < high <= pmm->span_count;
-        loop invariant low == 0 || pmm->spans[low].index <= index;
-        loop invariant high == pmm->span_count || index < pmm->spans[high].index;
-        loop assigns low, high;
-        loop variant high - low;
-    */
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (pmm->spans[middle].index <= index)
-            low = middle;
-        else
-            high = middle;
-    }
-    return &pmm->spans[low];
+    return &pmm->spans[last_at_most(pmm, pmm->span_count, span_index, index)];
 }
 
 const struct boot_range *pmm_boot_range(const struct pmm *pmm, vword_t frame)
 {
     const struct bootmap *map = pmm->map;
-    size_t low = 0, high = map->count;
-    /*@ loop invariant low < high <= map->count;
-        loop assigns low, high;
-        loop variant high - low;
-    */
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (map->ranges[middle].start >> PAGE_SHIFT <= frame)
-            low = middle;
-        else
-            high = middle;
-    }
+    size_t i = last_at_most(pmm, map->count, range_frame, frame);
     uint64_t start, end;
-    pmm_extent(map, low, &start, &end);
-    return frame >= start && frame < end ? &map->ranges[low] : NULL;
+    pmm_extent(map, i, &start, &end);
+    return frame >= start && frame < end ? &map->ranges[i] : NULL;
 }

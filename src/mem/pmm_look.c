@@ -79,7 +79,7 @@ void pmm_stats(const struct pmm *pmm, struct pmm_stats *out)
 {
     pmm_counts(pmm, out);
     vword_t end = (pmm->blocks - 1) << PMM_BLOCK_SHIFT, start, length;
-    for (vword_t at = PMM_BLOCK; (length = pmm_next_run(pmm, at, end, 1, &start)) != 0;
+    for (vword_t at = PMM_BLOCK; (length = pmm_next_run(pmm, at, end, 1, pmm->caches, &start)) != 0;
          at = start + length)
         count_run(out, pmm_frame_of(pmm, start), length);
 }
@@ -102,7 +102,7 @@ bool pmm_stretch(const struct pmm *pmm, pfn_t frame, uint64_t *frames)
         return false;
     }
     vword_t index = frame.v - s->frame + s->index, end = s->index + s->frames, start;
-    vword_t length = pmm_next_run(pmm, index, end, 1, &start);
+    vword_t length = pmm_next_run(pmm, index, end, 1, pmm->caches, &start);
     bool free = length && start == index;
     *frames = free ? length : (length ? start : end) - index;
     return free;

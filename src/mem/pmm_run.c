@@ -44,12 +44,17 @@ static vword_t leaf_find(const vword_t *leaf, vword_t frames)
     return PMM_BLOCK;
 }
 
-/* With caches that may have some of it: as a run like any other. */
-[[gnu::noinline]] static pfn_t alloc_block_again(struct pmm *pmm, enum frame_owner owner)
+/* With caches, which may have taken part of a block that is called whole, or hold the rest of one.
+ */
+[[gnu::noinline]] static pfn_t alloc_shared_block(struct pmm *pmm, enum frame_owner owner)
 {
-    struct pmm_run_request want = {.frames = PMM_BLOCK, .align_log2 = PMM_BLOCK_SHIFT};
-    pfn_t first;
-    return pmm_alloc_run(pmm, &want, owner, &first) ? PFN_NONE : first;
+    for (;;) {
+        if (tree_is_empty(&pmm->whole) && !pmm_publish_filled(pmm))
+            return PFN_NONE;
+        vword_t block = tree_first(&pmm->whole);
+        if (!tree_is_empty(&pmm->whole) && pmm_claim_block(pmm, block))
+            return pmm_taken(pmm, block << PMM_BLOCK_SHIFT, PMM_BLOCK, owner);
+    }
 }
 
 /* The block that has just been filled with zeros was never written before. */
@@ -64,12 +69,12 @@ pfn_t pmm_alloc_block(struct pmm *pmm, enum frame_owner owner)
     vword_t block = tree_first(&pmm->whole), index = block << PMM_BLOCK_SHIFT;
     if (!pmm_may_hold(owner))
         return PFN_NONE;
-    if (block == pmm->blocks - 1) /* none; unless the last frames of one stand in a cache */
-        return pmm->caches ? alloc_block_again(pmm, owner) : PFN_NONE;
+    if (pmm->caches)
+        return alloc_shared_block(pmm, owner);
+    if (tree_is_empty(&pmm->whole))
+        return PFN_NONE;
     vword_t at = index - pmm->hot.index;
-    if (pmm->caches && at < pmm->written)
-        return alloc_block_again(pmm, owner);
-    tree_clear(&pmm->whole, block);
+    pmm_whole_no_more(pmm, block);
     tree_clear(&pmm->avail, block);
     leaf_fill(leaf_of(pmm, block), 0);
     pmm->held[owner] += PMM_BLOCK;
@@ -84,9 +89,9 @@ pfn_t pmm_alloc_block(struct pmm *pmm, enum frame_owner owner)
     if (pmm->run_next && !block_is_whole(pmm, block))
         at = leaf_find(leaf_of(pmm, block), frames);
     if (at == PMM_BLOCK) {
-        block = tree_first(&pmm->whole);
-        if (block == pmm->blocks - 1)
+        if (tree_is_empty(&pmm->whole))
             return 0;
+        block = tree_first(&pmm->whole);
         pmm_break(pmm, block);
         at = 0;
     }
@@ -99,8 +104,8 @@ pfn_t pmm_alloc_block(struct pmm *pmm, enum frame_owner owner)
 static inline vword_t quick_run(struct pmm *pmm, vword_t frames)
 {
     vword_t at = pmm->run_next, block = at >> PMM_BLOCK_SHIFT;
-    if (!(at & (PMM_BLOCK - 1)) || (at & (PMM_BLOCK - 1)) + frames > PMM_BLOCK ||
-        block_is_whole(pmm, block) || !claim_part(pmm, at, frames))
+    if (((at - 1) & (PMM_BLOCK - 1)) + frames >= PMM_BLOCK || block_is_whole(pmm, block) ||
+        !claim_part(pmm, at, frames))
         return quick_search(pmm, frames);
     pmm->run_next = at + frames;
     return at;
@@ -111,8 +116,10 @@ static inline vword_t quick_run(struct pmm *pmm, vword_t frames)
                                                       enum frame_owner owner, pfn_t *first)
 {
     vword_t index = quick_run(pmm, (vword_t)want->frames);
-    return index ? pmm_taken(pmm, index, (vword_t)want->frames, owner, first)
-                 : pmm_search_run(pmm, want, owner, first);
+    if (!index)
+        return pmm_search_run(pmm, want, owner, first);
+    *first = pmm_taken(pmm, index, (vword_t)want->frames, owner);
+    return MEM_OK;
 }
 
 enum mem_err pmm_alloc_run(struct pmm *pmm, const struct pmm_run_request *want,

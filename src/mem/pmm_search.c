@@ -7,7 +7,8 @@
  *   1  in the block that the last run was cut from: 8 words;
  *   2  in the lowest wholly free block, if a block can hold it: one descent;
  *   3  in chains of wholly free blocks, with what is free right before and behind them; a run of
- *      more than 1022 frames contains a whole block, so for those this search is complete;
+ *      more than 1022 frames contains a whole block, so for those this search is complete, and
+ *      over at once while no whole block has a flank;
  *   4  everywhere, word by word, whole blocks at a time and empty ones not at all.
  *
  * Each finds only runs that satisfy the request, and 4 misses none.
@@ -17,12 +18,13 @@
 /* ---- free runs in the index -------------------------------------------------------------------
  */
 
-/* The first free frame in [from, end), or end. */
-static vword_t next_free(const struct pmm *pmm, vword_t from, vword_t end)
+/* The first free frame in [from, end), or end; one that a cache hides from the trees if `hidden`.
+ */
+static vword_t next_free(const struct pmm *pmm, vword_t from, vword_t end, bool hidden)
 {
     while (from < end) {
         vword_t block = from >> PMM_BLOCK_SHIFT;
-        if (!bit_test(pmm->avail.level[0], block)) {
+        if (!hidden && !tree_test(&pmm->avail, block)) {
             from = tree_next(&pmm->avail, block) << PMM_BLOCK_SHIFT;
             continue;
         }
@@ -56,10 +58,10 @@ static vword_t next_taken(const struct pmm *pmm, vword_t from, vword_t end)
     return end;
 }
 
-vword_t pmm_next_run(const struct pmm *pmm, vword_t from, vword_t end, vword_t frames,
+vword_t pmm_next_run(const struct pmm *pmm, vword_t from, vword_t end, vword_t frames, bool hidden,
                      vword_t *start)
 {
-    while ((from = next_free(pmm, from, end)) < end) {
+    while ((from = next_free(pmm, from, end, hidden)) < end) {
         vword_t stop = next_taken(pmm, from, end);
         *start = from;
         if (stop - from >= frames)
@@ -101,6 +103,8 @@ static bool sane(const struct pmm_run_request *want)
 /* ---- the four places: each returns the index of what it took, 0: nothing ----------------------
  */
 
+enum { WITHOUT_BLOCK = 2 * (PMM_BLOCK - 1) }; /* a longer run contains a whole block */
+
 static vword_t won(struct pmm *pmm, bool claimed, vword_t index)
 {
     pmm->lost |= !claimed;
@@ -126,7 +130,7 @@ static vword_t try_stretch(struct pmm *pmm, const struct pmm_run_request *want, 
                            vword_t end)
 {
     vword_t start, length;
-    while ((length = pmm_next_run(pmm, from, end, (vword_t)want->frames, &start)) != 0) {
+    while ((length = pmm_next_run(pmm, from, end, (vword_t)want->frames, false, &start)) != 0) {
         vword_t index = try_run(pmm, want, start, length);
         if (index)
             return index;
@@ -147,7 +151,7 @@ static vword_t try_last_block(struct pmm *pmm, const struct pmm_run_request *wan
 static vword_t try_one_block(struct pmm *pmm, const struct pmm_run_request *want)
 {
     vword_t block = tree_first(&pmm->whole), index = block << PMM_BLOCK_SHIFT;
-    if (block == pmm->blocks - 1)
+    if (tree_is_empty(&pmm->whole))
         return 0;
     if (want->below &&
         (uint64_t)pmm_frame_of(pmm, index) + want->frames > want->below >> PAGE_SHIFT)
@@ -181,68 +185,63 @@ static vword_t free_at(const struct pmm *pmm, vword_t block)
     return head < PMM_BLOCK ? head + bit_lowest(~*word) : head;
 }
 
-/* The first block above this one that is not whole; the sentinel counts as none. */
+/* The first block above this one that is not whole; the sentinel is none, though its bit is set. */
 static vword_t chain_end(const struct pmm *pmm, vword_t block)
 {
     const vword_t *whole = pmm->whole.level[0];
-    for (block++; block < pmm->blocks - 1; block = (block | WORD_MASK) + 1) {
+    vword_t sentinel = pmm->blocks - 1;
+    for (block++; block < sentinel; block = (block | WORD_MASK) + 1) {
         vword_t broken = ~whole[block >> PMM_WORD_SHIFT] >> (block & WORD_MASK);
-        if (broken)
-            return block + bit_lowest(broken);
+        if (broken) {
+            block += bit_lowest(broken);
+            break;
+        }
     }
-    return pmm->blocks - 1;
+    return block < sentinel ? block : sentinel;
 }
 
 /* Whole blocks [block, end of the chain) with what adjoins them: is that enough? */
-[[gnu::noinline]] static vword_t try_chain(struct pmm *pmm, const struct pmm_run_request *want,
-                                           vword_t block)
+static vword_t try_chain(struct pmm *pmm, const struct pmm_run_request *want, vword_t block)
 {
     if (tree_test(&pmm->whole, block - 1) || block == pmm->blocks - 1)
         return 0; /* not where it starts, or the sentinel */
-    vword_t tail = free_before(pmm, block), end = chain_end(pmm, block);
-    vword_t frames = tail + ((end - block) << PMM_BLOCK_SHIFT) + free_at(pmm, end);
+    vword_t tail = free_before(pmm, block), end = chain_end(pmm, block), head = free_at(pmm, end);
+    vword_t frames = tail + ((end - block) << PMM_BLOCK_SHIFT) + head;
+    if (end == block + 1 && tail < PMM_WORD_BITS && head < PMM_WORD_BITS)
+        bit_clear_counted(pmm->flanked, block, &pmm->flanks);
     return frames >= want->frames ? try_run(pmm, want, (block << PMM_BLOCK_SHIFT) - tail, frames)
                                   : 0;
 }
 
-/* Of these single whole blocks, those with a full word of free frames on either side. */
-static inline vword_t worth_trying(const vword_t *leaf, vword_t single)
+/* Tries these chains of the w-th word of whole bits, a bit where one starts. */
+static vword_t try_starts(struct pmm *pmm, const struct pmm_run_request *want, vword_t w,
+                          vword_t starts)
 {
-    vword_t worth = 0;
-    for (; single; single &= single - 1) {
-        const vword_t *at = leaf + bit_lowest(single) * PMM_BLOCK_WORDS;
-        if (at[-1] == FULL || at[PMM_BLOCK_WORDS] == FULL)
-            worth |= single & -single;
-    }
-    return worth;
-}
-
-/* Tries the chains that start in this word of whole bits. */
-[[gnu::noinline]] static vword_t try_word(struct pmm *pmm, const struct pmm_run_request *want,
-                                          vword_t first, vword_t whole)
-{
-    for (vword_t starts = whole & ~(whole << 1); starts; starts &= starts - 1) {
-        vword_t index = try_chain(pmm, want, first + bit_lowest(starts));
+    for (; starts; starts &= starts - 1) {
+        vword_t index = try_chain(pmm, want, (w << PMM_WORD_SHIFT) + bit_lowest(starts));
         if (index)
             return index;
     }
     return 0;
 }
 
-/*
- * Tries every chain of whole blocks. When more is asked for than a block and what two words can add
- * to it, single blocks are passed over by a look at the words next to them.
- */
-static inline vword_t try_chains(struct pmm *pmm, const struct pmm_run_request *want)
+/* More than a block and what two words can add to it: only a flanked block will do. */
+static inline bool needs_flank(const struct pmm_run_request *want)
 {
-    bool choosy = want->frames >= PMM_BLOCK + 2 * PMM_WORD_BITS;
+    return want->frames > PMM_BLOCK + 2 * (PMM_WORD_BITS - 1);
+}
+
+/* Tries every chain of whole blocks. */
+static vword_t try_chains(struct pmm *pmm, const struct pmm_run_request *want)
+{
+    vword_t all = needs_flank(want) ? 0 : FULL;
+    if (!all && !pmm->flanks)
+        return 0;
     for (vword_t v = 0; v <= (pmm->blocks - 1) >> 2 * PMM_WORD_SHIFT; v++) {
         for (vword_t words = pmm->whole.level[1][v]; words; words &= words - 1) {
-            vword_t w = (v << PMM_WORD_SHIFT) + bit_lowest(words), first = w << PMM_WORD_SHIFT;
-            vword_t whole = pmm->whole.level[0][w];
-            if (choosy && !(whole & whole << 1) && !(whole >> WORD_MASK))
-                whole = worth_trying(leaf_of(pmm, first), whole);
-            vword_t index = whole ? try_word(pmm, want, first, whole) : 0;
+            vword_t w = (v << PMM_WORD_SHIFT) + bit_lowest(words), whole = pmm->whole.level[0][w];
+            vword_t index =
+                try_starts(pmm, want, w, whole & ~(whole << 1) & (pmm->flanked[w] | all));
             if (index)
                 return index;
         }
@@ -260,7 +259,7 @@ static inline vword_t find(struct pmm *pmm, const struct pmm_run_request *want)
     } else {
         index = try_chains(pmm, want);
     }
-    if (!index && want->frames < 2 * PMM_BLOCK - 1)
+    if (!index && want->frames <= WITHOUT_BLOCK)
         index = try_stretch(pmm, want, PMM_BLOCK, (pmm->blocks - 1) << PMM_BLOCK_SHIFT);
     return index;
 }
@@ -269,7 +268,7 @@ static inline vword_t find(struct pmm *pmm, const struct pmm_run_request *want)
 [[gnu::noinline]] static vword_t find_again(struct pmm *pmm, const struct pmm_run_request *want)
 {
     vword_t index = 0;
-    pmm->lost |= pmm_publish_caches(pmm);
+    pmm->lost |= want->frames > WITHOUT_BLOCK ? pmm_publish_filled(pmm) : pmm_publish_caches(pmm);
     while (!index && pmm->lost) { /* each loss ends a block's claim to be whole */
         pmm->lost = false;
         index = find(pmm, want);
@@ -285,5 +284,8 @@ enum mem_err pmm_search_run(struct pmm *pmm, const struct pmm_run_request *want,
     vword_t index = find(pmm, want);
     if (!index && pmm->caches)
         index = find_again(pmm, want);
-    return index ? pmm_taken(pmm, index, (vword_t)want->frames, owner, first) : MEM_NO_FRAME;
+    if (!index)
+        return MEM_NO_FRAME;
+    *first = pmm_taken(pmm, index, (vword_t)want->frames, owner);
+    return MEM_OK;
 }

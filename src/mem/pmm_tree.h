@@ -21,25 +21,32 @@ static inline bool tree_test(const struct pmm_tree *t, vword_t i)
     return bit_test(t->level[0], i);
 }
 
+/* Of the two below: the sentinel is set, so on the way up there is always a word that is not 0. */
 static inline void tree_set(struct pmm_tree *t, vword_t i)
 {
-    for (unsigned l = 0; l < t->levels; l++, i >>= PMM_WORD_SHIFT) {
-        vword_t *word = t->level[l] + (i >> PMM_WORD_SHIFT), was = *word;
-        *word = was | (vword_t)1 << (i & WORD_MASK);
-        if (was)
-            return;
+    vword_t *words = t->level[0], *const *level = t->level, was = words[i >> PMM_WORD_SHIFT];
+    bit_set_counted(words, i, &t->count);
+    while (!was) {
+        i >>= PMM_WORD_SHIFT;
+        words = *++level;
+        was = words[i >> PMM_WORD_SHIFT];
+        bit_set(words, i);
     }
 }
 
 static inline void tree_clear(struct pmm_tree *t, vword_t i)
 {
-    vword_t *words = t->level[0];
-    bit_clear(words, i);
-    i >>= PMM_WORD_SHIFT;
-    for (unsigned l = 0; !words[i] && ++l < t->levels; i >>= PMM_WORD_SHIFT) {
-        words = t->level[l];
+    vword_t *words = t->level[0], *const *level = t->level;
+    bit_clear_counted(words, i, &t->count);
+    while (!words[i >>= PMM_WORD_SHIFT]) {
+        words = *++level;
         bit_clear(words, i);
     }
+}
+
+static inline bool tree_is_empty(const struct pmm_tree *t)
+{
+    return t->count == 1; /* the sentinel */
 }
 
 /* The lowest set bit. */
@@ -72,7 +79,7 @@ static inline vword_t tree_next(const struct pmm_tree *t, vword_t i)
 static inline vword_t tree_clear_next(struct pmm_tree *t, vword_t i)
 {
     vword_t *words = t->level[0], w = i >> PMM_WORD_SHIFT, rest;
-    bit_clear(words, i);
+    bit_clear_counted(words, i, &t->count);
     rest = words[w] >> (i & WORD_MASK);
     if (rest)
         return i + bit_lowest(rest);

@@ -59,9 +59,8 @@ static bool tables_are_ours(struct view *v)
  */
 static bool large_pages_are_on(struct view *v)
 {
-    for (unsigned i = 0; LEVELS == 2 && !v->on.pse && i < v->r->walk.steps; i++) {
-        const struct walk_step *s = &v->r->walk.step[i];
-        if (s->level > 1 && s->entry & ENTRY_PRESENT && s->entry & ENTRY_LARGE)
+    for (unsigned i = 0; i + 1 < v->r->walk.steps; i++) {
+        if (v->r->walk.step[i].entry & ENTRY_LARGE)
             return refuse(v, PREFLIGHT_PS_WITHOUT_PSE, i, BIT_PS);
     }
     return true;
@@ -113,7 +112,9 @@ static bool is_mapped(struct view *v, paddr_t pa)
 static bool leads_to(struct view *v, paddr_t pa)
 {
     v->r->meant = pa;
-    return v->r->walk.pa.v == pa.v || refuse(v, PREFLIGHT_WRONG_FRAME, v->r->walk.steps - 1, 0);
+    if (v->r->walk.pa.v == pa.v)
+        return true;
+    return refuse(v, PREFLIGHT_WRONG_FRAME, v->r->walk.steps - 1, 0);
 }
 
 /* ---- what it allows ----------------------------------------------------------------------- */
@@ -127,15 +128,13 @@ static const struct permission {
     {MAP_USER, BIT_U, PREFLIGHT_NOT_USER, PREFLIGHT_USER},
 };
 
-/* The highest level that takes `flag` away; the leaf, if none does. */
+/* The highest level that takes `flag` away; as the walk's flags are without it, there is one. */
 static unsigned step_without(const struct view *v, unsigned flag)
 {
-    const struct walk *w = &v->r->walk;
-    for (unsigned i = 0; i < w->steps; i++) {
-        if (!(format_flags(&v->on, w->step[i].level, (entry_t)w->step[i].entry) & flag))
-            return i;
-    }
-    return w->steps - 1;
+    const struct walk_step *s = v->r->walk.step;
+    while (format_flags(&v->on, s->level, (entry_t)s->entry) & flag)
+        s++;
+    return (unsigned)(s - v->r->walk.step);
 }
 
 static bool allows(struct view *v, unsigned must, unsigned never)
@@ -175,7 +174,9 @@ static bool page_is_met(struct view *v, const struct preflight_need *need, size_
     unsigned never = need->never | (need->flags & MAP_USER ? 0 : MAP_USER);
     switch (need->kind) {
     case NEED_ABSENT:
-        return !v->r->walk.mapped || refuse(v, PREFLIGHT_MAPPED, v->r->walk.steps - 1, BIT_P);
+        if (!v->r->walk.mapped)
+            return true;
+        return refuse(v, PREFLIGHT_MAPPED, v->r->walk.steps - 1, BIT_P);
     case NEED_TOP_ENTRY:
         if (!(v->r->walk.step[0].entry & ENTRY_PRESENT))
             return refuse(v, PREFLIGHT_NO_TOP_ENTRY, 0, BIT_P);

@@ -116,6 +116,13 @@ def qemu_command(arch, iso, directory, *, machine="pc", cpu=None, memory="64M", 
     return [program, *(str(word) for word in [*words, *extra])]
 
 
+def huge(cpu, memory):
+    """CPU and more words for a guest with more RAM than the host has: nothing is reserved."""
+    return f"{cpu},phys-bits=46", (
+        "-object", f"memory-backend-ram,id=ram0,size={memory},reserve=off",
+        "-machine", "memory-backend=ram0")
+
+
 def boot(arch, *, cmdline="selftest", timeout=60, iso=None, **machine):
     """Boots once, without anybody at the keyboard, and returns a Run."""
     with tempfile.TemporaryDirectory(prefix="twinpage-") as directory:
@@ -214,9 +221,10 @@ def boot_v86(*, cmdline="selftest", memory="64M", timeout=60, kernel=None):
 
 
 class Machine:
-    """QEMU with somebody at the serial line: `with Machine("i386") as m: m.run("help")`."""
+    """QEMU with somebody at the serial line: `with Machine("i386") as m: m.run("help")`. With
+    `serial`, a file, nobody is there."""
 
-    def __init__(self, arch, *, cmdline="", timeout=20, iso=None, **machine):
+    def __init__(self, arch, *, cmdline="", timeout=20, iso=None, serial=None, **machine):
         self.arch, self.timeout = arch, timeout * SLOWER
         self.stack = contextlib.ExitStack()
         self.directory = Path(self.stack.enter_context(
@@ -227,8 +235,9 @@ class Machine:
         listener.settimeout(20 * SLOWER)
         command = qemu_command(arch, iso or iso_path(arch), self.directory, cmdline=cmdline,
                                **machine)
-        command += ["-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line",
-                    "-qmp", f"unix:{self.directory / 'qmp'}"]
+        line = f"file,id=line,path={serial}" if serial else "stdio,id=line,signal=off"
+        command += ["-chardev", line, "-serial", "chardev:line", "-qmp",
+                    f"unix:{self.directory / 'qmp'}"]
         self.command = command
         self.line = pexpect.spawn(command[0], command[1:], timeout=self.timeout, echo=False,
                                   encoding="utf-8", codec_errors="replace", maxread=1 << 16,

@@ -7,7 +7,8 @@ is not written by hand but by this program, from real runs: the preflight's line
 and without the preflight what became of it in QEMU and in Bochs. test_museum.py visits again and
 compares.
 
-One kernel per target holds all exhibits; the words break=n and preflight=0 choose.
+One kernel per target holds all exhibits; the words break=n and preflight=0 choose. One more is
+x86_64 with PHYSMAP=kmap, whose line is there only where it is another.
 """
 import os
 import re
@@ -21,8 +22,13 @@ import harness  # noqa: E402
 
 DOCUMENT = harness.ROOT / "docs" / "museum.md"
 EMULATORS = ("QEMU", "Bochs")
+KERNELS = {"i386": (), "x86_64": (), "kmap": ("PHYSMAP=kmap",)}  # words for make
 BLOCK = re.compile(r"(<!-- seen (\d+) -->\n)(.*?)(<!-- /seen -->)", re.S)
 NOTE = "museum: nothing stopped it: "
+
+
+def target(name):
+    return "x86_64" if name == "kmap" else name
 
 
 def build(arch, directory, *words):
@@ -75,7 +81,7 @@ def shape(line):
 def block(lines, outcomes):
     """The text between the marks."""
     out = ["", "With the preflight:", "", "```text"]
-    out += [f"{arch:8}{lines[arch]}" for arch in harness.ARCHES]
+    out += [f"{name:8}{line}" for name, line in lines.items()]
     out += ["```", "", "With `PREFLIGHT=0`:", "", "| | QEMU | Bochs |", "|---|---|---|"]
     out += [f"| {arch} | " + " | ".join(outcomes[arch, e] for e in EMULATORS) + " |"
             for arch in harness.ARCHES]
@@ -83,7 +89,7 @@ def block(lines, outcomes):
 
 
 def read(document=DOCUMENT):
-    """{number: ({arch: line}, {(arch, emulator): outcome})} as the document has it."""
+    """{number: ({target or "kmap": line}, {(target, emulator): outcome})} as the document has it."""
     exhibits = {}
     for found in BLOCK.finditer(document.read_text()):
         lines = dict(re.findall(r"^(\w+) +(preflight: .*)$", found[3], re.M))
@@ -94,7 +100,9 @@ def read(document=DOCUMENT):
 
 
 def see(kernels, number):
-    lines = {arch: refusal(visit(kernels[arch], arch, number)) for arch in harness.ARCHES}
+    lines = {name: refusal(visit(kernel, target(name), number)) for name, kernel in kernels.items()}
+    if shape(lines["kmap"]) == shape(lines["x86_64"]):
+        del lines["kmap"]
     outcomes = {(arch, e): outcome(visit(kernels[arch], arch, number, e, preflight=False,
                                          hangs=True))
                 for arch in harness.ARCHES for e in EMULATORS}
@@ -103,7 +111,8 @@ def see(kernels, number):
 
 def main(document):
     with tempfile.TemporaryDirectory(prefix="twinpage-") as directory:
-        kernels = {arch: build(arch, Path(directory) / arch) for arch in harness.ARCHES}
+        kernels = {name: build(target(name), Path(directory) / name, *words)
+                   for name, words in KERNELS.items()}
         text = BLOCK.sub(lambda found: found[1] + see(kernels, int(found[2])) + found[4],
                          document.read_text())
     document.write_text(text)

@@ -10,10 +10,9 @@ import harness
 
 def boot_cost(memory):
     """Instructions from reset to the shell; RAM that the host does not have."""
-    run = harness.boot("x86_64", cmdline="bench", memory=memory, cpu="max,phys-bits=46", timeout=120,
-                       extra=(*bench.EXACT, "-object",
-                              f"memory-backend-ram,id=ram0,size={memory},reserve=off",
-                              "-machine", "memory-backend=ram0"))
+    cpu, extra = harness.huge("max", memory)
+    run = harness.boot("x86_64", cmdline="bench", memory=memory, cpu=cpu, timeout=120,
+                       extra=(*bench.EXACT, *extra))
     assert run.passed, run.explain()
     rows = [json.loads(line) for line in run.text.splitlines() if line.startswith('{"cmd":"bench"')]
     return {row["name"]: row["instructions"] / row["ops"] for row in rows}

@@ -50,7 +50,7 @@ def test_a_fault_is_a_sentence(arch, kind):
     assert state == bit and means == meaning and cause in t["cause"], t
     assert re.search(rf"    {level} +at 0x[0-9a-f]+ holds 0x[0-9a-f]+  <- .*{bit}", run.text)
     function = "recurse" if kind == "stack" else f"fault_{kind}"
-    assert re.fullmatch(rf"{function}\+0x[0-9a-f]+ \(src/diag/commands\.c:\d+\)", t["place"]), t
+    assert re.fullmatch(rf"{function}\+0x[0-9a-f]+ \(src/diag/fault_command\.c:\d+\)", t["place"]), t
     calls = re.search(r"shell_execute\+0x[0-9a-f]+ \(src/diag/shell\.c:\d+\)", run.text)
     assert calls or kind == "stack", run.text  # so deep that the list ends before
 
@@ -70,7 +70,7 @@ def test_an_address_that_cannot_be_is_found_in_a_register():
     text = run.text
     assert re.search(r"r[a-z0-9]+ holds 0x1000000000000, which is no address: it is not canonical",
                      text), run.explain()
-    assert re.search(r"use it from fault_canonical\+0x[0-9a-f]+ \(src/diag/commands\.c:\d+\)",
+    assert re.search(r"use it from fault_canonical\+0x[0-9a-f]+ \(src/diag/fault_command\.c:\d+\)",
                      text), run.explain()
 
 

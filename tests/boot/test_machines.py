@@ -1,84 +1,79 @@
 # SPDX-License-Identifier: MIT
-"""Every self-test passes on every machine of a table: chipset, CPU, RAM, firmware, emulator.
+"""Every self-test passes on every machine: machines.py has the table, docs/machines.md shows it.
 
-The rows without a mark run in `make test`, the others in `make matrix`.
+The machines with a star run in `make test`, the others in `make matrix`, and then each CPU of a
+short list with each size of RAM besides.
 """
 import pytest
 
 import harness
+import machines
 
 LONG = pytest.mark.matrix
+# Where the self-test would take a thousand million frames, one by one.
+INSTEAD = {"4T": 'run="pmm; heap_test 5000; storm 1 2000; storm check; storm clear; storm edges; storm clear"'}
 
-
-def row(arch, machine, cpu, memory, firmware="bios", marks=()):
-    return pytest.param(arch, machine, cpu, memory, firmware, marks=marks,
-                        id=f"{arch}-{machine}-{cpu}-{memory}-{firmware}")
-
-
-# Each CPU, each chipset, each firmware, the least and the most RAM appear at least once.
-SHORT_TABLE = [
-    row("i386", "pc", "486", "8M"),
-    row("i386", "pc", "pentium", "16M"),
-    row("i386", "q35", "qemu32", "64M"),
-    row("i386", "q35", "max", "5G"),
-    row("i386", "q35", "max", "256M", "ovmf64"),
-    row("i386", "q35", "qemu32", "256M", "ovmf32"),
-    row("x86_64", "pc", "qemu64", "16M"),
-    row("x86_64", "q35", "Haswell", "64M"),
-    row("x86_64", "pc", "max", "5G"),
-    row("x86_64", "pc", "max", "256M", "ovmf64"),
-    row("x86_64", "q35", "qemu64", "256M", "ovmf32"),
-]
-
-BIOS_TABLE = {
+BIOS_SWEEP = {
     "i386": (("486", "pentium", "qemu32", "max"),
              ("8M", "9M", "16M", "63M", "64M", "128M", "1G", "3G", "4G", "5G")),
     "x86_64": (("qemu64", "Haswell", "max"),
                ("16M", "17M", "64M", "128M", "1G", "3G", "4G", "5G")),
 }
-SHORT_IDS = {r.id for r in SHORT_TABLE}
-LONG_TABLE = [
-    r for r in
-    [row(arch, machine, cpu, memory, marks=LONG)
-     for arch, (cpus, memories) in BIOS_TABLE.items()
-     for machine in ("pc", "q35") for cpu in cpus for memory in memories]
-    + [row(arch, machine, "max", memory, firmware, marks=LONG)
-       for arch in harness.ARCHES for firmware, machine in
-       (("ovmf64", "pc"), ("ovmf64", "q35"), ("ovmf32", "q35")) for memory in ("128M", "1G", "5G")]
-    if r.id not in SHORT_IDS
-]
+FIRMWARE_SWEEP = (("ovmf64", "pc"), ("ovmf64", "q35"), ("ovmf32", "q35"))
 
 
-@pytest.mark.parametrize("arch, machine, cpu, memory, firmware", SHORT_TABLE + LONG_TABLE)
-def test_selftest_in_qemu(arch, machine, cpu, memory, firmware):
-    run = harness.boot(arch, machine=machine, cpu=cpu, memory=memory, firmware=firmware,
-                       cmdline="selftest", timeout=60 if firmware == "bios" else 90)
+def sweep():
+    """What is not in the table: each CPU with each size, each firmware with three sizes."""
+    for arch, (cpus, memories) in BIOS_SWEEP.items():
+        for chipset in ("pc", "q35"):
+            for cpu in cpus:
+                for memory in memories:
+                    yield machines.Configuration("QEMU", arch, chipset, cpu, memory, "bios", False)
+        for firmware, chipset in FIRMWARE_SWEEP:
+            for memory in ("128M", "1G", "5G"):
+                yield machines.Configuration("QEMU", arch, chipset, "max", memory, firmware, False)
+
+
+def rows():
+    listed = {c.name for c in machines.ALL}
+    for c in [*machines.ALL, *(s for s in sweep() if s.name not in listed)]:
+        yield pytest.param(c, id=c.name, marks=() if c.always else LONG)
+
+
+def start(c):
+    line = INSTEAD.get(c.memory, "selftest")
+    if c.emulator == "Bochs":
+        return harness.boot_bochs(c.arch, cmdline=line, cpu=c.cpu, memory=c.memory, timeout=120)
+    if c.emulator == "v86":
+        return harness.boot_v86(cmdline=line, memory=c.memory)
+    cpu, extra = harness.huge(c.cpu, c.memory) if c.memory.endswith("T") else (c.cpu, ())
+    return harness.boot(c.arch, machine=c.chipset, cpu=cpu, memory=c.memory, firmware=c.firmware,
+                        cmdline=line, timeout=60 if c.firmware == "bios" else 90, extra=extra)
+
+
+@pytest.mark.parametrize("machine", rows())
+def test_selftest(machine):
+    run = start(machine)
     assert run.passed, run.explain()
 
 
-@pytest.mark.parametrize("memory", [
-    "64M", pytest.param("32M", marks=LONG), pytest.param("512M", marks=LONG),
-    pytest.param("2048M", marks=LONG),
-])
-def test_selftest_in_bochs(arch, memory):
-    run = harness.boot_bochs(arch, cmdline="selftest", memory=memory, timeout=120)
-    assert run.passed, run.explain()
+def test_the_table_is_what_it_claims():
+    """At least 24 machines, all kinds of them, each once, and a third in `make test`."""
+    table = machines.ALL
+    assert len({c.name for c in table}) == len(table) >= 24
+    assert 0.3 < sum(c.always for c in table) / len(table) < 0.4
+    assert {(c.arch, c.firmware) for c in table} == {
+        (arch, firmware) for arch in harness.ARCHES for firmware in harness.FIRMWARES}
+    for arch in harness.ARCHES:
+        assert len({c.cpu for c in table if c.emulator == "Bochs" and c.arch == arch}) >= 6
+        assert {c.chipset for c in table if c.emulator == "QEMU" and c.arch == arch} == {"pc", "q35"}
+    assert {"8M", "4T"} <= {c.memory for c in table}
+    assert {c.cpu for c in table} >= {"486", "max", "v86"}
 
 
-@pytest.mark.parametrize("cpu", ["pentium", "p3_katmai", pytest.param("corei7_skylake_x", marks=LONG)])
-def test_i386_on_other_bochs_cpus(cpu):
-    run = harness.boot_bochs("i386", cmdline="selftest", cpu=cpu, timeout=120)
-    assert run.passed, run.explain()
-
-
-@pytest.mark.parametrize("memory", [
-    "64M", pytest.param("8M", marks=LONG), pytest.param("16M", marks=LONG),
-    pytest.param("512M", marks=LONG),
-])
-def test_selftest_in_v86(memory):
-    """An emulator in WebAssembly: its TLB, its translation to blocks, its devices."""
-    run = harness.boot_v86(memory=memory)
-    assert run.passed, run.explain()
+def test_the_document_shows_the_table():
+    text = machines.DOCUMENT.read_text()
+    assert machines.document(text) == text, "tests/boot/machines.py --document writes it"
 
 
 def test_v86_tells_a_failure_from_a_pass():

@@ -211,11 +211,12 @@ def test_planted_damage_is_noticed_and_named(worked, damage):
 
 def effective_bits(tables, level, entry):
     """Bits of an entry whose change makes a difference to somebody: present, write, the frame, for
-    a page also its cache type. Not: accessed, dirty, global, what is ours, what is ignored."""
+    a page also its cache type. Not: accessed, dirty, global, what is ours, what is ignored, and
+    whether a page that is not cached is UC or UC-: only an MTRR could tell (SDM 3A table 12-7)."""
     top = min(tables.registers.phys_bits, 52) if tables.pae else 32
     if not tables.is_leaf(level, entry):
         return [0, 1, *range(12, top)]
-    return [0, 1, 3, 4, *range(tables.shift(level), top)]
+    return [0, 1, *([4] if entry & 1 << 4 else [3, 4]), *range(tables.shift(level), top)]
 
 
 def noticed(dump, memory):

@@ -7,7 +7,7 @@ import pytest
 import harness
 
 COMMANDS = ("cpu", "storm", "meminfo", "mmap", "pmm", "frames", "walk", "ptdump", "heap", "heap_test", "map",
-            "unmap", "protect", "grab", "drop", "blocks", "leaks", "alloc", "free", "why", "selftest",
+            "unmap", "protect", "grab", "drop", "blocks", "leaks", "alloc", "free", "why", "selftest", "oom",
             "dmesg", "fault", "reboot", "help")
 REPORTS = ("cpu", "storm check", "meminfo", "mmap", "pmm", "frames", "walk 0x1000", "ptdump", "heap",
            "heap_test 100", "blocks", "leaks",

@@ -90,7 +90,7 @@ class Tables:
         """All entries of a table."""
         if table + 4096 > len(self.memory):
             raise BadTables(f"a table at {table:#x}, where there is no memory")
-        entries = list(struct.unpack_from(self.format, self.memory, table))
+        entries = list(struct.unpack(self.format, self.memory[table:table + 4096]))
         for at, entry in self.changed.items():
             if table <= at < table + 4096:
                 entries[(at - table) // self.size] = entry

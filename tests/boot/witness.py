@@ -6,7 +6,7 @@
     tlb      QEMU's `info tlb`: every page with the bits of its leaf
     mem      QEMU's `info mem`: stretches with what all levels allow, without NX
     gva      QEMU's `gva2gpa`: the translation that its CPU itself uses
-    bochs    Bochs' `page` and `info tab` (test_witness_bochs.py)
+    bochs    Bochs' `page` and `info tab` (witness_bochs.py)
 
 Accessed and dirty bits move while anybody looks, and the kmap window serves whoever looks: both are
 left out. Everything else must be equal.
@@ -60,22 +60,19 @@ def registers(machine):
                       "gib" in cpu["offered"])
 
 
-class Scene:
-    """A machine standing still, seen by all of them."""
+def stretches(maps):
+    """The maps of a `ptdump -j`."""
+    return join(Stretch(number(m["va"]), m["length"], number(m["pa"]), PAGE_BYTES[m["page"]],
+                        m["perm"].replace("a", "").replace("d", ""), m["cache"]) for m in maps)
 
-    def __init__(self, machine, memory_bytes=64 << 20):
-        self.machine = machine
-        self.dump = machine.json("ptdump")["maps"]
-        self.cpu = registers(machine)
-        machine.qmp("stop")
-        self.memory = machine.memory_bytes(0, memory_bytes)
-        self.tlb_text = machine.monitor("info tlb")
-        self.mem_text = machine.monitor("info mem")
-        window = [m for m in self.dump if "kmap" in m["name"]]
-        self.window = range(number(window[0]["va"]) & ~0x1FFFFF, 1 << 64) if window else range(0)
 
-    def resume(self):
-        self.machine.qmp("cont")
+class Still:
+    """What was read of a machine while it stood still: the kernel's ptdump, memory for the walker,
+    and QEMU's words."""
+
+    def __init__(self, cpu, memory, dump, tlb_text="", mem_text="", window=range(0)):
+        self.cpu, self.memory, self.dump = cpu, memory, dump
+        self.tlb_text, self.mem_text, self.window = tlb_text, mem_text, window
 
     def tables(self):
         return walker.Tables(self.cpu, self.memory)
@@ -84,9 +81,7 @@ class Scene:
         return va not in self.window
 
     def kernel(self):
-        return join(Stretch(number(m["va"]), m["length"], number(m["pa"]), PAGE_BYTES[m["page"]],
-                            m["perm"].replace("a", "").replace("d", ""), m["cache"])
-                    for m in self.dump if self.outside(number(m["va"])))
+        return stretches(m for m in self.dump if self.outside(number(m["va"])))
 
     def pages(self, tables=None):
         return [p for p in (tables or self.tables()).leaves() if self.outside(p.va)]
@@ -109,6 +104,23 @@ class Scene:
             for part in without_hole(start, end):
                 add_right(out, *part, letters)
         return [r for r in out if self.outside(r[0])]
+
+
+class Scene(Still):
+    """A machine at its prompt: it stops, and is seen by all of them."""
+
+    def __init__(self, machine, memory_bytes=64 << 20):
+        self.machine = machine
+        dump = machine.json("ptdump")["maps"]
+        cpu = registers(machine)
+        machine.qmp("stop")
+        window = [m for m in dump if "kmap" in m["name"]]
+        super().__init__(cpu, machine.memory_bytes(0, memory_bytes), dump,
+                         machine.monitor("info tlb"), machine.monitor("info mem"),
+                         range(number(window[0]["va"]) & ~0x1FFFFF, 1 << 64) if window else range(0))
+
+    def resume(self):
+        self.machine.qmp("cont")
 
 
 LOWER_END, UPPER_START = 1 << 47, 0xFFFF8 << 44
@@ -183,6 +195,13 @@ def addresses_of(places, stretches, count, rng):
     return out
 
 
+def gva2gpa(machine, va):
+    """Where an address leads, None: nowhere."""
+    answer = machine.monitor(f"gva2gpa {va:#x}").strip()
+    assert answer == "Unmapped" or answer.startswith("gpa: "), answer
+    return None if answer == "Unmapped" else number(answer[5:])
+
+
 def gva_differences(scene, addresses, tables):
     """The CPU's own translation of each address."""
     top = 1 << (64 if scene.cpu.long_mode else 32)
@@ -190,11 +209,10 @@ def gva_differences(scene, addresses, tables):
     for va in addresses:
         va %= top
         page = tables.translate(va)
-        answer = scene.machine.monitor(f"gva2gpa {va:#x}").strip()
-        gpa = number(answer[5:]) if answer.startswith("gpa: ") else answer
-        expected = page.pa + va - page.va if page else "Unmapped"
+        gpa = gva2gpa(scene.machine, va)
+        expected = page.pa + va - page.va if page else None
         if gpa != expected:
-            wrong.append(f"gva2gpa {va:#x} says {answer}, the walker {expected}")
+            wrong.append(f"gva2gpa {va:#x} says {gpa}, the walker {expected}")
     return wrong
 
 

@@ -6,6 +6,21 @@
  * a span, which have to end and to stay inside the array whatever the frame is.
  */
 #include "bits.h"
+#include <mem/pmm.h>
+
+typedef uint64_t key_of(const struct pmm *pmm, size_t i);
+static key_of span_frame, span_index, range_frame;
+
+/*@
+  // What the search keeps true of its two ends, for each of the keys.
+  predicate at_most{L}(struct pmm *p, key_of *key, integer i, integer value) =
+    (key == &span_frame ==> p->spans[i].frame <= value) &&
+    (key == &span_index ==> p->spans[i].index <= value);
+  predicate above{L}(struct pmm *p, key_of *key, integer i, integer value) =
+    (key == &span_frame ==> value < p->spans[i].frame) &&
+    (key == &span_index ==> value < p->spans[i].index);
+*/
+
 #include "src/mem/pmm_layout.c"
 
 /*@ axiomatic words {
@@ -37,6 +52,36 @@ void pmm_extent(const struct bootmap *map, size_t range, uint64_t *start, uint64
       (\forall integer i; 0 <= i < n ==> s[i].frame + s[i].frames <= FULL) &&
       \forall integer i, j; 0 <= i < j < n ==> s[i].frame + s[i].frames <= s[j].frame;
 */
+
+/*@ requires \valid_read(pmm) && \valid_read(pmm->spans + i);
+    assigns \nothing;
+    ensures \result == pmm->spans[i].frame;
+*/
+static uint64_t span_frame(const struct pmm *pmm, size_t i);
+
+/*@ requires \valid_read(pmm) && \valid_read(pmm->spans + i);
+    assigns \nothing;
+    ensures \result == pmm->spans[i].index;
+*/
+static uint64_t span_index(const struct pmm *pmm, size_t i);
+
+/*@ requires \valid_read(pmm) && \valid_read(pmm->map) && \valid_read(pmm->map->ranges + i);
+    assigns \nothing;
+    ensures \result == pmm->map->ranges[i].start / 4096;
+*/
+static uint64_t range_frame(const struct pmm *pmm, size_t i);
+
+/*@ requires \valid_read(pmm);
+    requires key == &span_frame || key == &span_index || key == &range_frame;
+    requires key != &range_frame ==> \valid_read(pmm->spans + (0 .. count - 1));
+    requires key == &range_frame ==> \valid_read(pmm->map) &&
+        \valid_read(pmm->map->ranges + (0 .. count - 1));
+    assigns \nothing;
+    ensures count == 0 ? \result == 0 : \result < count;
+    ensures \result > 0 ==> at_most(pmm, key, \result, value);
+    ensures \result + 1 < count ==> above(pmm, key, \result + 1, value);
+*/
+static inline size_t last_at_most(const struct pmm *pmm, size_t count, key_of *key, uint64_t value);
 
 /*@ requires \valid_read(pmm) && \valid_read(pmm->spans + (0 .. pmm->span_count - 1));
     requires ascending((struct pmm_span *)pmm->spans, pmm->span_count);

@@ -89,9 +89,11 @@ void platform_panic(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(fake.panic_text, sizeof fake.panic_text, format, args);
     va_end(args);
-    fputc('\n', stderr);
+    if (fake.panics_to)
+        longjmp(*fake.panics_to, 1);
+    fprintf(stderr, "%s\n", fake.panic_text);
     abort();
 }
 

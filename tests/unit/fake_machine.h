@@ -9,8 +9,9 @@
 #define FAKE_MACHINE_H
 
 #include <mem/paging.h>
+#include <setjmp.h>
 
-enum { FAKE_FIRST = 0x100, FAKE_FRAMES = 512 };
+enum { FAKE_FIRST = 0x100, FAKE_FRAMES = 2048 };
 
 struct fake_machine {
     uint8_t ram[FAKE_FRAMES][4096] __attribute__((aligned(4096)));
@@ -19,6 +20,8 @@ struct fake_machine {
     unsigned kmaps; /* not yet given back */
     unsigned page_flushes, whole_flushes, complaints;
     unsigned fail_after; /* this many takes succeed; UINT_MAX: all */
+    jmp_buf *panics_to;  /* where platform_panic goes; NULL: abort */
+    char panic_text[120];
 };
 extern struct fake_machine fake;
 

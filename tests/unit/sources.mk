@@ -5,8 +5,17 @@
 # Every test is built twice, for 64 and for 32 bits, with ASan and UBSan. UNIT_NAME_64 and
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
 
-UNITS := cmdline units fmt terminal shell multiboot2 bootmap pmm pmm_tags pmm_maps paging preflight \
-    kmap mmio heap
+PAGING_TESTS := paging paging_large paging_share paging_hand paging_life \
+    paging_corners paging_views paging_exhaustive
+PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pmm_exhaustive_tags \
+    pmm_corners pmm_interleave
+
+UNITS := cmdline units fmt terminal shell
+UNITS += multiboot2 bootmap boot_corners
+UNITS += $(PMM_TESTS)
+UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
+UNITS += heap heap_exhaustive kernel_heap
+UNITS += oom oom_boot
 
 UNIT_cmdline := src/cmdline.c
 UNIT_units   := src/diag/units.c src/lib/fmt.c
@@ -14,16 +23,28 @@ UNIT_units   := src/diag/units.c src/lib/fmt.c
 PAGING := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c \
     src/mem/paging_table.c src/mem/paging_walk.c src/mem/paging_check.c src/mem/mem_err.c \
     src/lib/string.c tests/unit/fake_machine.c
-UNIT_paging    := $(PAGING)
-UNIT_paging_64 := src/mem/paging64.c
-UNIT_paging_32 := src/mem/paging32.c
+define paging_test
+UNIT_$(1)    := $(PAGING) tests/unit/paging_walker.c
+UNIT_$(1)_64 := src/mem/paging64.c
+UNIT_$(1)_32 := src/mem/paging32.c
+endef
+$(foreach t,$(PAGING_TESTS),$(eval $(call paging_test,$(t))))
 
-UNIT_heap := src/mem/heap.c src/mem/heap_space.c src/mem/heap_index.c src/mem/heap_guard.c src/mem/heap_walk.c \
+HEAP := src/mem/heap.c src/mem/heap_space.c src/mem/heap_lists.c src/mem/heap_guard.c src/mem/heap_walk.c \
     src/mem/heap_check.c
+UNIT_heap            := $(HEAP)
+UNIT_heap_exhaustive := $(HEAP) tests/unit/heap_world.c
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
-UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/owner.c src/mem/mem_err.c
+UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/range_kind.c src/mem/owner.c src/mem/mem_err.c
+UNIT_boot_corners := $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_tags := src/mem/owner.c src/mem/mem_err.c src/lib/string.c
+UNIT_pmm_model           := $(UNIT_pmm)
+UNIT_pmm_corners         := $(UNIT_pmm)
+UNIT_pmm_interleave      := $(UNIT_pmm)
+UNIT_pmm_model_tags      := $(UNIT_pmm_tags)
+UNIT_pmm_exhaustive      := $(UNIT_pmm)
+UNIT_pmm_exhaustive_tags := $(UNIT_pmm_tags)
 UNIT_pmm_maps := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c tools/bootmap/input.c src/mem/owner.c \
     src/mem/mem_err.c src/lib/string.c
 UNIT_fmt := src/lib/fmt.c
@@ -31,8 +52,30 @@ UNIT_terminal := src/dev/terminal.c src/diag/line_editor.c src/lib/fmt.c
 UNIT_preflight    := $(PAGING) src/mem/preflight.c src/diag/report_preflight.c src/lib/fmt.c
 UNIT_preflight_64 := src/mem/paging64.c
 UNIT_preflight_32 := src/mem/paging32.c
+UNIT_preflight_corners    := $(PAGING) src/mem/preflight.c
+UNIT_preflight_corners_64 := src/mem/paging64.c
+UNIT_preflight_corners_32 := src/mem/paging32.c
+UNIT_hhdm      := src/mem/hhdm.c
+UNIT_hhdm_BITS := 64
+KERNEL_FRAMES := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c src/mem/frames.c src/mem/lock.c src/mem/owner.c
+UNIT_kernel_frames  := $(KERNEL_FRAMES) src/mem/mem_err.c src/lib/string.c
+UNIT_kernel_heap    := $(KERNEL_FRAMES) $(SRC_HEAP) $(PAGING) src/mem/kmalloc.c
+UNIT_kernel_heap_64 := src/mem/paging64.c
+UNIT_kernel_heap_32 := src/mem/paging32.c
 UNIT_mmio    := $(PAGING) src/mem/mmio.c
 UNIT_mmio_64 := src/mem/paging64.c
 UNIT_mmio_32 := src/mem/paging32.c
 UNIT_kmap  := src/mem/kmap.c
 UNIT_shell := src/diag/shell.c src/diag/line_editor.c src/diag/json.c src/lib/fmt.c src/lib/string.c
+
+# The whole stack, from the boot map to kmalloc.
+OOM := $(PAGING) $(SRC_BOOTMAP) $(SRC_PMM) $(SRC_HEAP) src/multiboot2.c src/mem/owner.c src/mem/frames.c \
+    src/mem/lock.c src/mem/mmio.c src/mem/kmalloc.c src/mem/preflight.c tests/unit/oom_stack.c \
+    tests/unit/oom_ledger.c
+define oom_test
+UNIT_$(1)    := $(OOM)
+UNIT_$(1)_64 := src/mem/paging64.c src/physmap_hhdm.c
+UNIT_$(1)_32 := src/mem/paging32.c src/physmap_kmap.c
+endef
+$(foreach t,oom oom_boot,$(eval $(call oom_test,$(t))))
+UNIT_oom += tests/unit/oom_calls.c

@@ -21,7 +21,7 @@ static struct heap heap;
 
 /* What the owner sees. */
 static struct {
-    size_t held;        /* bytes given, in all                        */
+    size_t held; /* bytes given, in all                        */
     bool page[WINDOW / 4096];
     unsigned grows;     /* asked for                                  */
     unsigned fail_from; /* the n-th request on is refused, 0: none    */
@@ -146,8 +146,9 @@ static bool lies_in(const void *p, const void *block, size_t bytes)
     return p >= block && (const uint8_t *)p < (const uint8_t *)block + bytes;
 }
 
-/* first fit:  [a][b][c][d]  ->  free b and d  ->  what fits b goes to b; too large for bins */
-static void the_lowest_address_that_fits(void **state)
+/* best fit:  [a][b][c][d]  ->  free b and d  ->  each request goes to the smaller of the two that
+ * is large enough, to the front of it; too large for bins */
+static void the_smallest_that_fits(void **state)
 {
     (void)state;
     void *a = heap_alloc(&heap, 1100, NULL), *b = heap_alloc(&heap, 2000, NULL);
@@ -156,14 +157,15 @@ static void the_lowest_address_that_fits(void **state)
     assert_true(a < b && b < c && c < d && d < e);
     (void)heap_free(&heap, d, NULL);
     (void)heap_free(&heap, b, NULL);
-    assert_true(lies_in(heap_alloc(&heap, 3000, NULL), d, 4000));
-    assert_true(lies_in(heap_alloc(&heap, 50, NULL), b, 2000));
-    assert_true(lies_in(heap_alloc(&heap, 500, NULL), b, 2000));
+    assert_ptr_equal(heap_alloc(&heap, 1500, NULL), b);
+    assert_ptr_equal(heap_alloc(&heap, 2500, NULL), d);
+    assert_true(lies_in(heap_alloc(&heap, 300, NULL), b, 2000)); /* 500 are left there */
+    assert_true(lies_in(heap_alloc(&heap, 1300, NULL), d, 4000));
     assert_true(heap_alloc(&heap, 2000, NULL) > e);
     holds();
 }
 
-/* The block that was freed last comes first, when it is asked for again. */
+/* The block that was freed last comes first, when it is asked for again; the bins have room. */
 static void small_blocks_are_used_again(void **state)
 {
     (void)state;
@@ -172,8 +174,28 @@ static void small_blocks_are_used_again(void **state)
         assert_int_equal(heap_free(&heap, p, NULL), HEAP_OK);
         assert_ptr_equal(heap_alloc(&heap, size, NULL), p);
         assert_int_equal(heap_free(&heap, p, NULL), HEAP_OK);
+        heap_trim(&heap);
     }
     holds();
+}
+
+/* Blocks that wait in bins are an eighth of what is held, give or take one; the rest is merged. */
+static void bins_have_an_end(void **state)
+{
+    (void)state;
+    static void *p[8000];
+    for (unsigned i = 0; i < 8000; i++)
+        p[i] = heap_alloc(&heap, i < 4000 ? 8 : 500, NULL);
+    for (unsigned i = 0; i < 8000; i++)
+        assert_int_equal(heap_free(&heap, p[i], NULL), HEAP_OK);
+    holds();
+    assert_true(heap.room >= -(ptrdiff_t)(owner.held / 128));
+    size_t waits = 0;
+    for (unsigned units = 1; units <= HEAP_BIN_UNITS; units++) {
+        for (void *at = heap.bin[units]; at; at = *(void **)at)
+            waits += 16 * units;
+    }
+    assert_true(waits <= owner.held / 8 + 1104);
 }
 
 static void realloc_keeps_contents(void **state)
@@ -277,7 +299,7 @@ static void growth_refused_at_every_step(void **state)
         }
         holds();
         heap_trim(&heap);
-        assert_int_equal(owner.held, 65536 + 4096);
+        assert_int_equal(owner.held, 65536);
         if (n == 64)
             return;
     }
@@ -499,8 +521,9 @@ int main(void)
         TEST(init_refuses_nonsense),
         TEST(sizes_that_cannot_be),
         TEST(alignment_at_every_power_of_two),
-        TEST(the_lowest_address_that_fits),
+        TEST(the_smallest_that_fits),
         TEST(small_blocks_are_used_again),
+        TEST(bins_have_an_end),
         TEST(realloc_keeps_contents),
         TEST(it_comes_back_to_its_start),
         TEST(small_blocks_come_back_too),

@@ -105,6 +105,77 @@ static void nonsense_is_refused(void **state)
         assert_int_equal(unmap_mmio(&window, vaddr_ptr(window.region[0].va)), MEM_OK);
 }
 
+/* From 4 MiB on, physical and virtual address agree in their low bits, so large pages fit. */
+static void large_regions_are_congruent(void **state)
+{
+    (void)state;
+    enum { MIB = 1 << 20 };
+    uint8_t *small, *large, *next;
+    struct walk w;
+    assert_int_equal(map_mmio(&window, PA(0x5000), 4 * MIB - 1, 0, "s", (void **)&small), MEM_OK);
+    assert_int_equal((vword_t)small, BASE + 0x5000);
+    assert_int_equal(unmap_mmio(&window, small), MEM_OK);
+    assert_int_equal(map_mmio(&window, PA(0x5000), 4 * MIB - PAGE, 0, "s", (void **)&small),
+                     MEM_OK);
+    assert_int_equal((vword_t)small, BASE);
+    assert_int_equal(map_mmio(&window, PA(12 * MIB), 4 * MIB, 0, "l", (void **)&large), MEM_OK);
+    assert_int_equal((vword_t)large, BASE + 4 * MIB);
+    paging_walk(&as, ptr_vaddr(large), &w);
+    assert_true(w.page_bytes > PAGE);
+    assert_int_equal(map_mmio(&window, PA(0x1000), 1, 0, "n", (void **)&next), MEM_OK);
+    assert_ptr_equal(next, large + 4 * MIB + PAGE); /* one page is left before `large` */
+    assert_string_equal(mmio_find(&window, ptr_vaddr(large + 4 * MIB - 1))->name, "l");
+    assert_null(mmio_find(&window, ptr_vaddr(large + 4 * MIB)));
+    while (window.count)
+        assert_int_equal(unmap_mmio(&window, vaddr_ptr(window.region[0].va)), MEM_OK);
+}
+
+/* The guard behind the last region is the window's last page. */
+static void a_window_is_full_when_it_is(void **state)
+{
+    (void)state;
+    uint8_t *p, *q;
+    mmio_init(&window, &as, VA(BASE), 8 * PAGE);
+    assert_int_equal(map_mmio(&window, PA(0x1000), 7 * PAGE, 0, "x", (void **)&p),
+                     MEM_OUT_OF_RANGE);
+    assert_int_equal(map_mmio(&window, PA(0x1001), 6 * PAGE, 0, "x", (void **)&p), MEM_OK);
+    assert_int_equal(unmap_mmio(&window, p), MEM_OK);
+    assert_int_equal(map_mmio(&window, PA(0x1000), 3 * PAGE, 0, "x", (void **)&p), MEM_OK);
+    assert_int_equal(map_mmio(&window, PA(0x1000), 4 * PAGE, 0, "y", (void **)&q), MEM_NO_SPACE);
+    assert_int_equal(map_mmio(&window, PA(0x1000), 3 * PAGE, 0, "y", (void **)&q), MEM_OK);
+    assert_int_equal(map_mmio(&window, PA(0x1000), 1, 0, "z", (void **)&q), MEM_NO_SPACE);
+    while (window.count)
+        assert_int_equal(unmap_mmio(&window, vaddr_ptr(window.region[0].va)), MEM_OK);
+}
+
+/* A window that ends with the address space: congruence must not lead round to address 0. */
+static void the_top_of_the_address_space(void **state)
+{
+    (void)state;
+    enum { MIB = 1 << 20 };
+    void *p, *none = NULL;
+    mmio_init(&window, &as, VA((vword_t)0 - 8 * MIB), 8 * MIB - PAGE);
+    assert_int_equal(map_mmio(&window, PA(4 * MIB), 4 * MIB, 0, "x", &p), MEM_OK);
+    assert_int_equal(map_mmio(&window, PA(4 * MIB), 4 * MIB, 0, "y", &none), MEM_NO_SPACE);
+    assert_null(none);
+    assert_int_equal(unmap_mmio(&window, p), MEM_OK);
+}
+
+static void only_the_first_page_gives_back(void **state)
+{
+    (void)state;
+    uint8_t *p;
+    assert_int_equal(map_mmio(&window, PA(0x1010), 2 * PAGE, 0, "x", (void **)&p), MEM_OK);
+    vaddr_t first = window.region[0].va;
+    assert_int_equal(unmap_mmio(&window, p + PAGE), MEM_NOT_HELD);
+    assert_int_equal(unmap_mmio(&window, p - PAGE), MEM_NOT_HELD);
+    assert_int_equal(unmap_range(&as, first, PAGE), MEM_OK); /* behind its back */
+    assert_int_equal(unmap_mmio(&window, p), MEM_NOT_MAPPED);
+    assert_int_equal(window.count, 1);
+    assert_int_equal(map_page(&as, first, PA(0x1000), 0), MEM_OK);
+    assert_int_equal(unmap_mmio(&window, p - 0x10 + PAGE - 1), MEM_OK);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -113,6 +184,10 @@ int main(void)
         TEST(a_device_comes_and_goes),
         TEST(guards_lie_between),
         TEST(nonsense_is_refused),
+        TEST(large_regions_are_congruent),
+        TEST(a_window_is_full_when_it_is),
+        TEST(the_top_of_the_address_space),
+        TEST(only_the_first_page_gives_back),
     };
     return cmocka_run_group_tests_name("mmio", tests, NULL, NULL);
 }

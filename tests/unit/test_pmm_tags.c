@@ -1,14 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_pmm_tags.c - the frame allocator once more, built with an owner's tag on every frame. */
-#define PMM_TAGS 1
-
-#include "../../src/mem/pmm.c"
-#include "../../src/mem/pmm_cache.c"
-#include "../../src/mem/pmm_check.c"
-#include "../../src/mem/pmm_claim.c"
-#include "../../src/mem/pmm_layout.c"
-#include "../../src/mem/pmm_look.c"
-#include "../../src/mem/pmm_run.c"
-#include "../../src/mem/pmm_search.c"
+/* test_pmm_tags.c - the frame allocator once more, with tags. */
+#include "pmm_tagged.h"
 
 #include "test_pmm.c"

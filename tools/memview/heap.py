@@ -20,8 +20,8 @@ class Block:
 
 
 # ---- what the heap looks like: include/mem/heap.h and src/mem/heap_block.h ---------------------
-DAMAGED, LIVE, BINNED, FREE = range(4)  # enum heap_state
-HEADER, UNIT, SEALED = 8, 16, 1 << 64
+LIVE, BINNED, FREE, DAMAGED = range(4)  # enum heap_state
+HEADER, UNIT, LISTS, SEALED = 8, 16, 256 * 8, 1 << 64
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class Tile:
 
 
 class Format:
-    """A header is 8 bytes: fields * multiplier + address of the payload + key of the state, modulo
-    2^64. The fields: size:14 long:1 prev:1 caller:24; a long block has 24 more bits of size there
-    and its caller in its last word. A free block's fields are its units of 16 bytes. The wild
-    memory at the end has no header."""
+    """A header is 8 bytes: (fields + state * 2^40) * multiplier + 16 * offset of the payload, modulo
+    2^64; the multiplier has eight zero bits at its end. The fields: caller:24 prev:1 size:14 long:1; a
+    long block has 24 more bits of size for the caller, which is in its last word. A free block's
+    fields are its units of 16 bytes. The wild memory at the end has no header."""
 
     def __init__(self, view, wide):
         self.view, self.wide = view, wide
-        self.wild, self.wild_bytes = view.wild, view.wild_units * UNIT
-        self.key, self.inverse = view.key[DAMAGED], view.inverse
+        self.wild, self.wild_bytes = view.wild, view.wild_bytes
+        self.zero, self.inverse = view.zero, view.inverse
         self.caller_base = view.caller_base
 
     @staticmethod
@@ -52,11 +52,11 @@ class Format:
 
     @staticmethod
     def held(view):
-        """Every stretch that should be mapped: blocks, and the index behind them."""
-        return [(view.start, view.top), (view.index, view.index + view.index_held)]
+        """Every stretch that should be mapped."""
+        return [(view.start, view.top)]
 
     def first(self):
-        return self.view.start + UNIT - HEADER
+        return self.view.start + LISTS + UNIT - HEADER
 
     def last(self):
         return self.view.top - HEADER
@@ -67,26 +67,25 @@ class Format:
             size = self.wild_bytes
             return Tile(size, FREE, False, Block(payload, size - HEADER, 0, False, 0))
         word = int.from_bytes(memory.read(at, HEADER), "little")
-        opened = (word - self.key - payload) * self.inverse % SEALED
-        state, fields = opened >> 40, opened & (1 << 40) - 1
+        opened = (word - (payload - self.zero) * UNIT) * self.inverse % SEALED
+        state, fields = opened >> 48, opened >> 8 & (1 << 40) - 1
+        if opened & 0xff or state not in (LIVE, BINNED, FREE):
+            return Tile(0, DAMAGED, False, None)
         if state == FREE:
             size = fields * UNIT
             return Tile(size, FREE, False, Block(payload, size - HEADER, 0, False, 0))
-        if state not in (LIVE, BINNED):
-            return Tile(0, DAMAGED, False, None)
         return self._used(memory, payload, state, fields)
 
     def _used(self, memory, payload, state, fields):
-        is_long = fields >> 14 & 1
-        asked = fields & 0x3fff | (fields >> 16 << 14 if is_long else 0)
+        is_long, low = fields >> 39, fields & 0xffffff
+        asked = fields >> 25 & 0x3fff | (low << 14 if is_long else 0)
         size = (asked + (9 if is_long else 0) + HEADER + UNIT - 1) // UNIT * UNIT
         caller, live = 0, state == LIVE
         if live and self.wide:
-            low = fields >> 16 & 0xffffff
             caller = int.from_bytes(memory.read(payload - HEADER + size - 8, 8), "little") \
                 if is_long else self.caller_base + low if low else 0
         block = Block(payload, size - HEADER, asked if live else 0, live, caller)
-        return Tile(size, state, bool(fields >> 15 & 1), block)
+        return Tile(size, state, bool(fields >> 24 & 1), block)
 
 
 def heap_window(kernel):

@@ -200,7 +200,7 @@ class TablesDrawing:
 # ---- physical memory ------------------------------------------------------------------------------
 
 def strip_svg(strip):
-    parts, y = [text(MARGIN, 24, "physical address", 10, GREY)], 34
+    parts, y = [text(MARGIN, 24, "physical address (not to scale)", 10, GREY)], 34
     for start, end, words, kind in strip.rows:
         height = 46 if kind in ("free", "kept") else 30
         parts += [box(150, y, 360, height, KINDS[kind], INK),

@@ -96,11 +96,14 @@ class Stop:
             return name
         if table.level == 0:
             return "the kernel's own root"
-        end = table.prefix + (1 << self.format.shift(table.level - 1))
-        borders = sorted((v, k) for k, v in self.image.regions().items())
-        inside = [name for start, name in borders if table.prefix <= start < end]
-        below = [name for start, name in borders if start < table.prefix]
-        return inside[0] if inside else below[-1]
+        return self.regions(table.prefix, table.prefix + (1 << self.format.shift(table.level - 1)))[0]
+
+    def regions(self, start, end):
+        """The parts of the address space that begin in [start, end), else the one that it lies in."""
+        unused = "kmap window" if self.image.window != "kmap" else None
+        borders = sorted((v, k) for k, v in self.image.regions().items() if k != unused)
+        inside = [name for border, name in borders if start <= border < end]
+        return inside or [name for border, name in borders if border < start][-1:]
 
     def row_words(self, table, run):
         """What a run of entries is for, as far as names tell; may be empty."""
@@ -111,7 +114,7 @@ class Stop:
             guard = image.names_at(start) & {"boot_stack_guard", "fault_stack", "nmi_stack"}
             return "empty: guard below a stack" if guard else "empty"
         if not fmt.is_leaf(table.level, run.entry):
-            return ""
+            return ", ".join(self.regions(start, end)) if table.level == 0 else ""
         target = fmt.target(table.level, run.entry)
         if start == target:
             return "virtual = physical"

@@ -23,4 +23,10 @@ static inline vword_t trap_sp(const struct trap_frame *frame)
     return trap_from_user(frame) ? frame->user_sp : (vword_t)&frame->user_sp;
 }
 
+/* Argument n of the function at whose first instruction the trap came: above its way back. */
+static inline vword_t trap_argument(const struct trap_frame *frame, unsigned n)
+{
+    return ((const vword_t *)trap_sp(frame))[1 + n];
+}
+
 #endif

@@ -23,4 +23,10 @@ static inline vword_t trap_sp(const struct trap_frame *frame)
     return frame->sp;
 }
 
+/* Argument n, of three, of the function at whose first instruction the trap came. */
+static inline vword_t trap_argument(const struct trap_frame *frame, unsigned n)
+{
+    return n == 0 ? frame->di : n == 1 ? frame->si : frame->dx;
+}
+
 #endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap_lists.h - the free blocks by size. Private to heap*.c; heap_lists.c has the essay and what
+ * looks at the whole. What every call that changes a list does stands here, to be inlined.
+ */
+#ifndef MEM_HEAP_LISTS_H
+#define MEM_HEAP_LISTS_H
+
+#include "heap_block.h"
+
+enum {
+    EXACT = 128,    /* classes below are numbers of units            */
+    EXACT_LOG = 7,  /* its logarithm                                 */
+    PART_LOG = 3,   /* of the classes in each doubling above it      */
+    LINK_SHIFT = 3, /* links count words of eight bytes              */
+    LINK_BITS = 31,
+    TRIES = 4, /* blocks of a class that does not tell all that are looked at */
+};
+_Static_assert(LISTS == HEAP_CLASSES << LINK_SHIFT, "the head of a list is its links");
+
+/* In a free block behind its header, and for each list at the heap's start: the list is a ring. */
+struct [[gnu::may_alias]] links {
+    uint32_t next, prev;
+};
+
+static inline unsigned class_of(size_t units)
+{
+    if (units < EXACT)
+        return (unsigned)units;
+    unsigned log = HEAP_WORD_BITS - 1 - (unsigned)__builtin_clzl(units);
+    unsigned part = (unsigned)(units >> (log - PART_LOG)) & ((1u << PART_LOG) - 1);
+    unsigned class = EXACT + ((log - EXACT_LOG) << PART_LOG) + part;
+    return class < HEAP_CLASSES ? class : HEAP_CLASSES - 1;
+}
+
+/* ---- links ---------------------------------------------------------------------------------- */
+
+static inline struct links *links_at(const struct heap *h, uint32_t link)
+{
+    return (struct links *)(h->start + ((size_t)link << LINK_SHIFT));
+}
+
+static inline struct links *links_of(const struct block *b)
+{
+    return (struct links *)block_payload(b);
+}
+
+static inline uint32_t link_to(const struct heap *h, const struct links *l)
+{
+    return (uint32_t)((size_t)((const uint8_t *)l - h->start) >> LINK_SHIFT);
+}
+
+static inline struct block *first_in(const struct heap *h, unsigned class)
+{
+    return block_of(links_at(h, links_at(h, class)->next));
+}
+
+static inline bool is_link(const struct heap *h, uint32_t link)
+{
+    return link < h->span >> LINK_SHIFT;
+}
+
+/* Do the neighbours in its list agree that it is there? Level 0 does not ask. */
+static inline bool is_linked(const struct heap *h, const struct block *b)
+{
+    const struct links *l = links_of(b);
+    uint32_t self = link_to(h, l);
+    return HEAP_HARDEN == 0 ||
+           (is_link(h, l->next) && is_link(h, l->prev) && links_at(h, l->next)->prev == self &&
+            links_at(h, l->prev)->next == self);
+}
+
+static inline void mark_filled(struct heap *h, unsigned class)
+{
+    h->filled[class / HEAP_WORD_BITS] |= 1ul << class % HEAP_WORD_BITS;
+}
+
+static inline void mark_empty(struct heap *h, unsigned class)
+{
+    h->filled[class / HEAP_WORD_BITS] &= ~(1ul << class % HEAP_WORD_BITS);
+}
+
+/* ---- changes -------------------------------------------------------------------------------- */
+
+/* Adds a free block: writes its header, links and footer. The header behind it is the caller's. */
+static inline void list_insert(struct heap *h, struct block *b, size_t units)
+{
+    unsigned class = class_of(units);
+    struct links *head = links_at(h, class), *l = links_of(b);
+    uint32_t self = link_to(h, l);
+    block_seal(h, b, units, HEAP_FREE);
+    block_at(b, units)[-1].word = FOOTER | units;
+    uint32_t next = head->next;
+    *l = (struct links){.next = next, .prev = class};
+    links_at(h, next)->prev = self;
+    head->next = self;
+    if (next == class)
+        mark_filled(h, class);
+    if (units << UNIT_SHIFT > h->below)
+        h->below = units << UNIT_SHIFT;
+}
+
+/* Takes a block out, which is_linked. The ring is empty when both neighbours are its head. */
+static inline void list_remove(struct heap *h, struct block *b)
+{
+    struct links l = *links_of(b);
+    links_at(h, l.next)->prev = l.prev;
+    links_at(h, l.prev)->next = l.next;
+    if (l.next == l.prev)
+        mark_empty(h, l.next);
+}
+
+/* ---- searching ------------------------------------------------------------------------------ */
+
+/* The class that is filled, from this one on; HEAP_CLASSES: none. */
+static inline unsigned next_filled(const struct heap *h, unsigned class)
+{
+    unsigned i = class / HEAP_WORD_BITS;
+    unsigned long word = h->filled[i] & ~0ul << class % HEAP_WORD_BITS;
+    while (!word) {
+        if (++i == HEAP_CLASSES / HEAP_WORD_BITS)
+            return HEAP_CLASSES;
+        word = h->filled[i];
+    }
+    return i * HEAP_WORD_BITS + (unsigned)__builtin_ctzl(word);
+}
+
+/* A free block of at least `units`; NULL: there is none, or see the essay. */
+struct block *list_find_large(struct heap *h, size_t units);
+
+static inline struct block *list_find(struct heap *h, size_t units)
+{
+    if (units << UNIT_SHIFT > h->below)
+        return NULL;
+    if (units >= EXACT)
+        return list_find_large(h, units);
+    unsigned class = next_filled(h, (unsigned)units);
+    if (class < HEAP_CLASSES)
+        return first_in(h, class);
+    h->below = (units - 1) << UNIT_SHIFT;
+    return NULL;
+}
+
+/* The same for an aligned payload: `align` is larger than a unit. */
+struct block *list_find_aligned(struct heap *h, size_t align, size_t units);
+
+/* Units to skip at `b` so that the payload is aligned. */
+static inline size_t skip_for(const struct block *b, size_t align)
+{
+    uintptr_t payload = (uintptr_t)block_payload(b);
+    return (size_t)((((payload + align - 1) & ~(align - 1)) - payload) >> UNIT_SHIFT);
+}
+
+/* All lists are empty. */
+void lists_start(struct heap *h);
+
+/* True when every list is a ring of free blocks of its class; *count: blocks. */
+bool lists_hold(const struct heap *h, size_t *count);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "paging_walker.h"
+
+const struct paging_features everything = {
+    .pse = true,
+    .pge = true,
+    .pat = true,
+    .nx = WIDE,
+    .gib_pages = WIDE,
+    .wp = true,
+    .phys_bits = WIDE ? 40 : 32,
+    .virt_bits = WIDE ? 48 : 32,
+};
+const struct paging_features nothing = {
+    .pse = WIDE,
+    .wp = true,
+    .phys_bits = WIDE ? 40 : 32,
+    .virt_bits = WIDE ? 48 : 32,
+};
+
+struct aspace as;
+
+int paging_set_up(void **state)
+{
+    (void)state;
+    fake_reset();
+    return paging_create(&as, true, fake_source, &everything) != MEM_OK;
+}
+
+int paging_tear_down(void **state)
+{
+    (void)state;
+    const char *broken;
+    fake.fail_after = UINT_MAX;
+    assert_true(paging_holds(&as, &broken));
+    assert_int_equal(fake.kmaps, as.leaf.table != NULL); /* the table in hand */
+    assert_int_equal(fake.taken_count, as.tables);
+    paging_destroy(&as);
+    assert_int_equal(fake.taken_count, 0);
+    assert_int_equal(fake.kmaps, 0);
+    return 0;
+}
+
+static uint64_t raw_entry(uint64_t table, unsigned index)
+{
+    const uint8_t *p = fake.ram[(table >> 12) - FAKE_FIRST];
+    if (WIDE)
+        return ((const uint64_t *)(const void *)p)[index];
+    return ((const uint32_t *)(const void *)p)[index];
+}
+
+struct seen look(uint64_t va)
+{
+    struct seen s = {.write = true, .user = true, .exec = true};
+    int shift = WIDE ? 39 : 22, step = WIDE ? 9 : 10;
+    uint64_t table = as.root.v, address = WIDE ? 0x000ffffffffff000ull : 0xfffff000u;
+    for (;; shift -= step) {
+        uint64_t e = raw_entry(table, (unsigned)(va >> shift) & ((1u << step) - 1));
+        if (!(e & 1))
+            return (struct seen){0};
+        s.write = s.write && e & 2;
+        s.user = s.user && e & 4;
+        s.exec = s.exec && !(WIDE && e >> 63);
+        if (shift == 12 || (e & 0x80 && shift < 39)) {
+            s.page = 1ull << shift;
+            s.mapped = true;
+            s.pa = (e & address & ~(s.page - 1)) + (va & (s.page - 1));
+            return s;
+        }
+        table = e & address;
+    }
+}
+
+void agrees(vword_t va)
+{
+    struct seen s = look(va);
+    struct walk w;
+    paddr_t pa = PA(1);
+    paging_walk(&as, VA(va), &w);
+    assert_int_equal(w.mapped, s.mapped);
+    assert_int_equal(translate(&as, VA(va), &pa), s.mapped ? MEM_OK : MEM_NOT_MAPPED);
+    if (!s.mapped)
+        return;
+    assert_true(pa.v == s.pa && w.pa.v == s.pa && w.page_bytes == s.page);
+    assert_int_equal(!!(w.flags & MAP_WRITE), s.write);
+    assert_int_equal(!!(w.flags & MAP_USER), s.user);
+    assert_int_equal(!!(w.flags & MAP_EXEC), s.exec);
+}

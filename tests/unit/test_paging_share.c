@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* test_paging_share.c - what is pinned stays, what is shared belongs to the kernel. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <limits.h>
+
+#include "paging_walker.h"
+
+/* ---- pinned, adopted, shared ---------------------------------------------------------------- */
+
+static void pinned_tables_stay(void **state)
+{
+    (void)state;
+    assert_int_equal(paging_pin(&as, VA(BASE), LARGE), MEM_OK);
+    size_t tables = as.tables;
+    assert_int_equal(map_page(&as, VA(BASE), PA(0), 0), MEM_OK);
+    assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
+    assert_int_equal(as.tables, tables);
+
+    struct aspace user;
+    assert_int_equal(paging_create(&user, false, fake_source, &everything), MEM_OK);
+    assert_int_equal(paging_share_kernel(&user, &as), MEM_OK);
+    assert_int_equal(map_page(&as, VA(BASE + PAGE), PA(0x9000), 0), MEM_OK);
+    paddr_t pa;
+    assert_int_equal(translate(&user, VA(BASE + PAGE), &pa), MEM_OK);
+    assert_true(pa.v == 0x9000);
+    assert_int_equal(map_page(&user, VA(0x400000), PA(0x8000), MAP_USER | MAP_WRITE), MEM_OK);
+    struct walk w;
+    paging_walk(&user, VA(0x400000), &w);
+    assert_true(w.flags & MAP_USER);
+    vword_t last = (WIDE ? (vword_t)1 << 47 : 0xc0000000u) - PAGE;
+    assert_int_equal(map_page(&user, VA(last), PA(0x8000), MAP_USER), MEM_OK);
+    paging_walk(&user, VA(last), &w);
+    assert_true(w.flags & MAP_USER);
+    const char *broken;
+    assert_true(paging_holds(&user, &broken));
+    paging_destroy(&user);
+    assert_int_equal(unmap_page(&as, VA(BASE + PAGE), NULL), MEM_OK);
+    as.adopted = PFN_NONE;
+    fake.fail_after = UINT_MAX;
+}
+
+/* The kernel's half changes through the kernel's address space alone. */
+static void what_is_shared_is_the_kernels(void **state)
+{
+    (void)state;
+    struct aspace user;
+    paddr_t pa;
+    assert_int_equal(paging_pin(&as, VA(BASE), LARGE), MEM_OK);
+    assert_int_equal(paging_create(&user, false, fake_source, &everything), MEM_OK);
+    assert_int_equal(paging_share_kernel(&user, &as), MEM_OK);
+    assert_int_equal(map_page(&user, VA(BASE), PA(0), 0), MEM_OUT_OF_RANGE);
+    assert_int_equal(map_page(&as, VA(BASE), PA(0x6000), 0), MEM_OK);
+    assert_int_equal(translate(&user, VA(BASE), &pa), MEM_OK);
+    assert_int_equal(unmap_page(&user, VA(BASE), NULL), MEM_OUT_OF_RANGE);
+    assert_int_equal(protect_page(&user, VA(BASE), MAP_WRITE), MEM_OUT_OF_RANGE);
+    assert_int_equal(map_page(&user, VA(WIDE ? 0x7fffffffe000ull : 0xb0000000u), PA(0x7000),
+                              MAP_USER | MAP_WRITE),
+                     MEM_OK);
+    struct walk w;
+    paging_walk(&user, VA(WIDE ? 0x7fffffffe000ull : 0xb0000000u), &w);
+    assert_true(w.flags & MAP_USER);
+    paging_destroy(&user);
+    assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(pinned_tables_stay),
+        TEST(what_is_shared_is_the_kernels),
+    };
+    return cmocka_run_group_tests_name("paging_share", tests, NULL, NULL);
+}
