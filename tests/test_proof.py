@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""test_proof.py - every unit of tests/proof is proved, for both machines (docs/proofs.md)."""
+"""test_proof.py - every closed unit of tests/proof is proved, for both machines (docs/proofs.md).
+
+`make prove` looks for contradictory contracts too, and plants mistakes."""
 import os
 import subprocess
 import sys

@@ -11,8 +11,6 @@
 
 /*@ requires size <= (size_t)-1 / 2;
     assigns \nothing;
-    ensures \result * UNIT >= size + HEADER;
-    ensures size <= SIZE_LOW ==> \result * UNIT < size + HEADER + UNIT;
-    ensures \result >= 1;
+    ensures 0 <= \result * UNIT - size - HEADER - (size > SIZE_LOW ? LONG_EXTRA : 0) < UNIT;
 */
 static inline size_t units_for(size_t size);

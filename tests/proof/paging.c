@@ -57,13 +57,6 @@ static inline unsigned level_index(vword_t va, unsigned level);
 */
 static inline size_t within_entry(vword_t va, unsigned level, size_t left);
 
-/*@ requires \valid_read(as) && \valid_read(as->features);
-    requires as->features->virt_bits == (sizeof(vword_t) == 4 ? 32 : 48);
-    assigns \nothing;
-    ensures \result <==> sizeof(vword_t) == 4 || va < pow2(47) || va >= 18446744073709551616 - pow2(47);
-*/
-static inline bool paging_canonical(const struct aspace *as, vword_t va);
-
 /*@ assigns \nothing; ensures \result == (a < b ? a : b); */
 static inline size_t least(size_t a, size_t b);
 
