@@ -127,10 +127,10 @@ static struct piece find(struct heap *h, size_t align, size_t units, const void 
     return space_take(h, align, units, caller);
 }
 
-[[gnu::noinline]] static void *bad_bin(struct heap *h, struct block *b, enum heap_fault fault,
+[[gnu::noinline]] static void *bad_bin(struct heap *h, const void *top, enum heap_fault fault,
                                        const void *caller)
 {
-    heap_report_damage(h, fault, b, caller);
+    heap_report_damage(h, fault, top, caller);
     return refuse(h);
 }
 
@@ -156,7 +156,7 @@ static inline void *alloc_unbinned(struct heap *h, size_t size, const void *call
 {
     size_t bytes = (size + HEADER + UNIT - 1) & ~(size_t)(UNIT - 1);
     if (top)
-        return bad_bin(h, block_of(top), HEAP_WRITE_AFTER_FREE, caller);
+        return bad_bin(h, top, HEAP_WRITE_AFTER_FREE, caller);
     if (HEAP_HARDEN >= 3 || bytes <= h->below || bytes > h->wild_bytes)
         return alloc_listed(h, size, caller);
     return make_live(h, cut_wild(h, bytes), size, caller, 0);
@@ -173,9 +173,9 @@ void *heap_alloc(struct heap *h, size_t size, const void *caller)
     struct block *b = block_of(p);
     uint64_t fields = opened(h, b->word, offset);
     if (!is_sound(fields, HEAP_BINNED))
-        return bad_bin(h, b, HEAP_BAD_HEADER, caller);
+        return bad_bin(h, p, HEAP_BAD_HEADER, caller);
     if (HEAP_HARDEN >= 3 && !heap_is_filled(link_in(p) + 1, block_at(b, short_units(size))))
-        return bad_bin(h, b, HEAP_WRITE_AFTER_FREE, caller);
+        return bad_bin(h, p, HEAP_WRITE_AFTER_FREE, caller);
     *bin = *link_in(p);
     h->room += (ptrdiff_t)short_units(size);
     return make_live(h, b, size, caller, fields & PREV);
@@ -318,7 +318,7 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
     uintptr_t caller = (uintptr_t)__builtin_return_address(0);
     __builtin_memset(heap, 0, sizeof *heap);
     heap->ops = *ops;
-    heap->caller_base = WIDE ? caller & ~(uintptr_t)CALLER_MASK : 0;
+    heap->caller_base = caller & ~(uintptr_t)CALLER_MASK;
     heap->start = window;
     heap->stats.window =
         bytes >> LINK_BITS >> LINK_SHIFT ? (size_t)1 << LINK_BITS << LINK_SHIFT : bytes;

@@ -252,10 +252,10 @@ const void *block_caller(const struct heap *h, const struct block *b, const stru
 /* `p` did not pass for a live block: says why. NULL is nothing to say. */
 enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *caller);
 
-/* Reports a fault of the live block `b`, of memory at `b` that is not live. */
+/* Reports a fault of the live block `b`; of `p`, which should be the payload of a free block. */
 enum heap_fault heap_report_live(struct heap *h, enum heap_fault fault, const struct block *b,
                                  const void *caller);
-enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const struct block *b,
+enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const void *p,
                                    const void *caller);
 
 /* Is what stands behind the payload of a live block as it was left? Level 3 looks further. */

@@ -28,7 +28,7 @@ bool heap_is_filled(const void *from, const void *to)
 
 const void *block_caller(const struct heap *h, const struct block *b, const struct view *v)
 {
-    if (!WIDE || v->state == HEAP_FREE)
+    if (v->state == HEAP_FREE)
         return NULL;
     if (v->fields >> SIZE_SHIFT & LONG)
         return (const void *)(uintptr_t)block_at(b, v->units)[-1].word;
@@ -61,14 +61,6 @@ enum heap_fault heap_report_live(struct heap *h, enum heap_fault fault, const st
     return report(h, fault, block_payload(b), b, &v, caller);
 }
 
-enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const struct block *b,
-                                   const void *caller)
-{
-    struct view v;
-    bool known = fault != HEAP_BAD_HEADER && tile_at(h, b, &v);
-    return report(h, fault, block_payload(b), known ? b : NULL, &v, caller);
-}
-
 /* The tile that holds `address`; NULL when it is damaged or lies behind damage. */
 static const struct block *tile_of(const struct heap *h, const void *address, struct view *v)
 {
@@ -86,6 +78,14 @@ static bool is_outside(const struct heap *h, const void *p)
            (const uint8_t *)p >= (uint8_t *)heap_last(h);
 }
 
+enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const void *p,
+                                   const void *caller)
+{
+    struct view v;
+    bool known = fault != HEAP_BAD_HEADER && !is_outside(h, p) && tile_at(h, block_of(p), &v);
+    return report(h, fault, p, known ? block_of(p) : NULL, &v, caller);
+}
+
 enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *caller)
 {
     struct view v;
@@ -100,6 +100,5 @@ enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *calle
         return report(h, HEAP_BAD_HEADER, p, NULL, NULL, caller);
     if (v.state != HEAP_LIVE)
         return report(h, HEAP_DOUBLE_FREE, p, tile, &v, caller);
-    return report(h, block_payload(tile) != p ? HEAP_INTERIOR : HEAP_BAD_HEADER, p, tile, &v,
-                  caller);
+    return report(h, HEAP_INTERIOR, p, tile, &v, caller);
 }

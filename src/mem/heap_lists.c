@@ -45,7 +45,7 @@ static inline struct block *smallest_of(const struct heap *h, unsigned class, si
     struct block *best = NULL;
     size_t least = ~(size_t)0;
     uint32_t at = links_at(h, class)->next;
-    for (unsigned i = 0; i < TRIES && at != class && is_link(h, at); i++) {
+    for (unsigned i = 0; i < TRIES && at != class && is_block_link(h, at); i++) {
         struct block *b = block_of(links_at(h, at));
         size_t has = listed_units(h, b);
         if (has >= units && has < least) {
@@ -79,7 +79,7 @@ struct block *list_find_aligned(struct heap *h, size_t align, size_t units)
     unsigned class = next_filled(h, class_of(units)), tries = ALIGNED_TRIES;
     for (; class < HEAP_CLASSES && tries; class = next_filled(h, class + 1)) {
         uint32_t at = links_at(h, class)->next;
-        for (; tries && at != class && is_link(h, at); at = links_at(h, at)->next, tries--) {
+        for (; tries && at != class && is_block_link(h, at); at = links_at(h, at)->next, tries--) {
             struct block *b = block_of(links_at(h, at));
             if (skip_for(b, align) + units <= listed_units(h, b))
                 return b;
@@ -104,10 +104,9 @@ static bool list_holds(const struct heap *h, unsigned class, size_t *count)
     bool filled = h->filled[class / HEAP_WORD_BITS] >> class % HEAP_WORD_BITS & 1;
     uint32_t before = class, at = links_at(h, class)->next;
     for (; at != class; before = at, at = links_at(h, at)->next, ++*count) {
-        struct block *b = block_of(links_at(h, at));
-        if (!is_link(h, at) || b < heap_first(h) || links_at(h, at)->prev != before)
+        if (!is_block_link(h, at) || links_at(h, at)->prev != before)
             return false;
-        struct view v = block_view(h, b);
+        struct view v = block_view(h, block_of(links_at(h, at)));
         if (v.state != HEAP_FREE || class_of(v.units) != class)
             return false;
     }

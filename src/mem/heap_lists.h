@@ -60,6 +60,12 @@ static inline bool is_link(const struct heap *h, uint32_t link)
     return link < h->span >> LINK_SHIFT;
 }
 
+/* May it lead to a block? Before a head there need not be a header. */
+static inline bool is_block_link(const struct heap *h, uint32_t link)
+{
+    return link >= HEAP_CLASSES && is_link(h, link);
+}
+
 /* Do the neighbours in its list agree that it is there? Level 0 does not ask. */
 static inline bool is_linked(const struct heap *h, const struct block *b)
 {

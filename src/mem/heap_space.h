@@ -46,7 +46,8 @@ static inline struct piece take_wild(struct heap *h, size_t units, const void *c
     if (units << UNIT_SHIFT > h->wild_bytes)
         return (struct piece){0};
     if (!is_clean(block_payload(b), block_at(b, units)))
-        return (struct piece){.fault = heap_report_damage(h, HEAP_WRITE_AFTER_FREE, b, caller)};
+        return (struct piece){
+            .fault = heap_report_damage(h, HEAP_WRITE_AFTER_FREE, block_payload(b), caller)};
     return (struct piece){.b = cut_wild(h, units << UNIT_SHIFT)};
 }
 
@@ -69,7 +70,7 @@ static inline struct piece take_from(struct heap *h, struct block *b, size_t fro
     uint64_t fields = block_open(h, b);
     enum heap_fault fault = free_fault(h, b, fields, front + units);
     if (fault)
-        return (struct piece){.fault = heap_report_damage(h, fault, b, caller)};
+        return (struct piece){.fault = heap_report_damage(h, fault, block_payload(b), caller)};
     size_t rest = (size_t)(fields & FIELDS) - front - units;
     struct block *behind = block_at(b, front + units);
     list_remove(h, b);

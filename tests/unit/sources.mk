@@ -8,13 +8,14 @@
 PAGING_TESTS := paging paging_large paging_share paging_hand paging_life \
     paging_corners paging_exact paging_views paging_exhaustive
 PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pmm_exhaustive_tags \
-    pmm_corners pmm_interleave
+    pmm_corners pmm_hidden pmm_interleave
 
 UNITS := cmdline units fmt terminal shell
 UNITS += multiboot2 bootmap boot_corners
 UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
-UNITS += heap heap_exhaustive kernel_heap
+HEAP_LEVELS  := heap_corners_0 $(foreach l,1 3,heap_corners_$(l) heap_damage_$(l))
+UNITS += heap heap_exhaustive heap_corners heap_damage $(HEAP_LEVELS) kernel_heap
 UNITS += oom oom_boot
 
 UNIT_cmdline := src/cmdline.c
@@ -33,6 +34,9 @@ $(foreach t,$(PAGING_TESTS),$(eval $(call paging_test,$(t))))
 HEAP := src/mem/heap.c src/mem/heap_space.c src/mem/heap_lists.c src/mem/heap_guard.c src/mem/heap_walk.c \
     src/mem/heap_check.c
 UNIT_heap            := $(HEAP)
+UNIT_heap_corners    := $(HEAP)
+UNIT_heap_damage     := $(HEAP)
+$(foreach u,$(HEAP_LEVELS),$(eval UNIT_$(u) := src/mem/mem_err.c))
 UNIT_heap_exhaustive := $(HEAP) tests/unit/heap_world.c
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
 UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/range_kind.c src/mem/owner.c src/mem/mem_err.c
@@ -41,6 +45,7 @@ UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_tags := src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_model           := $(UNIT_pmm)
 UNIT_pmm_corners         := $(UNIT_pmm)
+UNIT_pmm_hidden          := $(UNIT_pmm)
 UNIT_pmm_interleave      := $(UNIT_pmm)
 UNIT_pmm_model_tags      := $(UNIT_pmm_tags)
 UNIT_pmm_exhaustive      := $(UNIT_pmm)

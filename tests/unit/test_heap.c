@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_heap.c - the heap against a model, against misuse, and through every short sequence of
- * calls.
- */
+/* test_heap.c - the heap's contract, misuse, and a long random life against a model. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -452,67 +449,6 @@ static void a_long_random_life(void **state)
     assert_int_equal(owner.reports, 0);
 }
 
-/* ---- every short sequence ------------------------------------------------------------------- */
-
-/*
- * All sequences of DEPTH calls out of: three sizes, free of each live block, and a wild free at
- * every multiple of 16 of the first kilobyte. After each call everything is checked, and a wild
- * free must change nothing.
- */
-enum { DEPTH = 6, LIVE_MAX = DEPTH };
-
-static void replay(const uint8_t *calls, unsigned count)
-{
-    static const size_t sizes[] = {1, 40, 200};
-    uint8_t *live[LIVE_MAX] = {0};
-    size_t size[LIVE_MAX] = {0};
-    unsigned lives = 0;
-    (void)set_up(NULL);
-    for (unsigned i = 0; i < count; i++) {
-        if (calls[i] < 3) {
-            uint8_t *p = heap_alloc(&heap, sizes[calls[i]], NULL);
-            assert_non_null(p);
-            memset(p, (int)lives + 1, sizes[calls[i]]);
-            live[lives] = p;
-            size[lives++] = sizes[calls[i]];
-        } else if (calls[i] - 3u < lives && live[calls[i] - 3]) {
-            unsigned k = calls[i] - 3u;
-            assert_true(filled(live[k], size[k], (uint8_t)(k + 1)));
-            assert_int_equal(heap_free(&heap, live[k], NULL), HEAP_OK);
-            live[k] = NULL;
-        }
-    }
-    holds();
-    for (size_t offset = 0; offset < 1024; offset += 16) {
-        bool is_live = false;
-        for (unsigned k = 0; k < lives; k++)
-            is_live = is_live || live[k] == window + offset;
-        if (is_live)
-            continue;
-        assert_int_not_equal(heap_free(&heap, window + offset, NULL), HEAP_OK);
-    }
-    for (unsigned k = 0; k < lives; k++)
-        assert_true(!live[k] || filled(live[k], size[k], (uint8_t)(k + 1)));
-    holds();
-}
-
-static void every_short_sequence(void **state)
-{
-    (void)state;
-    uint8_t calls[DEPTH] = {0};
-    unsigned choices = 6, sequences = 0;
-    for (;;) {
-        replay(calls, DEPTH);
-        sequences++;
-        unsigned at = 0;
-        while (at < DEPTH && ++calls[at] == choices)
-            calls[at++] = 0;
-        if (at == DEPTH)
-            break;
-    }
-    assert_int_equal(sequences, 46656);
-}
-
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -534,7 +470,6 @@ int main(void)
         TEST(damaged_headers_are_found),
         TEST(an_underrun_is_found),
         TEST(a_long_random_life),
-        TEST(every_short_sequence),
     };
     return cmocka_run_group_tests_name("heap", tests, NULL, NULL);
 }

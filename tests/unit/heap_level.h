@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* heap_level.h - the heap at another HEAP_HARDEN level, which the includer defines. */
+#include "../../src/mem/heap.c"
+#include "../../src/mem/heap_check.c"
+#include "../../src/mem/heap_guard.c"
+#include "../../src/mem/heap_lists.c"
+#include "../../src/mem/heap_space.c"
+#include "../../src/mem/heap_walk.c"

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_heap_corners.c - what the heap does rarely, with nothing damaged: windows, sizes and lists
+ * that no program has. Built at every HEAP_HARDEN level (heap_level.h).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "heap_stage.h"
+
+enum { MIB = 1 << 20 };
+
+/* ---- an instance ---------------------------------------------------------------------------- */
+
+static void an_owner_must_give_and_take(void **state)
+{
+    (void)state;
+    struct heap other = {0};
+    const struct heap_ops takes = {NULL, owner_shrinks, owner_hears, NULL};
+    const struct heap_ops gives = {owner_grows, NULL, owner_hears, NULL};
+    assert_int_equal(heap_init(&other, window, WINDOW, &takes), MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, window, WINDOW, &gives), MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, window, PAGE, &owner_ops), MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, window, 2 * PAGE, &owner_ops), MEM_OK);
+}
+
+static void nobody_need_hear_of_faults(void **state)
+{
+    (void)state;
+    const struct heap_ops deaf = {owner_grows, owner_shrinks, NULL, NULL};
+    heap = (struct heap){0};
+    assert_int_equal(heap_init(&heap, window, WINDOW, &deaf), MEM_OK);
+    assert_int_equal(heap_free(&heap, &heap, NULL), HEAP_FOREIGN);
+    assert_int_equal(heap.stats.faults[HEAP_FOREIGN], 1);
+    assert_int_equal(owner.reports, 0);
+}
+
+/* Links count 2^31 words: of a window of 17 GiB, 16 are used. Nothing of it is touched. */
+static void more_than_links_can_reach(void **state)
+{
+    (void)state;
+    if (!WIDE)
+        skip();
+    uint64_t bytes = (uint64_t)17 << 30;
+    heap = (struct heap){0};
+    assert_int_equal(heap_init(&heap, window, (size_t)bytes, &owner_ops), MEM_OK);
+    assert_int_equal(heap.stats.window, (uint64_t)16 << 30);
+    assert_null(heap_alloc(&heap, (size_t)bytes - MIB, NULL));
+    holds();
+}
+
+static void every_fault_has_a_name(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < HEAP_FAULT_COUNT; i++) {
+        for (unsigned k = 0; k < i; k++)
+            assert_string_not_equal(heap_fault_name(i), heap_fault_name(k));
+    }
+    assert_string_equal(heap_fault_name(HEAP_WRITE_AFTER_FREE), "write after free");
+    assert_string_equal(heap_fault_name(HEAP_FAULT_COUNT), "unknown fault");
+}
+
+/* ---- calls ---------------------------------------------------------------------------------- */
+
+static void what_is_no_block_has_no_size(void **state)
+{
+    (void)state;
+    uint8_t *p = get(40);
+    assert_int_equal(heap_usable_size(&heap, NULL), 0);
+    assert_int_equal(owner.reports, 0);
+    assert_int_equal(heap_usable_size(&heap, p + 8), 0);
+    assert_int_equal(owner.last.fault, HEAP_MISALIGNED);
+    assert_null(heap_realloc(&heap, p + 4, 50, NULL));
+    assert_int_equal(owner.reports, 2);
+    assert_int_equal(heap_usable_size(&heap, p), 40);
+    holds();
+}
+
+static void no_alignment_above_the_window(void **state)
+{
+    (void)state;
+    assert_null(heap_alloc_aligned(&heap, 2 * WINDOW, 16, NULL));
+    assert_null(heap_alloc_aligned(&heap, (size_t)1 << 30, 16, NULL));
+    holds();
+}
+
+/* Who asked is told, on both targets: for small blocks from 24 bits, and what is common to all
+ * code, which heap_init's caller tells; for long ones from a whole word. */
+static void callers_are_recorded(void **state)
+{
+    (void)state;
+    const uintptr_t code = (uintptr_t)callers_are_recorded | 1;
+    assert_in_range(code - heap.caller_base + MIB, 0, (1 << CALLER_BITS) + 2 * MIB);
+    heap.caller_base = code & ~(uintptr_t)CALLER_MASK;
+    const size_t sizes[] = {40, 20000};
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *p = heap_alloc(&heap, sizes[i], (const void *)code);
+        struct view v = block_view(&heap, block_of(p));
+        assert_ptr_equal(block_caller(&heap, block_of(p), &v), code);
+        put(p);
+    }
+    struct view v = block_view(&heap, block_of(get(40)));
+    assert_null(block_caller(&heap, NULL, &v));
+}
+
+static bool stops(void *ctx, const struct heap_block *b)
+{
+    (void)b;
+    return --*(unsigned *)ctx;
+}
+
+static void a_walk_can_be_stopped(void **state)
+{
+    (void)state;
+    unsigned left = 3;
+    for (unsigned i = 0; i < 8; i++)
+        (void)get(24);
+    heap_walk(&heap, stops, &left);
+    assert_int_equal(left, 0);
+}
+
+/* ---- lists ---------------------------------------------------------------------------------- */
+
+/* Free blocks of these sizes, in this order in their lists, each between live ones. */
+static void leave_free(const size_t *sizes, unsigned count, uint8_t **out)
+{
+    for (unsigned i = 0; i < count; i++) {
+        out[i] = get(sizes[i]);
+        (void)get(1200);
+    }
+    while (count--)
+        put(out[count]);
+}
+
+/* Four too small in front of one that fits, in the only list there is: it is not seen, and memory
+ * behind all blocks is taken. Nothing is wrong with that, and the fifth is not forgotten. */
+static void a_block_too_far_back(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {5000, 5000, 5000, 5000, 5080};
+    uint8_t *at[5];
+    leave_free(sizes, 5, at);
+    assert_int_equal(class_of(units_for(5000)), class_of(units_for(5080)));
+    assert_true(get(5080) > at[4]);
+    assert_ptr_equal(get(5000), at[0]);
+    assert_ptr_equal(get(5080), at[4]);
+    holds();
+}
+
+/* ---- a large heap --------------------------------------------------------------------------- */
+
+static const size_t huge = (size_t)200 * MIB;
+static uint8_t *far;
+
+static int set_large(void **state)
+{
+    assert_int_equal(set_stage(state), 0);
+    far = reserve(huge, PROT_READ | PROT_WRITE);
+    heap = (struct heap){0};
+    return heap_init(&heap, far, huge, &owner_ops) != MEM_OK;
+}
+
+static int drop_large(void **state)
+{
+    (void)state;
+    return munmap(far, huge);
+}
+
+/* All blocks of 120 MiB and more share the last list. */
+static void the_last_list(void **state)
+{
+    (void)state;
+    size_t largest = (size_t)140 * MIB;
+    uint8_t *p = get(largest);
+    (void)get(2000);
+    put(p);
+    holds();
+    assert_int_equal(class_of(units_for(largest)), HEAP_CLASSES - 1);
+    assert_null(list_find_large(&heap, units_for(largest) + 1));
+    assert_ptr_equal(list_find_large(&heap, units_for((size_t)125 * MIB)), block_of(p));
+    /* No place in it is so aligned, and behind all blocks is no memory. */
+    assert_null(heap_alloc_aligned(&heap, (size_t)64 << 10, largest - 100, NULL));
+    uint8_t *q = heap_alloc_aligned(&heap, (size_t)64 << 10, (size_t)125 * MIB, NULL);
+    assert_true(q > p && q < p + largest && (uintptr_t)q % (64 << 10) == 0);
+    put(q);
+    holds();
+}
+
+/* A 128th of what is held is asked for beyond the need, but not more than 256 KiB. */
+static void large_heaps_grow_in_bounded_steps(void **state)
+{
+    (void)state;
+    (void)get((size_t)100 * MIB);
+    size_t before = heap.stats.mapped;
+    while (heap.stats.mapped == before)
+        (void)get(3000);
+    assert_int_equal(heap.stats.mapped - before, 64 * PAGE);
+    holds();
+}
+
+#define STAGED(name) cmocka_unit_test_setup(name, set_stage)
+#define LARGE(name)  cmocka_unit_test_setup_teardown(name, set_large, drop_large)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STAGED(an_owner_must_give_and_take),
+        STAGED(nobody_need_hear_of_faults),
+        STAGED(more_than_links_can_reach),
+        STAGED(every_fault_has_a_name),
+        STAGED(what_is_no_block_has_no_size),
+        STAGED(no_alignment_above_the_window),
+        STAGED(callers_are_recorded),
+        STAGED(a_walk_can_be_stopped),
+        STAGED(a_block_too_far_back),
+        LARGE(the_last_list),
+        LARGE(large_heaps_grow_in_bounded_steps),
+    };
+    return cmocka_run_group_tests_name("heap corners", tests, NULL, NULL);
+}

@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_heap_damage.c - headers, footers, links, canaries and bins overwritten on purpose.
+ *
+ * A call that finds damage says so by its right name, is refused, and changes nothing but a count.
+ * Then every invariant that heap_check tells is broken once, alone. Built at HEAP_HARDEN 1 to 3
+ * (heap_level.h): what a level does not look at is skipped there.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "heap_stage.h"
+
+/* ---- what was refused ----------------------------------------------------------------------- */
+
+static struct heap heap_then;
+static uint8_t window_then[WINDOW];
+
+static void keep(void)
+{
+    heap_then = heap;
+    memcpy(window_then, window, WINDOW);
+    owner.reports = 0;
+}
+
+/* One report, and nothing else has happened since keep(). */
+static void refused_as(enum heap_fault expected)
+{
+    assert_int_equal(owner.reports, 1);
+    assert_int_equal(owner.last.fault, expected);
+    memcpy(heap.stats.faults, heap_then.stats.faults, sizeof heap.stats.faults);
+    heap.stats.refused = heap_then.stats.refused;
+    assert_memory_equal(&heap, &heap_then, sizeof heap);
+    assert_memory_equal(window, window_then, WINDOW);
+    owner.reports = 0;
+}
+
+static void free_is_refused(void *p, enum heap_fault expected)
+{
+    keep();
+    assert_int_equal(heap_free(&heap, p, NULL), expected);
+    refused_as(expected);
+}
+
+static void alloc_is_refused(size_t size, enum heap_fault expected)
+{
+    keep();
+    assert_null(heap_alloc(&heap, size, NULL));
+    refused_as(expected);
+}
+
+static void needs(int level)
+{
+    if (HEAP_HARDEN < level)
+        skip();
+}
+
+static uint8_t *a, *b, *c, *d, *e;
+
+/* [a live][b free, in a list][c live][wild */
+static void leave_free(size_t size)
+{
+    (void)set_stage(NULL);
+    a = get(1200);
+    b = get(size);
+    c = get(1200);
+    put(b);
+    holds();
+}
+
+/* [a live][b free][c live][d free][e live][wild; d comes before b in their list */
+static void leave_two_free(size_t size_of_b, size_t size_of_d)
+{
+    (void)set_stage(NULL);
+    a = get(1200);
+    b = get(size_of_b);
+    c = get(1200);
+    d = get(size_of_d);
+    e = get(1200);
+    put(b);
+    put(d);
+    assert_int_equal(class_of(units_for(size_of_b)), class_of(units_for(size_of_d)));
+    holds();
+}
+
+static struct block *head(uint8_t *payload)
+{
+    return block_of(payload);
+}
+
+static struct links *links(uint8_t *payload)
+{
+    return links_of(head(payload));
+}
+
+static void flip(void *at, unsigned bit)
+{
+    ((uint8_t *)at)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+}
+
+/* ---- free blocks that were written to ------------------------------------------------------- */
+
+/* One of the four words that say that b is in its list. */
+static void unlink_in_part(unsigned which)
+{
+    struct links *l = links(b);
+    uint32_t *const words[] = {&l->next, &l->prev, &links_at(&heap, l->next)->prev,
+                               &links_at(&heap, l->prev)->next};
+    *words[which] = which < 2 ? UINT32_MAX - which : *words[which] ^ 1;
+}
+
+static void links_that_disagree(void **state)
+{
+    (void)state;
+    for (unsigned which = 0; which < 4; which++) {
+        leave_free(2000);
+        unlink_in_part(which);
+        free_is_refused(a, HEAP_WRITE_AFTER_FREE);
+        free_is_refused(c, HEAP_UNDERRUN);
+        if (which < 3) /* else b is not found at all */
+            alloc_is_refused(2000, HEAP_WRITE_AFTER_FREE);
+    }
+}
+
+static void headers_of_free_blocks(void **state)
+{
+    (void)state;
+    for (unsigned bit = 0; bit < 64; bit++) {
+        leave_free(2000);
+        flip(head(b), bit);
+        free_is_refused(a, HEAP_OVERRUN);
+        free_is_refused(c, HEAP_UNDERRUN);
+        alloc_is_refused(2000, HEAP_BAD_HEADER);
+        assert_null(owner.last.block);
+    }
+}
+
+/* A header of the right state that claims too little. */
+static void free_blocks_that_shrank(void **state)
+{
+    (void)state;
+    leave_free(2000);
+    block_seal(&heap, head(b), units_for(2000) - 1, HEAP_FREE);
+    free_is_refused(c, HEAP_UNDERRUN);
+    alloc_is_refused(2000, HEAP_BAD_HEADER);
+}
+
+static void footers(void **state)
+{
+    (void)state;
+    const uint64_t words[] = {0, FOOTER, FOOTER | (units_for(2000) - 1), FOOTER | 1000, ~0ull};
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
+        leave_free(2000);
+        head(c)[-1].word = words[i];
+        free_is_refused(c, HEAP_UNDERRUN);
+    }
+}
+
+/* The search does not follow what is no link, and takes from elsewhere; next is zero after a
+ * memset. */
+static void links_that_lead_nowhere(void **state)
+{
+    (void)state;
+    const uint32_t wrong[] = {0, 1, HEAP_CLASSES - 1, WINDOW, UINT32_MAX};
+    for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        leave_two_free(5080, 5000);
+        links(d)->next = wrong[i];
+        assert_true(get(5080) > e);
+        alloc_is_refused(5000, HEAP_WRITE_AFTER_FREE);
+        alloc_is_refused(2000, HEAP_WRITE_AFTER_FREE);
+        assert_true((uint8_t *)heap_alloc_aligned(&heap, 4096, 5000, NULL) > e);
+    }
+}
+
+/* A block of a large class whose header is gone is passed by. */
+static void large_headers_are_passed_by(void **state)
+{
+    (void)state;
+    leave_two_free(5080, 5060);
+    flip(head(d), 20);
+    assert_ptr_equal(get(5000), b);
+    assert_true(get(5060) > e); /* d is not seen to be large enough */
+}
+
+static void aligned_requests_find_damage_too(void **state)
+{
+    (void)state;
+    leave_free(5080);
+    links(b)->prev = UINT32_MAX;
+    keep();
+    assert_null(heap_alloc_aligned(&heap, 64, 4000, NULL));
+    refused_as(HEAP_WRITE_AFTER_FREE);
+    assert_ptr_equal(owner.last.block, b);
+    assert_int_equal(owner.last.size, payload_bytes(units_for(5080)));
+    leave_free(40000);
+    links(b)->prev = UINT32_MAX;
+    alloc_is_refused(40000, HEAP_WRITE_AFTER_FREE);
+}
+
+/* The block cannot grow or shrink where damage is: it moves, and the old place stays. */
+static void resizing_moves_away_from_damage(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {1400, 1150};
+    for (unsigned i = 0; i < 2; i++) {
+        leave_free(1100);
+        for (unsigned k = 0; k < 1200; k++)
+            a[k] = (uint8_t)k;
+        links(b)->prev = UINT32_MAX;
+        uint8_t *p = heap_realloc(&heap, a, sizes[i], NULL);
+        assert_true(p && p != a);
+        assert_memory_equal(p, a, i ? 1150 : 1200);
+        assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
+        assert_int_equal(heap_usable_size(&heap, p), sizes[i]);
+    }
+}
+
+/* ---- bins ----------------------------------------------------------------------------------- */
+
+/* [a binned][b binned][c live]; b is the next to be taken, and leads to a. */
+static void leave_binned(void)
+{
+    (void)set_stage(NULL);
+    a = get(100);
+    b = get(100);
+    c = get(100);
+    put(a);
+    put(b);
+    holds();
+}
+
+static void headers_in_bins(void **state)
+{
+    (void)state;
+    for (unsigned bit = 0; bit < 64; bit++) {
+        leave_binned();
+        flip(head(b), bit);
+        alloc_is_refused(100, HEAP_BAD_HEADER);
+        keep();
+        heap_trim(&heap); /* leaves both where they are */
+        assert_ptr_equal(heap.bin[7], b);
+        assert_memory_equal(window, window_then, WINDOW);
+    }
+}
+
+/* Nothing is merged with what is damaged. */
+static void bins_beside_damage(void **state)
+{
+    (void)state;
+    leave_binned();
+    flip(head(c), 40);
+    ptrdiff_t units = heap.room;
+    heap_trim(&heap);
+    assert_ptr_equal(heap.bin[7], b);
+    assert_int_equal(heap.room, units);
+}
+
+/* The link in b is overwritten: whatever it is, the next but one request is refused. */
+static void links_in_bins(void **state)
+{
+    (void)state;
+    uintptr_t foreign[] = {1,
+                           8,
+                           4096,
+                           (uintptr_t)&heap,
+                           (uintptr_t)window,
+                           UINTPTR_MAX & ~7ul,
+                           (uintptr_t)(window + WINDOW)};
+    for (unsigned i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        leave_binned();
+        *(uintptr_t *)(void *)b = foreign[i];
+        assert_ptr_equal(get(100), b);
+        alloc_is_refused(100, HEAP_WRITE_AFTER_FREE);
+        assert_null(owner.last.block);
+        heap_trim(&heap);
+    }
+    leave_binned();
+    *(uint8_t **)(void *)b = c;
+    assert_ptr_equal(get(100), b);
+    alloc_is_refused(100, HEAP_BAD_HEADER); /* what is live is in no bin */
+}
+
+/* ---- live blocks ---------------------------------------------------------------------------- */
+
+static void canaries(void **state)
+{
+    (void)state;
+    needs(2);
+    const size_t sizes[] = {1, 24, 40, 1096, 1097, 5000, 16383, 16384, 20000};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            (void)set_stage(NULL);
+            uint8_t *p = get(sizes[i]);
+            (void)get(24);
+            flip(p + sizes[i], bit);
+            free_is_refused(p, HEAP_OVERRUN);
+            assert_true(owner.last.live && owner.last.size == sizes[i]);
+            keep();
+            assert_null(heap_realloc(&heap, p, 100, NULL));
+            refused_as(HEAP_OVERRUN);
+            keep();
+            assert_int_equal(heap_usable_size(&heap, p), 0);
+            refused_as(HEAP_OVERRUN);
+        }
+    }
+}
+
+/* The canary is whole and the header behind it is not: only level 3 looks there at once. */
+static void overruns_past_the_canary(void **state)
+{
+    (void)state;
+    needs(3);
+    const size_t sizes[] = {20, 24, 5000};
+    for (unsigned i = 0; i < 3; i++) {
+        (void)set_stage(NULL);
+        uint8_t *p = get(sizes[i]), *q = get(100);
+        flip(head(q), 30);
+        free_is_refused(p, HEAP_OVERRUN);
+        flip(head(q), 30);
+        put(p);
+        put(q);
+    }
+}
+
+/* ---- freed memory that was written to, level 3 ---------------------------------------------- */
+
+static void writes_after_free(void **state)
+{
+    (void)state;
+    needs(3);
+    leave_binned();
+    b[99] = 0;
+    alloc_is_refused(100, HEAP_WRITE_AFTER_FREE);
+    leave_free(2000);
+    b[1000] = 0;
+    alloc_is_refused(2000, HEAP_WRITE_AFTER_FREE);
+    leave_free(40000);
+    b[30000] ^= 1;
+    alloc_is_refused(40000, HEAP_WRITE_AFTER_FREE);
+    leave_free(2000);
+    c[1200 + 600] = 0;
+    alloc_is_refused(3000, HEAP_WRITE_AFTER_FREE);
+    alloc_is_refused(20000, HEAP_WRITE_AFTER_FREE);
+}
+
+/* ---- naming, behind damage ------------------------------------------------------------------ */
+
+static bool visit(void *ctx, const struct heap_block *block)
+{
+    (void)block;
+    ++*(unsigned *)ctx;
+    return true;
+}
+
+/* Units that cannot be end a walk; what lies behind is named without its block. */
+static void forged_sizes_end_a_walk(void **state)
+{
+    (void)state;
+    const size_t units[] = {0, WINDOW, (size_t)-1 >> 1};
+    for (unsigned i = 0; i < 3; i++) {
+        leave_free(2000);
+        block_seal(&heap, head(b), units[i], HEAP_FREE);
+        unsigned blocks = 0;
+        heap_walk(&heap, visit, &blocks);
+        assert_int_equal(blocks, 1);
+        free_is_refused(b, HEAP_BAD_HEADER);
+        free_is_refused(c + 8, HEAP_MISALIGNED);
+        free_is_refused(c + 16, HEAP_BAD_HEADER);
+        assert_null(owner.last.block);
+    }
+}
+
+/* ---- the invariants, each broken once ------------------------------------------------------- */
+
+/* [a live][b free][c live][d live][wild; two binned, of one unit and of seven, at the front */
+static uint8_t *one, *seven, *seven2;
+
+static void stand(void)
+{
+    (void)set_stage(NULL);
+    one = get(8);
+    seven = get(100);
+    seven2 = get(100);
+    a = get(1200);
+    b = get(2000);
+    c = get(1200);
+    d = get(1200);
+    put(one);
+    put(seven);
+    put(seven2);
+    put(b);
+    holds();
+}
+
+static void take_all_wild(void)
+{
+    (void)get(heap.wild_bytes - 17);
+    assert_ptr_equal(heap.wild, heap_last(&heap));
+    holds();
+}
+
+static struct links *head_of_b(void)
+{
+    return links_at(&heap, class_of(units_for(2000)));
+}
+
+static void two_free_side_by_side(void)
+{
+    block_seal(&heap, head(c), units_for(1200), HEAP_FREE);
+}
+
+static void more_than_below(void)
+{
+    heap.below = 16 * (units_for(2000) - 1);
+}
+
+static void prev_without_a_free_block(void)
+{
+    set_prev(&heap, head(d));
+}
+
+static void no_prev_behind_a_free_block(void)
+{
+    clear_prev(&heap, head(c));
+}
+
+static void a_wrong_footer(void)
+{
+    head(c)[-1].word ^= 1;
+}
+
+static void a_damaged_header(void)
+{
+    flip(head(d), 33);
+}
+
+static void a_sentinel_in_a_bin(void)
+{
+    block_seal(&heap, heap_last(&heap), 0, HEAP_BINNED);
+}
+
+static void a_sentinel_with_a_size(void)
+{
+    block_seal(&heap, heap_last(&heap), (uint64_t)5 << SIZE_SHIFT, HEAP_LIVE);
+}
+
+static void a_sentinel_with_prev(void)
+{
+    set_prev(&heap, heap_last(&heap));
+}
+
+static void wild_behind_the_end(void)
+{
+    take_all_wild();
+    heap.wild = heap_last(&heap) + 2;
+}
+
+static void wild_of_another_size(void)
+{
+    take_all_wild();
+    heap.wild_bytes = 16;
+}
+
+static void a_bin_before_the_heap(void)
+{
+    heap.bin[7] = window + 16;
+}
+
+static void a_bin_behind_the_heap(void)
+{
+    heap.bin[7] = heap.top;
+}
+
+static void a_bin_between_headers(void)
+{
+    heap.bin[7] = seven + 8;
+}
+
+static void a_bin_in_a_ring(void)
+{
+    *(uint8_t **)(void *)seven = seven2;
+}
+
+static void a_live_block_in_a_bin(void)
+{
+    heap.bin[7] = a;
+}
+
+static void a_block_in_anothers_bin(void)
+{
+    heap.bin[1] = seven;
+}
+
+static void a_binned_block_in_no_bin(void)
+{
+    heap.bin[7] = seven;
+}
+
+static void a_link_out_of_the_heap(void)
+{
+    head_of_b()->next = UINT32_MAX;
+}
+
+static void a_link_to_a_head(void)
+{
+    struct links *other = links_at(&heap, 9);
+    other->prev = class_of(units_for(2000));
+    head_of_b()->next = 9;
+}
+
+static void a_link_to_no_head(void)
+{
+    head_of_b()->next = HEAP_CLASSES;
+}
+
+static void a_block_that_leads_elsewhere_back(void)
+{
+    links(b)->prev = 9;
+}
+
+static void a_live_block_in_a_list(void)
+{
+    unsigned class = class_of(units_for(2000));
+    *links(d) = (struct links){.next = links_at(&heap, class)->next, .prev = class};
+    links_at(&heap, class)->next = link_to(&heap, links(d));
+}
+
+static void a_block_in_anothers_list(void)
+{
+    unsigned class = class_of(units_for(2000));
+    list_remove(&heap, head(b));
+    *links(b) = (struct links){.next = class - 1, .prev = class - 1};
+    *links_at(&heap, class - 1) =
+        (struct links){link_to(&heap, links(b)), link_to(&heap, links(b))};
+    mark_filled(&heap, class - 1);
+}
+
+static void a_head_that_leads_elsewhere_back(void)
+{
+    head_of_b()->prev = 9;
+}
+
+static void a_full_list_without_its_bit(void)
+{
+    mark_empty(&heap, class_of(units_for(2000)));
+}
+
+static void an_empty_list_with_its_bit(void)
+{
+    mark_filled(&heap, 9);
+}
+
+static void a_free_block_in_no_list(void)
+{
+    list_remove(&heap, head(b));
+}
+
+static const struct {
+    void (*break_it)(void);
+    const char *tells;
+} broken_ways[] = {
+    {two_free_side_by_side, "S1"},
+    {more_than_below, "S2"},
+    {prev_without_a_free_block, "S3"},
+    {no_prev_behind_a_free_block, "S3"},
+    {a_wrong_footer, "L1"},
+    {a_damaged_header, "H1"},
+    {a_sentinel_in_a_bin, "H1"},
+    {a_sentinel_with_a_size, "H1"},
+    {a_sentinel_with_prev, "H1"},
+    {wild_behind_the_end, "H1"},
+    {wild_of_another_size, "H1"},
+    {a_bin_before_the_heap, "H2"},
+    {a_bin_behind_the_heap, "H2"},
+    {a_bin_between_headers, "H2"},
+    {a_bin_in_a_ring, "H2"},
+    {a_live_block_in_a_bin, "H2"},
+    {a_block_in_anothers_bin, "H2"},
+    {a_binned_block_in_no_bin, "H2"},
+    {a_link_out_of_the_heap, "L1, L2"},
+    {a_link_to_a_head, "L1, L2"},
+    {a_link_to_no_head, "L1, L2"},
+    {a_block_that_leads_elsewhere_back, "L1, L2"},
+    {a_live_block_in_a_list, "L1, L2"},
+    {a_block_in_anothers_list, "L1, L2"},
+    {a_head_that_leads_elsewhere_back, "L1, L2"},
+    {a_full_list_without_its_bit, "L1, L2"},
+    {an_empty_list_with_its_bit, "L1, L2"},
+    {a_free_block_in_no_list, "L1, L2"},
+};
+
+static void every_invariant_is_looked_at(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < sizeof broken_ways / sizeof *broken_ways; i++) {
+        const char *broken = "";
+        stand();
+        broken_ways[i].break_it();
+        if (heap_check(&heap, &broken))
+            fail_msg("way %u is not seen", i);
+        size_t length = strlen(broken_ways[i].tells);
+        if (strncmp(broken, broken_ways[i].tells, length) || broken[length] != ':')
+            fail_msg("way %u is told as %s", i, broken);
+    }
+}
+
+#define STAGED(name) cmocka_unit_test_setup(name, set_stage)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STAGED(links_that_disagree),
+        STAGED(headers_of_free_blocks),
+        STAGED(free_blocks_that_shrank),
+        STAGED(footers),
+        STAGED(links_that_lead_nowhere),
+        STAGED(large_headers_are_passed_by),
+        STAGED(aligned_requests_find_damage_too),
+        STAGED(resizing_moves_away_from_damage),
+        STAGED(headers_in_bins),
+        STAGED(bins_beside_damage),
+        STAGED(links_in_bins),
+        STAGED(canaries),
+        STAGED(overruns_past_the_canary),
+        STAGED(writes_after_free),
+        STAGED(forged_sizes_end_a_walk),
+        STAGED(every_invariant_is_looked_at),
+    };
+    return cmocka_run_group_tests_name("heap damage", tests, NULL, NULL);
+}
