@@ -137,8 +137,11 @@ static void unbalanced_use_is_refused(void **state)
     kunmap(q);
 }
 
+static const void *unmapped_from; /* the caller's caller, who is not to blame */
+
 static __attribute__((noinline)) void unmap_twice(void *p)
 {
+    unmapped_from = __builtin_return_address(0);
     kunmap(p);
     kunmap(p);
     __asm__ volatile(""); /* no tail call */
@@ -152,6 +155,7 @@ static void the_caller_is_blamed(void **state)
     assert_int_equal(complaints, 1);
     assert_ptr_equal(blamed, p);
     assert_in_range((vword_t)blamed_caller, (vword_t)unmap_twice + 1, (vword_t)unmap_twice + 200);
+    assert_ptr_not_equal(blamed_caller, unmapped_from);
 }
 
 /* With all slots there are, the first address above the window has no bit in `busy`. */
