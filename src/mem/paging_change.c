@@ -10,7 +10,6 @@
 
 #include <platform.h>
 
-#include "lib/string.h"
 #include "paging_table.h"
 
 enum { SPLITS_MAX = 2 * (LEVELS - 1) };
@@ -62,7 +61,6 @@ static void split_once(struct aspace *as, struct spot *s, pfn_t frame)
     entry_t *table = kmap(frame);
     entry_t leaf =
         format_leaf(as->features, s->level - 1, pa, flags) | (old & (ENTRY_ACCESSED | ENTRY_DIRTY));
-    memset(table, 0, COUNT_ENTRIES * sizeof *table);
     write_entries(table, 0, ENTRIES, leaf, (entry_t)level_bytes(s->level - 1));
     set_live_count(table, ENTRIES);
     kunmap(table);

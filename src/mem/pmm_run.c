@@ -50,9 +50,9 @@ static vword_t leaf_find(const vword_t *leaf, vword_t frames)
 {
     for (;;) {
         if (tree_is_empty(&pmm->whole) && !pmm_publish_filled(pmm))
-            return PFN_NONE;
+            return PFN_NONE; /* had there been news, then of a whole block: no other has a flank */
         vword_t block = tree_first(&pmm->whole);
-        if (!tree_is_empty(&pmm->whole) && pmm_claim_block(pmm, block))
+        if (pmm_claim_block(pmm, block))
             return pmm_taken(pmm, block << PMM_BLOCK_SHIFT, PMM_BLOCK, owner);
     }
 }

@@ -74,23 +74,25 @@ vword_t pmm_next_run(const struct pmm *pmm, vword_t from, vword_t end, vword_t f
 /* ---- where a request fits ---------------------------------------------------------------------
  */
 
-/* The lowest frame of [start, end) where the request fits, or PFN_NONE. */
+/*
+ * The lowest frame of [start, end) where the request fits, or PFN_NONE. Two rounds at most: right
+ * behind a boundary there is room (sane). No sum wraps: frame numbers have 52 bits, a unit less.
+ */
 static pfn_t fit(const struct pmm_run_request *want, uint64_t start, uint64_t end)
 {
     uint64_t unit = 1ull << want->align_log2, border = want->boundary >> PAGE_SHIFT;
     uint64_t top = want->below ? want->below >> PAGE_SHIFT : UINT64_MAX;
     if (end > top)
         end = top;
-    for (unsigned tries = 0; tries < 2; tries++) {
+    for (;;) {
         uint64_t at = (start + unit - 1) & ~(unit - 1);
-        if (at < start || at >= end || end - at < want->frames)
+        if (at >= end || end - at < want->frames)
             return PFN_NONE;
         uint64_t room = border ? border - (at & (border - 1)) : want->frames;
         if (room >= want->frames)
             return PFN((vword_t)at);
-        start = at + room; /* behind the boundary it fits, if anywhere */
+        start = at + room;
     }
-    return PFN_NONE;
 }
 
 static bool sane(const struct pmm_run_request *want)

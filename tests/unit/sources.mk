@@ -6,9 +6,9 @@
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
 
 PAGING_TESTS := paging paging_large paging_share paging_hand paging_life \
-    paging_corners paging_views paging_exhaustive
+    paging_corners paging_exact paging_views paging_exhaustive
 PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pmm_exhaustive_tags \
-    pmm_corners pmm_interleave
+    pmm_corners pmm_hidden pmm_interleave
 
 UNITS := cmdline units fmt terminal shell
 UNITS += multiboot2 bootmap boot_corners
@@ -45,6 +45,7 @@ UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_tags := src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_model           := $(UNIT_pmm)
 UNIT_pmm_corners         := $(UNIT_pmm)
+UNIT_pmm_hidden          := $(UNIT_pmm)
 UNIT_pmm_interleave      := $(UNIT_pmm)
 UNIT_pmm_model_tags      := $(UNIT_pmm_tags)
 UNIT_pmm_exhaustive      := $(UNIT_pmm)

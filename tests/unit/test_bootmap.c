@@ -103,6 +103,32 @@ static void the_end_of_the_address_space(void **state)
     assert_true(t.usable_frames == (wide ? 2 : 0) && t.above_limit_frames == (wide ? 0 : 2));
 }
 
+/* What ends with the address space is whole: nothing of it is cut off, and it can be given back. */
+static void up_to_the_last_byte(void **state)
+{
+    (void)state;
+    pfn_t last = paddr_pfn(PA(UINT64_MAX - PAGE + 1));
+    add(UINT64_MAX - 2 * PAGE + 1, 2 * PAGE, RANGE_USABLE);
+    finish();
+    assert_int_equal(map.clamped, 0);
+    if (sizeof last < 8)
+        return;
+    assert_int_equal(bootmap_reserve(&map, UINT64_MAX - PAGE + 1, PAGE, OWNER_EARLY), MEM_OK);
+    assert_int_equal(bootmap_give(&map, last, 1, OWNER_EARLY), MEM_OK);
+    assert_int_equal(map.count, 1);
+}
+
+static void nothing_counts_above_the_limit(void **state)
+{
+    (void)state;
+    map.limit = 4ull << 30;
+    add(MIB, PAGE, RANGE_USABLE);
+    add(8ull << 30, PAGE, RANGE_USABLE);
+    finish();
+    struct bootmap_totals t = bootmap_totals(&map);
+    assert_true(t.usable_frames == 1 && t.above_limit_frames == 1 && t.highest_frame == 0x101);
+}
+
 static void the_limit_cuts_the_sums_not_the_map(void **state)
 {
     (void)state;
@@ -115,16 +141,29 @@ static void the_limit_cuts_the_sums_not_the_map(void **state)
     assert_int_equal(map.count, 1);
 }
 
+enum {
+    U = RANGE_USABLE,
+    A = RANGE_ACPI,
+    P = RANGE_PMEM,
+    N = RANGE_NVS,
+    R = RANGE_RESERVED,
+    X = RANGE_UNKNOWN,
+    B = RANGE_BAD,
+};
+static const uint8_t of_e820[] = {X, U, R, A, N, B, X, P, X, X, X, X, P, X, X, X, X, X, X, X, R};
+static const uint8_t of_efi[] = {R, U, U, U, U, R, R, U, B, A, N, R, R, R, P};
+
 static void types_have_kinds(void **state)
 {
     (void)state;
-    assert_int_equal(range_kind_of_e820(1), RANGE_USABLE);
-    const uint32_t never[] = {0, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 0x7fffffff, 0xffffffff};
-    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
-        assert_int_not_equal(range_kind_of_e820(never[i]), RANGE_USABLE);
-    for (uint32_t type = 0; type < 32; type++)
-        assert_int_equal(range_kind_of_efi(type) == RANGE_USABLE,
-                         (type >= 1 && type <= 4) || type == 7);
+    for (uint32_t type = 0; type < 32; type++) {
+        assert_int_equal(range_kind_of_e820(type),
+                         type < sizeof of_e820 / sizeof *of_e820 ? of_e820[type] : RANGE_UNKNOWN);
+        assert_int_equal(range_kind_of_efi(type),
+                         type < sizeof of_efi / sizeof *of_efi ? of_efi[type] : RANGE_UNKNOWN);
+    }
+    assert_int_equal(range_kind_of_e820(0x7fffffff), RANGE_UNKNOWN);
+    assert_int_equal(range_kind_of_e820(0xffffffff), RANGE_UNKNOWN);
     assert_string_equal(range_kind_name(RANGE_PMEM), "pmem");
     assert_string_equal(range_kind_name((enum range_kind)99), "unknown");
 }
@@ -226,6 +265,22 @@ static void giving_back(void **state)
     assert_int_equal(bootmap_give(&map, frame, 1, OWNER_TABLE), MEM_CLOSED);
 }
 
+/* Ranges that were joined leave a copy behind the last one, which must not be taken. */
+static void what_lies_behind_the_last_range(void **state)
+{
+    (void)state;
+    pfn_t first, second, all;
+    add(MIB, 3 * PAGE, RANGE_USABLE);
+    finish();
+    assert_int_equal(bootmap_take(&map, 1, 0, 0, OWNER_EARLY, &first), MEM_OK);
+    assert_int_equal(bootmap_take(&map, 1, 0, 0, OWNER_TABLE, &second), MEM_OK);
+    assert_int_equal(bootmap_give(&map, first, 1, OWNER_EARLY), MEM_OK);
+    assert_int_equal(bootmap_give(&map, second, 1, OWNER_TABLE), MEM_OK);
+    assert_int_equal(map.count, 1);
+    assert_int_equal(bootmap_take(&map, 3, 0, 0, OWNER_EARLY, &all), MEM_OK);
+    assert_int_equal(bootmap_take(&map, 1, 0, 0, OWNER_EARLY, &all), MEM_NO_FRAME);
+}
+
 static void taking_until_nothing_is_left(void **state)
 {
     (void)state;
@@ -324,6 +379,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(reserved_inside_wins),
         TEST(two_halves_make_a_frame),
+        TEST(up_to_the_last_byte),
+        TEST(nothing_counts_above_the_limit),
+        TEST(what_lies_behind_the_last_range),
         TEST(one_byte_spoils_a_frame),
         TEST(the_end_of_the_address_space),
         TEST(the_limit_cuts_the_sums_not_the_map),

@@ -149,6 +149,25 @@ static void misuse_is_reported_with_its_caller(void **state)
     holds();
 }
 
+static __attribute__((noinline)) void resize_what_is_free(void *block)
+{
+    assert_null(krealloc(block, 50));
+    __asm__ volatile(""); /* no tail call */
+}
+
+static void a_stale_resize_names_its_caller(void **state)
+{
+    (void)state;
+    void *a = kmalloc(40);
+    kfree(a);
+    last_report = (struct heap_report){0};
+    resize_what_is_free(a);
+    assert_int_not_equal(last_report.fault, HEAP_OK);
+    vword_t from = (vword_t)resize_what_is_free;
+    assert_in_range((vword_t)last_report.caller, from + 1, from + 200);
+    holds();
+}
+
 /* ---- growing and shrinking ------------------------------------------------------------------ */
 
 static void large_blocks_take_frames_and_give_them_back(void **state)
@@ -179,6 +198,32 @@ static void no_frames_no_block(void **state)
     assert_non_null(p);
     kfree(p);
     heap_trim(&heap);
+    holds();
+}
+
+/* As many frames as the heap asks for are enough. */
+static void the_last_frame_is_used(void **state)
+{
+    (void)state;
+    static pfn_t held[FAKE_FRAMES];
+    size_t count = 0;
+    heap_trim(&heap);
+    uint64_t before = frames_free();
+    void *p = kmalloc(64 * PAGE);
+    uint64_t used = before - frames_free();
+    kfree(p);
+    heap_trim(&heap);
+    assert_true(frames_free() == before && used > 0);
+    while (frames_free() > used)
+        held[count++] = frames_take(OWNER_DMA);
+    p = kmalloc(64 * PAGE);
+    assert_non_null(p);
+    assert_true(frames_free() == 0);
+    kfree(p);
+    heap_trim(&heap);
+    while (count)
+        assert_int_equal(frames_give(held[--count], OWNER_DMA), MEM_OK);
+    assert_true(frames_free() == before);
     holds();
 }
 
@@ -225,8 +270,10 @@ int main(void)
         cmocka_unit_test(blocks_come_and_go),
         cmocka_unit_test(what_no_heap_can_do),
         cmocka_unit_test(misuse_is_reported_with_its_caller),
+        cmocka_unit_test(a_stale_resize_names_its_caller),
         cmocka_unit_test(large_blocks_take_frames_and_give_them_back),
         cmocka_unit_test(no_frames_no_block),
+        cmocka_unit_test(the_last_frame_is_used),
         cmocka_unit_test(a_window_that_is_not_empty),
         cmocka_unit_test(a_page_that_is_gone),
     };

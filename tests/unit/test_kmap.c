@@ -18,8 +18,9 @@
 enum { SLOTS = 128, PAGE = 4096 };
 #define WINDOW ((vword_t)0xffc00000u)
 
-static vword_t table[SLOTS];
+static vword_t table[SLOTS], whole[1024];
 static unsigned flushes, complaints;
+static const void *blamed, *blamed_caller; /* of the last complaint */
 static jmp_buf panicked;
 static char panic_text[200];
 
@@ -41,7 +42,11 @@ void platform_irq_restore(vword_t state)
 
 void platform_complain(const char *format, ...)
 {
-    (void)format;
+    va_list args;
+    va_start(args, format);
+    blamed = va_arg(args, const void *);
+    blamed_caller = va_arg(args, const void *);
+    va_end(args);
     complaints++;
 }
 
@@ -132,6 +137,32 @@ static void unbalanced_use_is_refused(void **state)
     kunmap(q);
 }
 
+static __attribute__((noinline)) void unmap_twice(void *p)
+{
+    kunmap(p);
+    kunmap(p);
+    __asm__ volatile(""); /* no tail call */
+}
+
+static void the_caller_is_blamed(void **state)
+{
+    (void)state;
+    void *p = kmap(PFN(7));
+    unmap_twice(p);
+    assert_int_equal(complaints, 1);
+    assert_ptr_equal(blamed, p);
+    assert_in_range((vword_t)blamed_caller, (vword_t)unmap_twice + 1, (vword_t)unmap_twice + 200);
+}
+
+/* With all slots there are, the first address above the window has no bit in `busy`. */
+static void above_the_largest_window(void **state)
+{
+    (void)state;
+    physmap_init(VA(WINDOW), whole, 1024);
+    kunmap((void *)(WINDOW + 1024 * (vword_t)PAGE));
+    assert_int_equal(complaints, 1);
+}
+
 static void count_live(unsigned slot, pfn_t frame, const void *caller, void *ctx)
 {
     unsigned *count = ctx;
@@ -157,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_slot_shows_its_frame), TEST(calls_nest_and_guards_stay_empty),
         TEST(overflow_is_named),      TEST(unbalanced_use_is_refused),
+        TEST(the_caller_is_blamed),   TEST(above_the_largest_window),
         TEST(holders_are_listed),
     };
     return cmocka_run_group_tests_name("kmap", tests, NULL, NULL);

@@ -130,6 +130,20 @@ static void large_regions_are_congruent(void **state)
         assert_int_equal(unmap_mmio(&window, vaddr_ptr(window.region[0].va)), MEM_OK);
 }
 
+/* In a full list the last goes first: nothing beyond the list is moved. */
+static void a_full_list_empties_from_its_end(void **state)
+{
+    (void)state;
+    void *p[MMIO_REGIONS];
+    for (unsigned i = 0; i < MMIO_REGIONS; i++)
+        assert_int_equal(map_mmio(&window, PA(0x1000 * i), PAGE, 0, "x", &p[i]), MEM_OK);
+    for (unsigned i = MMIO_REGIONS; i-- > 0;) {
+        assert_int_equal(unmap_mmio(&window, p[i]), MEM_OK);
+        for (unsigned j = 0; j < MMIO_REGIONS; j++)
+            assert_int_equal(mmio_find(&window, ptr_vaddr(p[j])) != NULL, j < i);
+    }
+}
+
 /* The guard behind the last region is the window's last page. */
 static void a_window_is_full_when_it_is(void **state)
 {
@@ -185,6 +199,7 @@ int main(void)
         TEST(guards_lie_between),
         TEST(nonsense_is_refused),
         TEST(large_regions_are_congruent),
+        TEST(a_full_list_empties_from_its_end),
         TEST(a_window_is_full_when_it_is),
         TEST(the_top_of_the_address_space),
         TEST(only_the_first_page_gives_back),

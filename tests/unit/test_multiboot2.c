@@ -236,6 +236,18 @@ static void what_surrounds_the_blob(void **state)
     }
 }
 
+/* 65537 * 65535 is 2^32 - 1: the largest that a 32-bit number names. */
+static void the_largest_framebuffer(void **state)
+{
+    (void)state;
+    struct boot_info info;
+    put32(good, FRAMEBUFFER + 16, 65537);
+    put32(good, FRAMEBUFFER + 24, 65535);
+    assert_int_equal(parse(good, TOTAL, &info, NULL), MB2_OK);
+    put32(good, FRAMEBUFFER + 24, 65536);
+    assert_int_equal(parse(good, TOTAL, &info, NULL), MB2_BAD_FRAMEBUFFER);
+}
+
 static void no_map_at_all(void **state)
 {
     (void)state;
@@ -323,6 +335,7 @@ int main(void)
         TEST(a_good_blob),
         TEST(every_malformed_class_has_its_name),
         TEST(what_surrounds_the_blob),
+        TEST(the_largest_framebuffer),
         TEST(no_map_at_all),
         TEST(an_empty_map_is_a_map),
         TEST(a_module_of_no_bytes),

@@ -59,6 +59,42 @@ static void caches_refuse_too(void **state)
     holds();
 }
 
+/* The same for a frame far from those that the quick call knows. */
+static void owners_in_another_span(void **state)
+{
+    (void)state;
+    add(0x400, 4 * BLOCK, RANGE_USABLE, OWNER_NONE);
+    add(0x1000, BLOCK, RANGE_USABLE, OWNER_NONE);
+    start();
+    assert_int_equal(pmm_reserve(&pmm, PFN(0x1001), 1, OWNER_TEST), MEM_OK);
+    assert_int_equal(pmm_free(&pmm, PFN(0x1001), OWNER_KERNEL), MEM_BAD_ARG);
+    assert_int_equal(pmm_free(&pmm, PFN(0x1001), OWNER_TEST), MEM_OK);
+    assert_int_equal(pmm_free(&pmm, PFN(0x1001), OWNER_TEST), MEM_NOT_HELD);
+    holds();
+}
+
+/* RAM, but none that was ever free. */
+static void nothing_circulates(void **state)
+{
+    (void)state;
+    uint64_t frames;
+    add(0x400, 8, RANGE_USABLE, OWNER_KERNEL);
+    start();
+    struct pmm_run_request run = {.frames = 3};
+    pfn_t first = PFN(7);
+    assert_true(pfn_is_none(pmm_alloc(&pmm, OWNER_TEST)));
+    assert_true(pfn_is_none(pmm_alloc_block(&pmm, OWNER_TEST)));
+    assert_int_equal(pmm_alloc_run(&pmm, &run, OWNER_TEST, &first), MEM_NO_FRAME);
+    assert_int_equal(pmm_free(&pmm, PFN(0x400), OWNER_TEST), MEM_NOT_HELD);
+    assert_int_equal(pmm_free(&pmm, PFN(0), OWNER_TEST), MEM_OUT_OF_RANGE);
+    assert_int_equal(pmm_reserve(&pmm, PFN(0x400), 1, OWNER_TEST), MEM_NOT_HELD);
+    assert_int_equal(pmm_owner(&pmm, PFN(0x400)), OWNER_KERNEL);
+    assert_false(pmm_is_free(&pmm, PFN(0)));
+    assert_false(pmm_stretch(&pmm, PFN(0), &frames));
+    assert_true(frames == UINT64_MAX && first.v == 7);
+    holds();
+}
+
 static void reservations_that_cannot_be(void **state)
 {
     (void)state;
@@ -159,6 +195,7 @@ static void given_back_across_owners(void **state)
     assert_int_equal(pmm_free_run(&pmm, PFN(0xa03), 2, OWNER_TABLE), MEM_NOT_HELD);
     assert_int_equal(pmm_free_run(&pmm, PFN(0xa0f), 2, OWNER_TABLE), MEM_OUT_OF_RANGE);
     assert_int_equal(pmm_free_run(&pmm, PFN(0xa04), 5, OWNER_TABLE), MEM_NOT_HELD);
+    assert_int_equal(pmm_free_run(&pmm, PFN(0xa04), 13, OWNER_TABLE), MEM_OUT_OF_RANGE);
     assert_int_equal(pmm_free_run(&pmm, PFN(0xa04), 4, OWNER_TABLE), MEM_OK);
     assert_int_equal(pmm_free_run(&pmm, PFN(FULL), 2, OWNER_TABLE), MEM_OUT_OF_RANGE);
     is_stretch(0xa04, true, 12);
@@ -328,6 +365,12 @@ static void p7_flanks(void **state)
     broken_as("P7");
     bit_clear(pmm.flanked, 1);
     holds();
+    assert_int_equal(pmm_reserve(&pmm, PFN(0x400 + 2 * BLOCK - 1), 1, OWNER_TEST), MEM_OK);
+    assert_int_equal(pmm_reserve(&pmm, PFN(0x400 + 3 * BLOCK), 1, OWNER_TEST), MEM_OK);
+    assert_true(bit_test(pmm.flanked, 3)); /* it may: nobody has looked */
+    holds();
+    bit_clear_counted(pmm.flanked, 3, &pmm.flanks);
+    holds();
 }
 
 int main(void)
@@ -335,6 +378,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(owners_that_may_not_hold),
         TEST(caches_refuse_too),
+        TEST(owners_in_another_span),
+        TEST(nothing_circulates),
         TEST(reservations_that_cannot_be),
         TEST(stretches_between_spans),
         TEST(owners_are_told),

@@ -170,6 +170,14 @@ static void take(void)
         got(frame, 1);
 }
 
+/* A run that cannot be: the allocator asks the caches, and knows what they hold. */
+static void tell(void)
+{
+    pfn_t first;
+    struct pmm_run_request nowhere = {.frames = 1, .below = PAGE};
+    assert_int_equal(pmm_alloc_run(&pmm, &nowhere, OWNER_TEST, &first), MEM_NO_FRAME);
+}
+
 /* The cache has frames of the word that the allocator takes from. */
 static void one_word_for_two(void)
 {
@@ -188,8 +196,43 @@ static void next_block_is_cached(void)
     for (unsigned i = 0; i < BLOCK - 40; i++)
         take_cached();
     theirs = PFN(FIRST + BLOCK);
-    assert_int_equal(pmm_reserve(&pmm, PFN(FIRST + FRAMES - 1), 1, OWNER_TEST), MEM_OK); /* tells */
-    got(PFN(FIRST + FRAMES - 1), 1);
+    tell();
+}
+
+/* The allocator's word is used up; all that is free in the next one is the cache's. */
+static void next_word_is_cached(void)
+{
+    for (unsigned i = 0; i < PMM_WORD_BITS; i++)
+        take();
+    take_cached();
+    theirs = PFN(FIRST + PMM_WORD_BITS);
+}
+
+/* The allocator's block is whole again, and its first word is the cache's. */
+static void own_block_is_whole_and_cached(void)
+{
+    take();
+    gone(PFN(FIRST), 1);
+    assert_int_equal(pmm_free(&pmm, PFN(FIRST), OWNER_TEST), MEM_OK);
+    take_cached();
+    take_cached();
+    give_cached(PFN(FIRST));
+    give_cached(PFN(FIRST + 1));
+    tell();
+    other_takes();
+    give_cached(PFN(FIRST + 1));
+    theirs = PFN(FIRST + 1);
+}
+
+/* Runs come from a block whose other frames are the cache's, the next one first. */
+static void runs_beside_the_cache(void)
+{
+    pfn_t first;
+    struct pmm_run_request run = {.frames = 3};
+    assert_int_equal(pmm_alloc_run(&pmm, &run, OWNER_TEST, &first), MEM_OK);
+    got(first, 3);
+    take_cached();
+    theirs = PFN(FIRST + 3);
 }
 
 /* Whole blocks whose last frames stand in the cache: free, and about to be taken. */
@@ -288,6 +331,8 @@ static void single_frames(void **state)
     locked_only = false;
     with_every_other(one_word_for_two, call_alloc);
     with_every_other(next_block_is_cached, call_alloc);
+    with_every_other(next_word_is_cached, call_alloc);
+    with_every_other(own_block_is_whole_and_cached, call_alloc);
     locked_only = true;
     with_every_other(whole_but_cached, call_alloc);
     assert_true(places > 100);
@@ -311,7 +356,7 @@ static void small_runs(void **state)
     with_every_other(one_word_for_two, call_run);
     with_every_other(next_block_is_cached, call_run);
     with_every_other(whole_but_cached, call_run);
-    locked_only = true;
+    with_every_other(runs_beside_the_cache, call_run);
     want = (struct pmm_run_request){.frames = 40, .align_log2 = 3};
     with_every_other(one_word_for_two, call_run);
     with_every_other(whole_but_cached, call_run);

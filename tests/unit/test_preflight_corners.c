@@ -135,6 +135,18 @@ static void large_pages(void **state)
     *e = was & ~ENTRY_LARGE & ~ENTRY_PRESENT;
 }
 
+/* No step is taken, so none is blamed. */
+static void no_canonical_address(void **state)
+{
+    (void)state;
+    if (!WIDE)
+        skip();
+    need.va = VA((vword_t)1 << (features.virt_bits - 1));
+    r.step = r.bit = r.index = 7;
+    says(PREFLIGHT_NOT_CANONICAL);
+    assert_true(r.step == 0 && r.bit == 0 && r.index == 0);
+}
+
 /* ---- the top-level table's two ends --------------------------------------------------------- */
 
 static void nothing_lies_beyond_the_table(void **state)
@@ -254,6 +266,7 @@ int main(void)
         TEST(write_protection_that_does_not_exist),
         TEST(execute_disable),
         TEST(large_pages),
+        TEST(no_canonical_address),
         TEST(nothing_lies_beyond_the_table),
         TEST(beside_lies_something_else),
         TEST(the_old_tables_say),
