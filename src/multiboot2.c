@@ -10,8 +10,6 @@
  */
 #include <multiboot2.h>
 
-#include "lib/string.h"
-
 enum {
     HEADER = 8, /* total_size, reserved; and type, size of a tag */
     TAG_END = 0,
@@ -26,6 +24,7 @@ enum {
     TAG_BOOT_SERVICES = 18,
     MMAP_ENTRY_MIN = 24,
     EFI_DESCRIPTOR_MIN = 40,
+    MODULE_MIN = 17, /* two addresses and an empty name */
 };
 
 struct tag {
@@ -33,9 +32,14 @@ struct tag {
     uint32_t offset, type, size;
 };
 
+static uint32_t u16(const uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8;
+}
+
 static uint32_t u32(const uint8_t *p)
 {
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    return u16(p) | u16(p + 2) << 16;
 }
 
 static uint64_t u64(const uint8_t *p)
@@ -45,36 +49,43 @@ static uint64_t u64(const uint8_t *p)
 
 /* ---- one function for each tag -------------------------------------------------------------- */
 
-/* The text of a tag from `skip` on; false when no NUL ends it inside the tag. */
-static bool terminated(const struct tag *tag, uint32_t skip)
+/* Where the NUL is that ends the text from `skip` on; tag->size: nowhere in the tag. */
+static uint32_t text_end(const struct tag *tag, uint32_t skip)
 {
-    for (uint32_t i = skip; i < tag->size; i++) {
-        if (!tag->bytes[i])
-            return true;
-    }
-    return false;
+    uint32_t end = skip;
+    /*@ loop invariant skip <= end <= tag->size;
+        loop assigns end;
+        loop variant tag->size - end;
+    */
+    while (end < tag->size && tag->bytes[end])
+        end++;
+    return end;
 }
 
-static enum multiboot2_err read_string(const struct tag *tag, char *to, size_t bytes, bool *cut)
+static enum multiboot2_err read_string(const struct tag *tag, char *to, uint32_t bytes, bool *cut)
 {
-    if (!terminated(tag, HEADER))
+    uint32_t end = text_end(tag, HEADER), length = end - HEADER;
+    if (end == tag->size)
         return MB2_BAD_STRING;
-    const char *text = (const char *)tag->bytes + HEADER;
-    size_t length = strlen(text);
     if (cut)
         *cut = length > bytes - 1;
     if (length > bytes - 1)
         length = bytes - 1;
-    memcpy(to, text, length);
+    /*@ loop invariant 0 <= i <= length < bytes;
+        loop assigns i, to[0 .. bytes - 1];
+        loop variant length - i;
+    */
+    for (uint32_t i = 0; i < length; i++)
+        to[i] = (char)tag->bytes[HEADER + i];
     to[length] = 0;
     return MB2_OK;
 }
 
 static enum multiboot2_err read_module(const struct tag *tag, struct boot_info *out)
 {
-    if (tag->size < 17) /* two addresses and an empty name */
+    if (tag->size < MODULE_MIN)
         return MB2_TAG_TOO_SMALL;
-    if (u32(tag->bytes + 12) < u32(tag->bytes + 8) || !terminated(tag, 16))
+    if (u32(tag->bytes + 12) < u32(tag->bytes + 8) || text_end(tag, 16) == tag->size)
         return MB2_BAD_MODULE;
     out->module_count++;
     return MB2_OK;
@@ -86,7 +97,9 @@ static bool read_table(const struct tag *tag, uint32_t least, struct boot_table 
     uint32_t stride = u32(tag->bytes + 8), room = tag->size - 16;
     if (stride < least || stride % 8 || room % stride)
         return false;
-    *table = (struct boot_table){tag->offset + 16, stride, room / stride};
+    table->offset = tag->offset + 16;
+    table->stride = stride;
+    table->count = room / stride;
     return true;
 }
 
@@ -222,6 +235,10 @@ static enum multiboot2_err open_tag(const uint8_t *blob, uint32_t total, uint32_
 static enum multiboot2_err read_tags(const uint8_t *blob, uint32_t total, struct boot_info *out,
                                      size_t *where)
 {
+    /*@ loop invariant HEADER <= at <= total && at % 8 == 0 && kept(out, total);
+        loop assigns at, *out, *where;
+        loop variant total - at;
+    */
     for (uint32_t at = HEADER;;) {
         struct tag tag;
         *where = at;
@@ -237,12 +254,17 @@ static enum multiboot2_err read_tags(const uint8_t *blob, uint32_t total, struct
     }
 }
 
+static void forget(struct boot_info *out)
+{
+    *out = (struct boot_info){0};
+}
+
 enum multiboot2_err multiboot2_parse(uint32_t magic, const void *blob, size_t bytes,
                                      struct boot_info *out, size_t *where)
 {
     size_t ignored;
     where = where ? where : &ignored;
-    *out = (struct boot_info){0};
+    forget(out);
     enum multiboot2_err err = check_frame(magic, blob, bytes, where);
     if (!err) {
         out->total_size = u32(blob);
@@ -251,17 +273,23 @@ enum multiboot2_err multiboot2_parse(uint32_t magic, const void *blob, size_t by
     if (!err && !out->mmap.offset && !out->efi_map.offset)
         err = MB2_NO_MEMORY_MAP;
     if (err)
-        *out = (struct boot_info){0};
+        forget(out);
     return err;
 }
 
 /* ---- entries by index ----------------------------------------------------------------------- */
 
+static const uint8_t *entry_at(const void *blob, const struct boot_table *table, uint32_t index)
+{
+    /*@ assert 0 <= times(index, table->stride) <=
+               times(table->count, table->stride) - table->stride; */
+    return (const uint8_t *)blob + table->offset + (size_t)index * table->stride;
+}
+
 struct boot_range_raw multiboot2_mmap_entry(const void *blob, const struct boot_info *info,
                                             uint32_t index)
 {
-    const uint8_t *p =
-        (const uint8_t *)blob + info->mmap.offset + (size_t)index * info->mmap.stride;
+    const uint8_t *p = entry_at(blob, &info->mmap, index);
     return (struct boot_range_raw){u64(p), u64(p + 8), u32(p + 16), false};
 }
 
@@ -269,8 +297,7 @@ struct boot_range_raw multiboot2_mmap_entry(const void *blob, const struct boot_
 struct boot_range_raw multiboot2_efi_entry(const void *blob, const struct boot_info *info,
                                            uint32_t index)
 {
-    const uint8_t *p =
-        (const uint8_t *)blob + info->efi_map.offset + (size_t)index * info->efi_map.stride;
+    const uint8_t *p = entry_at(blob, &info->efi_map, index);
     uint64_t pages = u64(p + 24);
     uint64_t length = pages > UINT64_MAX >> 12 ? UINT64_MAX : pages << 12;
     return (struct boot_range_raw){u64(p + 8), length, u32(p), true};
@@ -279,10 +306,15 @@ struct boot_range_raw multiboot2_efi_entry(const void *blob, const struct boot_i
 bool multiboot2_module(const void *blob, const struct boot_info *info, uint32_t index,
                        struct boot_module *out)
 {
+    uint32_t total = info->total_size;
     struct tag tag;
-    for (uint32_t at = HEADER; !open_tag(blob, info->total_size, at, &tag) && tag.type;
+    /*@ loop invariant HEADER <= at <= total && at % 8 == 0;
+        loop assigns at, tag, index;
+        loop variant total - at;
+    */
+    for (uint32_t at = HEADER; !open_tag(blob, total, at, &tag) && tag.type;
          at += padded(tag.size)) {
-        if (tag.type != TAG_MODULE || index--)
+        if (tag.type != TAG_MODULE || tag.size < MODULE_MIN || index--)
             continue;
         *out = (struct boot_module){u32(tag.bytes + 8), u32(tag.bytes + 12), at + 16};
         return true;

@@ -60,6 +60,10 @@ test|fuzz -m32|g++-multilib|libFuzzer in 32 bits|cannot find -lstdc++
 test|clang-19|clang-19|counts what the unit tests reach: make coverage|clang-19: not found
 test|llvm-cov-19|llvm-19|tells it|llvm-cov-19: not found
 test|/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.profile-i386.a|libclang-rt-19-dev|counts in both widths|cannot find libclang_rt.profile-i386.a
+test|+frama-c|frama-c-base|proves what tests/proof states|the proofs are skipped
+test|+why3|why3|asks the provers|the proofs are skipped
+test|+z3|z3|a prover|the proofs are skipped
+test|+cvc4|cvc4|another prover|the proofs are skipped
 test|/usr/share/ovmf/OVMF.fd|ovmf|UEFI x64 for QEMU|qemu: could not load PC BIOS 'OVMF.fd'
 test|/usr/share/OVMF/OVMF32_CODE_4M.secboot.fd|ovmf-ia32|UEFI ia32 for QEMU|Could not open 'OVMF32_CODE_4M.secboot.fd'
 bench|+valgrind|valgrind|counts what the heaps cost|valgrind is absent: instructions are not counted

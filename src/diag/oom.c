@@ -24,14 +24,18 @@
 #include "lib/string.h"
 
 enum { POINTS_MAX = 1000, LOOK_BYTES = 32 << 20 };
-#define SCRATCH_VA 0x40000000u /* of user space: it has no tables yet */
-#define LARGE      ((size_t)4 << 20)
+#define SCRATCH_LOW  0x40000000u
+#define SCRATCH_HIGH 0xa0000000u
+#define LARGE        ((size_t)4 << 20)
 
 static struct {
     unsigned at; /* 0: nothing fails */
     bool always, happened;
     unsigned asked;
 } plan;
+
+/* In the middle of LOOK_BYTES of user space where nobody has mapped anything. */
+static vword_t scratch;
 
 /* The real sources, and the test's own frames. */
 static struct frame_source tables, pages, own;
@@ -97,15 +101,15 @@ static enum mem_err frames_and_window(void)
 
 static enum mem_err one_page(void)
 {
-    enum mem_err err = map_page(&kernel.aspace, VA(SCRATCH_VA), PA(0x100000), MAP_READ);
+    enum mem_err err = map_page(&kernel.aspace, VA(scratch), PA(0x100000), MAP_READ);
     if (!err)
-        err = protect_page(&kernel.aspace, VA(SCRATCH_VA), MAP_EXEC);
-    return err ? err : unmap_page(&kernel.aspace, VA(SCRATCH_VA), NULL);
+        err = protect_page(&kernel.aspace, VA(scratch), MAP_EXEC);
+    return err ? err : unmap_page(&kernel.aspace, VA(scratch), NULL);
 }
 
 static enum mem_err small_pages(void)
 {
-    vaddr_t va = VA(SCRATCH_VA - 2 * PAGE_SIZE);
+    vaddr_t va = VA(scratch - 2 * PAGE_SIZE);
     enum mem_err err = map_range(&kernel.aspace, va, PA(0), LARGE + 4 * PAGE_SIZE, MAP_NO_LARGE);
     return err ? err : unmap_range(&kernel.aspace, va, LARGE + 4 * PAGE_SIZE);
 }
@@ -114,16 +118,16 @@ static enum mem_err small_pages(void)
 static enum mem_err large_pages(void)
 {
     struct aspace *as = &kernel.aspace;
-    enum mem_err err = map_range(as, VA(SCRATCH_VA), PA(SCRATCH_VA), 2 * LARGE, MAP_WRITE);
+    enum mem_err err = map_range(as, VA(scratch), PA(scratch), 2 * LARGE, MAP_WRITE);
     if (err)
         return err;
-    err = protect_range(as, VA(SCRATCH_VA + PAGE_SIZE), 2 * LARGE - 2 * PAGE_SIZE, MAP_READ);
-    enum mem_err hole = unmap_page(as, VA(SCRATCH_VA + LARGE), NULL);
+    err = protect_range(as, VA(scratch + PAGE_SIZE), 2 * LARGE - 2 * PAGE_SIZE, MAP_READ);
+    enum mem_err hole = unmap_page(as, VA(scratch + LARGE), NULL);
     if (hole)
-        return first_error(unmap_range(as, VA(SCRATCH_VA), 2 * LARGE), first_error(err, hole));
-    enum mem_err low = unmap_range(as, VA(SCRATCH_VA), LARGE);
+        return first_error(unmap_range(as, VA(scratch), 2 * LARGE), first_error(err, hole));
+    enum mem_err low = unmap_range(as, VA(scratch), LARGE);
     size_t rest = LARGE - PAGE_SIZE;
-    return first_error(first_error(low, unmap_range(as, VA(SCRATCH_VA + LARGE + PAGE_SIZE), rest)),
+    return first_error(first_error(low, unmap_range(as, VA(scratch + LARGE + PAGE_SIZE), rest)),
                        err);
 }
 
@@ -131,7 +135,7 @@ static enum mem_err frames_of_its_own(void)
 {
     enum { PAGES = 12 };
     struct frame_source from = between(&own);
-    vaddr_t va = VA(SCRATCH_VA - 8 * PAGE_SIZE);
+    vaddr_t va = VA(scratch - 8 * PAGE_SIZE);
     enum mem_err err = map_frames(&kernel.aspace, va, PAGES, MAP_WRITE, &from);
     if (err)
         return err;
@@ -147,7 +151,7 @@ static enum mem_err another_space(void)
         return err;
     err = paging_share_kernel(&user, &kernel.aspace);
     for (unsigned i = 0; !err && i < 3; i++)
-        err = map_page(&user, VA(SCRATCH_VA + i * LARGE), PA(0x100000), MAP_USER);
+        err = map_page(&user, VA(scratch + i * LARGE), PA(0x100000), MAP_USER);
     paging_destroy(&user);
     return err;
 }
@@ -230,6 +234,18 @@ static void add_maps(uint64_t *sum, vword_t from)
     paging_visit(&kernel.aspace, VA(from), VA(from + LOOK_BYTES - 1), add_stretch, sum);
 }
 
+static bool find_scratch(void)
+{
+    for (vword_t from = SCRATCH_LOW; from < SCRATCH_HIGH; from += LOOK_BYTES) {
+        uint64_t sum = 0;
+        add_maps(&sum, from);
+        scratch = from + LOOK_BYTES / 2;
+        if (!sum)
+            return true;
+    }
+    return false;
+}
+
 static struct ledger take_ledger(void)
 {
     struct ledger l = {.tables = kernel.aspace.tables};
@@ -241,7 +257,7 @@ static struct ledger take_ledger(void)
     heap_stats(&kernel.heap, &h);
     l.heap_used = h.used;
     l.heap_blocks = h.blocks;
-    add_maps(&l.maps, SCRATCH_VA - LOOK_BYTES / 2);
+    add_maps(&l.maps, scratch - LOOK_BYTES / 2);
     add_maps(&l.maps, (vword_t)HEAP_START);
     add_maps(&l.maps, (vword_t)MMIO_START);
     return l;
@@ -302,6 +318,8 @@ static bool run_exercise(const struct exercise *e, struct tally t[2])
 {
     own = (struct frame_source){take_own, give_own, NULL};
     const char *broken;
+    if (!find_scratch())
+        return selftest_failed(e->name, 0, "user space has room to try in");
     if (!every_point(e, false, &t[0]) || !every_point(e, true, &t[1]))
         return false;
     EXPECT(pmm_holds(&kernel.pmm, &broken));

@@ -74,6 +74,10 @@ static void swap(struct boot_range *a, struct boot_range *b)
 
 static void sift_down(struct boot_range *heap, size_t root, size_t count)
 {
+    /*@ loop invariant 0 <= root <= count;
+        loop assigns root, heap[0 .. count - 1];
+        loop variant count - root;
+    */
     while (2 * root + 1 < count) {
         size_t child = 2 * root + 1;
         if (child + 1 < count && heap[child].start < heap[child + 1].start)
@@ -87,8 +91,16 @@ static void sift_down(struct boot_range *heap, size_t root, size_t count)
 
 static void sort_by_start(struct boot_range *r, size_t count)
 {
+    /*@ loop invariant 0 <= i <= count / 2;
+        loop assigns i, r[0 .. count - 1];
+        loop variant i;
+    */
     for (size_t i = count / 2; i-- > 0;)
         sift_down(r, i, count);
+    /*@ loop invariant 0 <= left <= count;
+        loop assigns left, r[0 .. count - 1];
+        loop variant left;
+    */
     for (size_t left = count; left > 1; left--) {
         swap(&r[0], &r[left - 1]);
         sift_down(r, 0, left - 1);
@@ -100,6 +112,11 @@ static void sort_by_start(struct boot_range *r, size_t count)
 /* The most restrictive kind with a count, or RANGE_KIND_COUNT where there is none. */
 static enum range_kind strongest(const size_t *active)
 {
+    /*@ loop invariant 0 <= k <= RANGE_KIND_COUNT;
+        loop invariant \forall integer j; k <= j < RANGE_KIND_COUNT ==> active[j] == 0;
+        loop assigns k;
+        loop variant k;
+    */
     for (enum range_kind k = RANGE_KIND_COUNT; k-- > 0;) {
         if (active[k])
             return k;
@@ -138,18 +155,29 @@ static size_t sweep(struct boot_range *r, size_t events)
 
 #define PAGE_MASK ((uint64_t)PAGE_SIZE - 1)
 
+/* The first and the last byte of the page that has this one. */
+static uint64_t page_first(uint64_t at)
+{
+    return at & ~PAGE_MASK;
+}
+
+static uint64_t page_last(uint64_t at)
+{
+    return at | PAGE_MASK;
+}
+
 /* Usable inward, everything else outward; false when nothing is left. */
 static bool round_range(struct boot_range *r)
 {
     if (r->kind != RANGE_USABLE) {
-        r->start &= ~PAGE_MASK;
-        r->last |= PAGE_MASK;
+        r->start = page_first(r->start);
+        r->last = page_last(r->last);
         return true;
     }
     if (r->start > UINT64_MAX - PAGE_MASK)
         return false;
-    uint64_t start = (r->start + PAGE_MASK) & ~PAGE_MASK;
-    uint64_t end = (r->last + 1) & ~PAGE_MASK; /* 0 also when the range reaches 2^64 */
+    uint64_t start = page_first(r->start + PAGE_MASK);
+    uint64_t end = page_first(r->last + 1); /* 0 also when the range reaches 2^64 */
     if (r->last != UINT64_MAX && end <= start)
         return false;
     r->start = start;
@@ -163,6 +191,10 @@ static bool round_range(struct boot_range *r)
  */
 static bool settle(struct boot_range *out, size_t *count, struct boot_range *r)
 {
+    /*@ loop invariant 0 <= *count <= \at(*count, Pre);
+        loop assigns *count;
+        loop variant *count;
+    */
     while (*count && out[*count - 1].last >= r->start) {
         struct boot_range *before = &out[*count - 1];
         if (before->kind >= r->kind) {
@@ -272,6 +304,10 @@ static uint64_t greatest(uint64_t a, uint64_t b)
 static size_t find_free(const struct bootmap *map, uint64_t start, uint64_t last)
 {
     size_t i = 0;
+    /*@ loop invariant 0 <= i <= map->count;
+        loop assigns i;
+        loop variant map->count - i;
+    */
     while (i < map->count && (!is_free(&map->ranges[i]) || map->ranges[i].last < start))
         i++;
     return i < map->count && map->ranges[i].start <= last ? i : map->count;
@@ -289,8 +325,8 @@ enum mem_err bootmap_reserve(struct bootmap *map, uint64_t start, uint64_t lengt
     if (!length)
         return MEM_OK;
     uint64_t last = length - 1 > UINT64_MAX - start ? UINT64_MAX : start + (length - 1);
-    start &= ~PAGE_MASK;
-    last |= PAGE_MASK;
+    start = page_first(start);
+    last = page_last(last);
     if (map->capacity - map->count < 2) /* only the first and the last piece can split a range */
         return MEM_FULL;
 

@@ -334,8 +334,15 @@ static uint64_t range_frame(const struct pmm *pmm, size_t i)
 static inline size_t last_at_most(const struct pmm *pmm, size_t count, key_of *key, uint64_t value)
 {
     size_t low = 0, high = count;
+    /*@ loop invariant low <= high <= count && (count == 0 || low < high);
+        loop invariant low > 0 ==> at_most(pmm, key, low, value);
+        loop invariant high < count ==> above(pmm, key, high, value);
+        loop assigns low, high;
+        loop variant high - low;
+    */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
+        /*@ calls span_frame, span_index, range_frame; */
         if (key(pmm, middle) <= value)
             low = middle;
         else

@@ -272,6 +272,17 @@ static void an_empty_map_is_a_map(void **state)
     assert_int_equal(info.mmap.count, 0);
 }
 
+/* multiboot2_parse does not let it through; the call by index does not rely on that. */
+static void a_module_tag_without_room_is_passed_over(void **state)
+{
+    (void)state;
+    struct boot_info info;
+    struct boot_module m;
+    assert_int_equal(parse(good, TOTAL, &info, NULL), MB2_OK);
+    put32(good, MODULE + 4, 16);
+    assert_false(multiboot2_module(good, &info, 0, &m));
+}
+
 static void a_module_of_no_bytes(void **state)
 {
     (void)state;
@@ -339,6 +350,7 @@ int main(void)
         TEST(no_map_at_all),
         TEST(an_empty_map_is_a_map),
         TEST(a_module_of_no_bytes),
+        TEST(a_module_tag_without_room_is_passed_over),
         TEST(a_long_command_line_is_cut),
         TEST(any_single_byte),
         TEST(every_error_has_a_name_and_a_sentence),

@@ -109,6 +109,7 @@ static void whole_and_gone(void **state)
 
     vword_t last = frame_of_block(2) + BLOCK - 1;
     assert_int_equal(pmm_free(&pmm, PFN(last), OWNER_USER), MEM_OK);
+    assert_int_equal(pmm.low_block, 1); /* it is called whole, so low stays */
     assert_int_equal(pmm_alloc(&pmm, OWNER_USER).v, last);
     assert_true(pfn_is_none(pmm_alloc_block(&pmm, OWNER_USER)));
     assert_true(pfn_is_none(pmm_alloc(&pmm, OWNER_USER)));

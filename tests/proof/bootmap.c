@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bootmap.c - the algebra of ranges: adding, sorting, rounding, settling, looking.
+ *
+ * Every loop here stays inside the array and ends. Rounding is exact: usable RAM keeps precisely its
+ * whole pages, and everything else gets every page that it touches.
+ */
+#include <mem/bootmap.h>
+
+#include "bits.h"
+
+/*@
+  predicate sound{L}(struct bootmap *m) =
+    \valid(m) && \valid(m->ranges + (0 .. m->capacity - 1)) && m->count <= m->capacity &&
+    m->capacity <= 0xffffff && \separated(m, m->ranges + (0 .. m->capacity - 1));
+*/
+
+#include "src/mem/bootmap.c"
+
+/*@ requires \valid(map);
+    assigns *map;
+    ensures \result == MEM_OK <==> array != \null && capacity != 0;
+    ensures \result == MEM_OK ==> map->count == 0 && map->capacity == capacity &&
+        map->ranges == array && map->limit == limit && !map->finished;
+*/
+enum mem_err bootmap_init(struct bootmap *map, struct boot_range *array, size_t capacity,
+                          uint64_t limit);
+
+/*@ requires sound(map) && map->count < map->capacity && kind < RANGE_KIND_COUNT;
+    assigns map->count, map->ranges[map->count];
+    ensures map->count == \old(map->count) + 1;
+    ensures map->ranges[\old(map->count)].start == at;
+    ensures map->ranges[\old(map->count)].kind == kind;
+*/
+static void add_event(struct bootmap *map, uint64_t at, bool begins, enum range_kind kind);
+
+/*@ requires sound(map);
+    assigns map->count, map->dropped, map->clamped, map->ranges[0 .. map->capacity - 1];
+    ensures \old(map->count) <= map->count <= map->capacity && map->count <= \old(map->count) + 2;
+    ensures \result != MEM_OK ==> map->count == \old(map->count);
+    ensures \result == MEM_OK ==> length > 0 ==> map->ranges[\old(map->count)].start == start;
+    ensures \result == MEM_OK ==> length > 0 ==> start + length < 18446744073709551616 ==>
+        map->count == \old(map->count) + 2 &&
+        map->ranges[\old(map->count) + 1].start == start + length;
+    ensures \result == MEM_OK ==> length > 0 ==> start + length >= 18446744073709551616 ==>
+        map->count == \old(map->count) + 1;
+*/
+enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length,
+                         enum range_kind kind);
+
+/*@ requires \valid(a) && \valid(b) && (a == b || \separated(a, b));
+    assigns *a, *b;
+*/
+static void swap(struct boot_range *a, struct boot_range *b);
+
+/*@ requires \valid(heap + (0 .. count - 1)) && root <= count <= 0xffffff;
+    assigns heap[0 .. count - 1];
+*/
+static void sift_down(struct boot_range *heap, size_t root, size_t count);
+
+/*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff;
+    assigns r[0 .. count - 1];
+*/
+static void sort_by_start(struct boot_range *r, size_t count);
+
+/*@ requires \valid_read(active + (0 .. RANGE_KIND_COUNT - 1));
+    assigns \nothing;
+    ensures 0 <= \result <= RANGE_KIND_COUNT;
+    ensures \result < RANGE_KIND_COUNT ==> active[\result] != 0;
+    ensures \forall integer k; \result < k < RANGE_KIND_COUNT ==> active[k] == 0;
+*/
+static enum range_kind strongest(const size_t *active);
+
+/*@ assigns \nothing;
+    ensures \result == at - at % 4096;
+*/
+static uint64_t page_first(uint64_t at);
+
+/*@ assigns \nothing;
+    ensures \result == at - at % 4096 + 4095;
+*/
+static uint64_t page_last(uint64_t at);
+
+/*@ requires \valid(r);
+    requires r->start <= r->last;
+    assigns r->start, r->last;
+    ensures \result ==> r->start % 4096 == 0 && r->last % 4096 == 4095 && r->start <= r->last;
+    ensures \result ==> r->kind == RANGE_USABLE ==>
+        \old(r->start) <= r->start < \old(r->start) + 4096 &&
+        r->last <= \old(r->last) < r->last + 4096;
+    ensures r->kind != RANGE_USABLE ==> \result &&
+        r->start <= \old(r->start) < r->start + 4096 && r->last - 4096 < \old(r->last) <= r->last;
+    ensures !\result ==> \forall integer page;
+        !(\old(r->start) <= 4096 * page && 4096 * page + 4095 <= \old(r->last));
+*/
+static bool round_range(struct boot_range *r);
+
+/*@ requires \valid(count) && \valid(r) && \valid(out + (0 .. *count - 1));
+    requires \separated(count, r, out + (0 .. *count - 1));
+    assigns *count, *r, out[0 .. *count - 1];
+    ensures *count <= \old(*count);
+*/
+static bool settle(struct boot_range *out, size_t *count, struct boot_range *r);
+
+/*@ requires \valid_read(a) && \valid_read(b);
+    assigns \nothing;
+    ensures \result <==> a->last + 1 == b->start && a->kind == b->kind && a->owner == b->owner;
+*/
+static bool joins(const struct boot_range *a, const struct boot_range *b);
+
+/*@ requires \valid_read(r);
+    assigns \nothing;
+    ensures \result <==> r->kind == RANGE_USABLE && r->owner == OWNER_NONE;
+*/
+static bool is_free(const struct boot_range *r);
+
+/*@ assigns \nothing;
+    ensures \result == \min(a, b);
+*/
+static uint64_t least(uint64_t a, uint64_t b);
+
+/*@ assigns \nothing;
+    ensures \result == \max(a, b);
+*/
+static uint64_t greatest(uint64_t a, uint64_t b);
+
+/*@ requires sound((struct bootmap *)map);
+    assigns \nothing;
+    ensures \result <= map->count;
+    ensures \result < map->count ==> map->ranges[\result].kind == RANGE_USABLE &&
+        map->ranges[\result].owner == OWNER_NONE && map->ranges[\result].start <= last &&
+        start <= map->ranges[\result].last;
+*/
+static size_t find_free(const struct bootmap *map, uint64_t start, uint64_t last);
