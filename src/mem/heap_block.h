@@ -29,7 +29,6 @@
 #include <mem/heap.h>
 
 enum {
-    WIDE = sizeof(void *) == 8,
     HEADER = 8,
     UNIT_SHIFT = 4,
     UNIT = 1 << UNIT_SHIFT,

@@ -374,6 +374,38 @@ static void forged_sizes_end_a_walk(void **state)
     }
 }
 
+/* So many units that the block would not end in the heap: it is reported without its block. */
+static void forged_sizes_are_not_told(void **state)
+{
+    (void)state;
+    leave_free(2000);
+    block_seal(&heap, head(b), WINDOW, HEAP_FREE);
+    links(b)->next = UINT32_MAX;
+    alloc_is_refused(2000, HEAP_WRITE_AFTER_FREE);
+    assert_null(owner.last.block);
+}
+
+/* The same calls, with nothing damaged: none is refused. */
+static void what_is_whole_is_not_refused(void **state)
+{
+    (void)state;
+    leave_free(1100);
+    assert_ptr_equal(heap_realloc(&heap, a, 2000, NULL), a);
+    assert_ptr_equal(heap_realloc(&heap, a, 1150, NULL), a);
+    assert_ptr_equal(heap_realloc(&heap, a, 1149, NULL), a);
+    put(c);
+    (void)get(100000);
+    leave_free(2000);
+    put(c);
+    leave_free(2000);
+    put(a);
+    leave_binned();
+    heap_trim(&heap);
+    assert_null(heap.bin[7]);
+    assert_int_equal(owner.reports, 0);
+    holds();
+}
+
 /* ---- the invariants, each broken once ------------------------------------------------------- */
 
 /* [a live][b free][c live][d live][wild; two binned, of one unit and of seven, at the front */
@@ -628,6 +660,8 @@ int main(void)
         STAGED(overruns_past_the_canary),
         STAGED(writes_after_free),
         STAGED(forged_sizes_end_a_walk),
+        STAGED(forged_sizes_are_not_told),
+        STAGED(what_is_whole_is_not_refused),
         STAGED(every_invariant_is_looked_at),
     };
     return cmocka_run_group_tests_name("heap damage", tests, NULL, NULL);
