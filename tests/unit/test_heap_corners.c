@@ -202,6 +202,46 @@ static void large_heaps_grow_in_bounded_steps(void **state)
     holds();
 }
 
+/* ---- an owner with little memory ---------------------------------------------------------------
+ */
+
+static size_t given;
+
+static bool scarce_grows(void *ctx, void *at, size_t bytes)
+{
+    (void)ctx, (void)at;
+    if (bytes > WINDOW - 2 * PAGE - given)
+        return false;
+    given += bytes;
+    return true;
+}
+
+static void scarce_shrinks(void *ctx, void *at, size_t bytes)
+{
+    (void)ctx, (void)at;
+    given -= bytes;
+}
+
+/* Refused while bins hold on to the heap's end, a request gets what their merging gave back. */
+static void what_bins_gave_back_serves(void **state)
+{
+    (void)state;
+    static const struct heap_ops scarce = {scarce_grows, scarce_shrinks, owner_hears, NULL};
+    uint8_t *small[16];
+    memset(&heap, 0, sizeof heap);
+    given = 0;
+    assert_int_equal(heap_init(&heap, window, WINDOW, &scarce), MEM_OK);
+    uint8_t *large = get(WINDOW / 8 * 5);
+    for (unsigned i = 0; i < 16; i++)
+        small[i] = get(1000);
+    put(large);
+    for (unsigned i = 0; i < 16; i++)
+        put(small[i]);
+    put(get(WINDOW / 8 * 7));
+    assert_null(heap_alloc(&heap, WINDOW - 2 * PAGE, NULL));
+    holds();
+}
+
 #define STAGED(name) cmocka_unit_test_setup(name, set_stage)
 #define LARGE(name)  cmocka_unit_test_setup_teardown(name, set_large, drop_large)
 
@@ -217,6 +257,7 @@ int main(void)
         STAGED(callers_are_recorded),
         STAGED(a_walk_can_be_stopped),
         STAGED(a_block_too_far_back),
+        STAGED(what_bins_gave_back_serves),
         LARGE(the_last_list),
         LARGE(large_heaps_grow_in_bounded_steps),
     };
