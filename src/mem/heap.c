@@ -123,11 +123,9 @@ static struct piece find(struct heap *h, size_t align, size_t units, const void 
     flush(h, 1, FLUSH_BINS);
     if (space_grow(h, units + (align >> UNIT_SHIFT)))
         return space_take_wild(h, align, units, caller);
-    flush(h, ~0u, HEAP_BIN_UNITS + 1); /* which may have given memory back, for another try */
-    p = space_take(h, align, units, caller);
-    if (p.b || p.fault || !space_grow(h, units + (align >> UNIT_SHIFT)))
-        return p;
-    return space_take_wild(h, align, units, caller);
+    flush(h, ~0u, HEAP_BIN_UNITS + 1);
+    (void)space_grow(h, units + (align >> UNIT_SHIFT)); /* merging may have given memory back */
+    return space_take(h, align, units, caller);
 }
 
 [[gnu::noinline]] static void *bad_bin(struct heap *h, const void *top, enum heap_fault fault,

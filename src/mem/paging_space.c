@@ -81,11 +81,6 @@ static vword_t first_address(const struct aspace *as, unsigned index)
     return (vword_t)((intptr_t)high >> unused);
 }
 
-static bool is_pinned(entry_t e)
-{
-    return (e & ENTRY_PRESENT) && (e & ENTRY_PINNED);
-}
-
 /* Only what is pinned is shared: those tables stay for ever, and their owner counts them. */
 enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel)
 {
@@ -93,13 +88,13 @@ enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel)
     entry_t *root = kmap(paddr_pfn(to->root));
     bool clash = false;
     for (unsigned i = 0; i < ENTRIES; i++)
-        clash = clash || (is_pinned(from[i]) && (root[i] & ENTRY_PRESENT));
+        clash = clash || (from[i] & root[i] & ENTRY_PRESENT);
     for (unsigned i = 0; i < ENTRIES && !clash; i++) {
-        if (!is_pinned(from[i]))
+        if (!(from[i] & ENTRY_PRESENT))
             continue;
         if (to->last == ~(vword_t)0)
             to->last = first_address(to, i) - 1;
-        set_entry(root, i, from[i]);
+        set_entry(root, i, from[i] | ENTRY_PINNED);
         set_live_count(root, live_count(root) + 1);
     }
     kunmap(root);

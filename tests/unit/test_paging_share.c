@@ -71,28 +71,6 @@ static void what_is_shared_is_the_kernels(void **state)
     assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
 }
 
-/* What the kernel maps in the user's half, not pinned, is no business of another space. */
-static void what_is_not_pinned_is_not_shared(void **state)
-{
-    (void)state;
-    struct aspace user;
-    paddr_t pa;
-    vaddr_t low = VA(0x40000000u), near = VA(0x42000000u);
-    assert_int_equal(paging_pin(&as, VA(BASE), LARGE), MEM_OK);
-    assert_int_equal(map_page(&as, low, PA(0x6000), 0), MEM_OK);
-    size_t tables = as.tables;
-    unsigned taken = fake.taken_count;
-    assert_int_equal(paging_create(&user, false, fake_source, &everything), MEM_OK);
-    assert_int_equal(paging_share_kernel(&user, &as), MEM_OK);
-    assert_int_equal(translate(&user, low, &pa), MEM_NOT_MAPPED);
-    assert_int_equal(map_page(&user, near, PA(0x7000), MAP_USER), MEM_OK);
-    assert_int_equal(translate(&as, near, &pa), MEM_NOT_MAPPED);
-    paging_destroy(&user);
-    assert_int_equal(as.tables, tables);
-    assert_int_equal(fake.taken_count, taken);
-    assert_int_equal(unmap_page(&as, low, NULL), MEM_OK);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
@@ -100,7 +78,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(pinned_tables_stay),
         TEST(what_is_shared_is_the_kernels),
-        TEST(what_is_not_pinned_is_not_shared),
     };
     return cmocka_run_group_tests_name("paging_share", tests, NULL, NULL);
 }
