@@ -32,8 +32,6 @@ static size_t whole_pages(size_t bytes)
     return (bytes + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
 }
 
-/* ---- wild memory ---------------------------------------------------------------------------- */
-
 /* ---- growing and shrinking ------------------------------------------------------------------ */
 
 static bool hold(struct heap *h, size_t bytes)
@@ -55,6 +53,12 @@ static void let_go(struct heap *h, size_t bytes)
     h->stats.mapped -= bytes;
     h->room -= (ptrdiff_t)(bytes >> BIN_SHIFT);
     h->stats.shrunk++;
+}
+
+/* The header at the end moves: where it was, nothing may be taken for a live block. */
+static void forget_last(const struct heap *h, struct block *last)
+{
+    block_seal(h, last, 0, HEAP_FREE);
 }
 
 static size_t step(const struct heap *h)
@@ -84,6 +88,7 @@ bool space_grow(struct heap *h, size_t units)
         return true;
     if (bytes - had > (size_t)(h->limit - h->top) || !hold_for(h, whole_pages(bytes - had), &got))
         return false;
+    forget_last(h, end);
     fill(end, heap_last(h));
     block_seal(h, heap_last(h), 0, HEAP_LIVE);
     set_wild(h, h->wild);
@@ -99,6 +104,7 @@ void space_trim(struct heap *h, size_t keep)
         bytes = HEAP_START;
     if (bytes >= held)
         return;
+    forget_last(h, heap_last(h));
     block_seal(h, (struct block *)(h->start + bytes - HEADER), 0, HEAP_LIVE);
     let_go(h, held - bytes);
     h->wild_bytes = (size_t)((uint8_t *)heap_last(h) - (uint8_t *)h->wild);

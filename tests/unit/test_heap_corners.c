@@ -242,6 +242,29 @@ static void what_bins_gave_back_serves(void **state)
     holds();
 }
 
+/* Headers that are of no use any more, the one at the end among them, are headers no more. */
+static void old_headers_are_no_blocks(void **state)
+{
+    (void)state;
+    if (HEAP_HARDEN < 1)
+        skip();
+    for (unsigned i = 0; i < 6; i++) {
+        uint8_t *p[40];
+        for (unsigned n = 0; n < 40; n++)
+            p[n] = get(1 + (n * 977 + i * 131) % 3000);
+        for (unsigned n = 0; n < 40; n++)
+            put(p[(n * 7) % 40]);
+        heap_trim(&heap);
+        put(get((i + 3) * 5 * PAGE));
+    }
+    uint8_t *all = get(WINDOW / 4 * 3);
+    assert_non_null(all);
+    for (uint8_t *at = all + 16; at < all + WINDOW / 4 * 3; at += 16)
+        assert_int_equal(heap_free(&heap, at, NULL), HEAP_INTERIOR);
+    put(all);
+    holds();
+}
+
 #define STAGED(name) cmocka_unit_test_setup(name, set_stage)
 #define LARGE(name)  cmocka_unit_test_setup_teardown(name, set_large, drop_large)
 
@@ -258,6 +281,7 @@ int main(void)
         STAGED(a_walk_can_be_stopped),
         STAGED(a_block_too_far_back),
         STAGED(what_bins_gave_back_serves),
+        STAGED(old_headers_are_no_blocks),
         LARGE(the_last_list),
         LARGE(large_heaps_grow_in_bounded_steps),
     };
