@@ -97,11 +97,12 @@ enum mem_err paging_create(struct aspace *as, bool kernel, struct frame_source s
 enum mem_err paging_pin(struct aspace *as, vaddr_t va, size_t bytes);
 
 /*
- * Copies the kernel's pinned top-level entries into a fresh address space; its own tables stay its
- * own, and only through it can they change: from the first of them on, calls that change `to`
- * answer MEM_OUT_OF_RANGE. MEM_MAPPED: `to` has something there already.
+ * Copies the kernel's top-level entries from the address `from` on, where one of them begins (else
+ * MEM_MISALIGNED), into another address space. What they lead to stays the kernel's own, and only
+ * through it can it change: from there on, calls that change `to` answer MEM_OUT_OF_RANGE. What the
+ * kernel has mapped below is not shared. MEM_MAPPED: `to` has something there already.
  */
-enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel);
+enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel, vaddr_t from);
 
 /*
  * Makes the table in `frame` serve the addresses from `va` on that one level-1 table covers, for

@@ -149,7 +149,7 @@ static enum mem_err another_space(void)
     enum mem_err err = paging_create(&user, false, kernel.aspace.source, &kernel.features);
     if (err)
         return err;
-    err = paging_share_kernel(&user, &kernel.aspace);
+    err = paging_share_kernel(&user, &kernel.aspace, VA(KERNEL_START));
     for (unsigned i = 0; !err && i < 3; i++)
         err = map_page(&user, VA(scratch + i * LARGE), PA(0x100000), MAP_USER);
     paging_destroy(&user);

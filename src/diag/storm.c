@@ -67,7 +67,7 @@ enum mem_err storm_begin(void)
         paging_create(&s->space, false, kernel.aspace.source, kernel.aspace.features);
     if (err)
         return err;
-    err = paging_share_kernel(&s->space, &kernel.aspace);
+    err = paging_share_kernel(&s->space, &kernel.aspace, VA(KERNEL_START));
     if (err) {
         paging_destroy(&s->space);
         return err;

@@ -73,32 +73,27 @@ enum mem_err paging_adopt(struct aspace *as, vaddr_t va, pfn_t frame)
     return free ? MEM_OK : MEM_MAPPED;
 }
 
-/* Where the root's entry begins to serve. */
-static vword_t first_address(const struct aspace *as, unsigned index)
+/* Tables above `from` stay for ever, and their owner counts them: as good as pinned, for `to`. */
+enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel, vaddr_t from)
 {
-    unsigned unused = 8 * sizeof(vword_t) - as->features->virt_bits;
-    vword_t high = (vword_t)index << level_shift(LEVELS) << unused;
-    return (vword_t)((intptr_t)high >> unused);
-}
-
-/* Only what is pinned is shared: those tables stay for ever, and their owner counts them. */
-enum mem_err paging_share_kernel(struct aspace *to, const struct aspace *kernel)
-{
-    entry_t *from = kmap(paddr_pfn(kernel->root));
+    unsigned first = level_index(from.v, LEVELS);
+    if (from.v & (level_bytes(LEVELS) - 1))
+        return MEM_MISALIGNED;
+    entry_t *shared = kmap(paddr_pfn(kernel->root));
     entry_t *root = kmap(paddr_pfn(to->root));
     bool clash = false;
-    for (unsigned i = 0; i < ENTRIES; i++)
-        clash = clash || (from[i] & root[i] & ENTRY_PRESENT);
-    for (unsigned i = 0; i < ENTRIES && !clash; i++) {
-        if (!(from[i] & ENTRY_PRESENT))
+    for (unsigned i = first; i < ENTRIES; i++)
+        clash = clash || (root[i] & ENTRY_PRESENT);
+    for (unsigned i = first; i < ENTRIES && !clash; i++) {
+        if (!(shared[i] & ENTRY_PRESENT))
             continue;
-        if (to->last == ~(vword_t)0)
-            to->last = first_address(to, i) - 1;
-        set_entry(root, i, from[i] | ENTRY_PINNED);
+        set_entry(root, i, shared[i] | ENTRY_PINNED);
         set_live_count(root, live_count(root) + 1);
     }
+    if (!clash)
+        to->last = from.v - 1;
     kunmap(root);
-    kunmap(from);
+    kunmap(shared);
     return clash ? MEM_MAPPED : MEM_OK;
 }
 

@@ -241,7 +241,8 @@ static void make(unsigned place)
     if (!err && place == 0)
         err = paging_pin(&space[0], VA(start[0] & ~(vword_t)0x3fffff), 16u << 20);
     else if (!err && place != HEAP)
-        err = paging_share_kernel(&space[place], &space[0]);
+        err = paging_share_kernel(&space[place], &space[0],
+                                  VA(WIDE ? 0xffff800000000000 : 0xc0000000));
     if (err)
         soak_wrong("address space %u: %s", place, mem_err_name(err));
 }

@@ -129,7 +129,8 @@ static enum mem_err user_space(void)
     enum mem_err err = paging_create(&stack.user, false, stack.tables, &oom_features);
     if (err)
         return err;
-    err = paging_share_kernel(&stack.user, &stack.as);
+    err =
+        paging_share_kernel(&stack.user, &stack.as, VA(WIDE ? 0xffff800000000000ull : 0xc0000000u));
     for (unsigned i = 0; !err && i < 3; i++)
         err = map_range(&stack.user, VA(USER_BASE + i * 8 * LARGE + PAGE), PA(0x7000), 2 * LARGE,
                         MAP_USER | MAP_WRITE);

@@ -395,11 +395,11 @@ static void shared_entries_do_not_overwrite(void **state)
     assert_int_equal(map_page(&as, VA(BASE), PA(0x6000), 0), MEM_OK);
     assert_int_equal(paging_create(&user, false, fake_source, &features), MEM_OK);
     assert_int_equal(map_page(&user, VA(BASE + PAGE), PA(0x5000), MAP_USER), MEM_OK);
-    assert_int_equal(paging_share_kernel(&user, &as), MEM_MAPPED);
+    assert_int_equal(paging_share_kernel(&user, &as, VA(BASE)), MEM_MAPPED);
     assert_int_equal(translate(&user, VA(BASE), &pa), MEM_NOT_MAPPED);
     assert_true(user.last == ~(vword_t)0);
     assert_int_equal(unmap_page(&user, VA(BASE + PAGE), NULL), MEM_OK);
-    assert_int_equal(paging_share_kernel(&user, &as), MEM_OK);
+    assert_int_equal(paging_share_kernel(&user, &as, VA(BASE)), MEM_OK);
     assert_true(user.last == BASE - 1);
     assert_int_equal(translate(&user, VA(BASE), &pa), MEM_OK);
     assert_int_equal(map_page(&user, VA(BASE - PAGE), PA(0x5000), MAP_USER), MEM_OK);

@@ -26,7 +26,7 @@ static void pinned_tables_stay(void **state)
 
     struct aspace user;
     assert_int_equal(paging_create(&user, false, fake_source, &everything), MEM_OK);
-    assert_int_equal(paging_share_kernel(&user, &as), MEM_OK);
+    assert_int_equal(paging_share_kernel(&user, &as, VA(BASE)), MEM_OK);
     assert_int_equal(map_page(&as, VA(BASE + PAGE), PA(0x9000), 0), MEM_OK);
     paddr_t pa;
     assert_int_equal(translate(&user, VA(BASE + PAGE), &pa), MEM_OK);
@@ -55,7 +55,7 @@ static void what_is_shared_is_the_kernels(void **state)
     paddr_t pa;
     assert_int_equal(paging_pin(&as, VA(BASE), LARGE), MEM_OK);
     assert_int_equal(paging_create(&user, false, fake_source, &everything), MEM_OK);
-    assert_int_equal(paging_share_kernel(&user, &as), MEM_OK);
+    assert_int_equal(paging_share_kernel(&user, &as, VA(BASE)), MEM_OK);
     assert_int_equal(map_page(&user, VA(BASE), PA(0), 0), MEM_OUT_OF_RANGE);
     assert_int_equal(map_page(&as, VA(BASE), PA(0x6000), 0), MEM_OK);
     assert_int_equal(translate(&user, VA(BASE), &pa), MEM_OK);
@@ -71,6 +71,29 @@ static void what_is_shared_is_the_kernels(void **state)
     assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
 }
 
+/* What the kernel maps in the user's half is no business of another space. */
+static void what_lies_below_is_not_shared(void **state)
+{
+    (void)state;
+    struct aspace user;
+    paddr_t pa;
+    vaddr_t low = VA(0x40000000u), near = VA(0x42000000u);
+    assert_int_equal(paging_pin(&as, VA(BASE), LARGE), MEM_OK);
+    assert_int_equal(map_page(&as, low, PA(0x6000), 0), MEM_OK);
+    size_t tables = as.tables;
+    unsigned taken = fake.taken_count;
+    assert_int_equal(paging_create(&user, false, fake_source, &everything), MEM_OK);
+    assert_int_equal(paging_share_kernel(&user, &as, VA(BASE + PAGE)), MEM_MISALIGNED);
+    assert_int_equal(paging_share_kernel(&user, &as, VA(BASE)), MEM_OK);
+    assert_int_equal(translate(&user, low, &pa), MEM_NOT_MAPPED);
+    assert_int_equal(map_page(&user, near, PA(0x7000), MAP_USER), MEM_OK);
+    assert_int_equal(translate(&as, near, &pa), MEM_NOT_MAPPED);
+    paging_destroy(&user);
+    assert_int_equal(as.tables, tables);
+    assert_int_equal(fake.taken_count, taken);
+    assert_int_equal(unmap_page(&as, low, NULL), MEM_OK);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
@@ -78,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(pinned_tables_stay),
         TEST(what_is_shared_is_the_kernels),
+        TEST(what_lies_below_is_not_shared),
     };
     return cmocka_run_group_tests_name("paging_share", tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #define ARCH_LAYOUT_H
 
 #define USER_END      0xC0000000u
+#define KERNEL_START  0xC0000000u /* top-level entries from here on are in all spaces */
 #define KERNEL_OFFSET 0xC0000000u /* virtual minus physical within the image */
 #define HEAP_START    0xD0000000u
 #define HEAP_BYTES    0x20000000u

@@ -13,6 +13,7 @@
 #define ARCH_LAYOUT_H
 
 #define USER_END      0x0000800000000000ull
+#define KERNEL_START  0xFFFF800000000000ull /* top-level entries from here on are in all spaces */
 #define HHDM_START    0xFFFF800000000000ull
 #define KERNEL_OFFSET 0xFFFFFFFF80000000ull /* virtual minus physical within the image */
 #define HEAP_START    0xFFFFC00000000000ull
