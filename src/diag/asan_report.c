@@ -17,41 +17,26 @@ static uint8_t reason(vword_t va)
     return byte < 8 ? *asan_shadow(va + 8) : byte;
 }
 
-struct search {
-    vword_t va;
-    struct heap_block found; /* the last block that begins at or below va */
-};
-
-static bool search(void *ctx, const struct heap_block *b)
-{
-    struct search *s = ctx;
-    if ((vword_t)b->payload > s->va)
-        return false;
-    s->found = *b;
-    return true;
-}
-
 static void beside_block(vword_t va, char *text, size_t bytes)
 {
-    struct search s = {.va = va};
-    heap_walk(&kernel.heap, search, &s);
-    if (!s.found.payload) {
+    struct heap_block b = explain_block(VA(va));
+    if (!b.payload) {
         fmt(text, bytes, "before the first block");
         return;
     }
-    size_t size = s.found.requested ? s.found.requested : s.found.size;
-    vword_t offset = va - (vword_t)s.found.payload;
+    size_t size = b.requested ? b.requested : b.size;
+    vword_t offset = va - (vword_t)b.payload;
     if (offset < size)
         fmt(text, bytes, "byte %zu of", (size_t)offset);
     else
         fmt(text, bytes, "%zu bytes behind the end of", (size_t)(offset - size));
     size_t used = strlen(text);
-    fmt(text + used, bytes - used, " a %s block of %zu bytes at %p",
-        s.found.live ? "live" : "freed", size, s.found.payload);
+    fmt(text + used, bytes - used, " a %s block of %zu bytes at %p", b.live ? "live" : "freed",
+        size, b.payload);
     used = strlen(text);
-    if (s.found.allocated_by)
+    if (b.allocated_by)
         fmt(text + used, bytes - used, ", asked for by %s",
-            explain_function((vword_t)s.found.allocated_by - 1).text);
+            explain_function((vword_t)b.allocated_by - 1).text);
 }
 
 static void beside_global(vword_t va, char *text, size_t bytes)

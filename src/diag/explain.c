@@ -84,7 +84,7 @@ bool explain_caller(vaddr_t sp, struct place_text *out)
 
 struct block_search {
     vword_t va;
-    struct heap_block found; /* the last block that begins at or below va */
+    struct heap_block found;
 };
 
 static bool search_block(void *ctx, const struct heap_block *b)
@@ -94,6 +94,13 @@ static bool search_block(void *ctx, const struct heap_block *b)
         return false;
     s->found = *b;
     return true;
+}
+
+struct heap_block explain_block(vaddr_t va)
+{
+    struct block_search s = {.va = va.v};
+    heap_walk(&kernel.heap, search_block, &s);
+    return s.found;
 }
 
 static bool in_heap(vaddr_t va)
@@ -114,14 +121,13 @@ static void heap_owner(vaddr_t va, char *text, size_t bytes)
         fmt(text, bytes, "the heap's window, at a page that the heap does not hold now");
         return;
     }
-    struct block_search s = {.va = va.v};
-    heap_walk(&kernel.heap, search_block, &s);
-    vword_t offset = va.v - (vword_t)s.found.payload;
-    if (!s.found.payload || offset >= s.found.size)
+    struct heap_block b = explain_block(va);
+    vword_t offset = va.v - (vword_t)b.payload;
+    if (!b.payload || offset >= b.size)
         fmt(text, bytes, "the heap, its own bookkeeping");
     else
         fmt(text, bytes, "the heap, byte %zu of a %s block of %zu bytes at %p", (size_t)offset,
-            s.found.live ? "live" : "freed", s.found.size, s.found.payload);
+            b.live ? "live" : "freed", b.size, b.payload);
 }
 
 static void physmap_owner(vaddr_t va, char *text, size_t bytes)

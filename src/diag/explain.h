@@ -8,6 +8,7 @@
 #ifndef DIAG_EXPLAIN_H
 #define DIAG_EXPLAIN_H
 
+#include <mem/heap.h>
 #include <mem/paging.h>
 
 enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_EXECUTE, ACCESS_USER, ACCESS_COUNT };
@@ -32,6 +33,9 @@ struct owner_text {
     char text[160];
 };
 struct owner_text explain_owner(vaddr_t va);
+
+/* The last block of the heap, live or freed, at or below `va`; its payload is NULL if none is. */
+struct heap_block explain_block(vaddr_t va);
 
 /* The entry that forbids an access, and the bit of it that does. */
 struct denial {

@@ -10,7 +10,26 @@
 #include <mem/kmap.h>
 #include <platform.h>
 
+enum { WIDE = sizeof(void *) == 8 };
+
 struct fake_machine fake;
+
+const struct paging_features everything = {
+    .pse = true,
+    .pge = true,
+    .pat = true,
+    .nx = WIDE,
+    .gib_pages = WIDE,
+    .wp = true,
+    .phys_bits = WIDE ? 40 : 32,
+    .virt_bits = WIDE ? 48 : 32,
+};
+const struct paging_features nothing = {
+    .pse = WIDE,
+    .wp = true,
+    .phys_bits = WIDE ? 40 : 32,
+    .virt_bits = WIDE ? 48 : 32,
+};
 
 void fake_reset(void)
 {
@@ -32,6 +51,18 @@ void kunmap(const void *ptr)
     if (offset >= sizeof fake.ram || !fake.kmaps)
         platform_panic("kunmap of %p, which is not mapped", ptr);
     fake.kmaps--;
+}
+
+entry_t *fake_entry(const struct aspace *as, vword_t va, unsigned level)
+{
+    uint64_t table = as->root.v;
+    for (unsigned at = LEVELS;; at--) {
+        entry_t *e = (entry_t *)(void *)fake.ram[(table >> PAGE_SHIFT) - FAKE_FIRST];
+        e += level_index(va, at);
+        if (at == level)
+            return e;
+        table = pfn_paddr(format_table_pfn(*e)).v;
+    }
 }
 
 static pfn_t take(void *ctx)

@@ -11,6 +11,8 @@
 #include <mem/paging.h>
 #include <setjmp.h>
 
+#include "mem/paging_format.h"
+
 enum { FAKE_FIRST = 0x100, FAKE_FRAMES = 2048 };
 
 struct fake_machine {
@@ -29,5 +31,10 @@ extern struct fake_machine fake;
 void fake_reset(void);
 
 extern const struct frame_source fake_source;
+
+extern const struct paging_features everything, nothing; /* that a CPU may have */
+
+/* The entry of `level`, 1 for a page, on the way to va in an address space made of fake RAM. */
+entry_t *fake_entry(const struct aspace *as, vword_t va, unsigned level);
 
 #endif

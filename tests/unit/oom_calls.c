@@ -126,7 +126,7 @@ static void drop_user(void)
 
 static enum mem_err user_space(void)
 {
-    enum mem_err err = paging_create(&stack.user, false, stack.tables, &oom_features);
+    enum mem_err err = paging_create(&stack.user, false, stack.tables, &everything);
     if (err)
         return err;
     err =

@@ -29,17 +29,6 @@ const char *__asan_default_options(void)
     return "detect_leaks=0";
 }
 
-const struct paging_features oom_features = {
-    .pse = true,
-    .pge = true,
-    .pat = true,
-    .nx = WIDE,
-    .gib_pages = WIDE,
-    .wp = true,
-    .phys_bits = WIDE ? 40 : 32,
-    .virt_bits = WIDE ? 48 : 32,
-};
-
 /* ---- failures -------------------------------------------------------------------------------- */
 
 const char *const way_names[WAYS] = {"once", "from then on", "with the last frames"};
@@ -194,7 +183,7 @@ enum mem_err start_space(void)
     paddr_t pa = PA((uint64_t)FAKE_FIRST << 12), end = paddr_add(pa, IMAGE_FRAMES / 2 * PAGE);
     size_t half = (size_t)IMAGE_FRAMES / 2 * PAGE;
     stack.early = (struct frame_source){take_early, give_early, &stack.map};
-    enum mem_err err = paging_create(as, true, stack.early, &oom_features);
+    enum mem_err err = paging_create(as, true, stack.early, &everything);
     if (err)
         return err;
     err = map_range(as, image, pa, half, MAP_EXEC | MAP_GLOBAL);

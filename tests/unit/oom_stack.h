@@ -39,7 +39,6 @@ struct stack {
     struct frame_source early, tables, pages, frames; /* frames: the test's own */
 };
 extern struct stack stack;
-extern const struct paging_features oom_features;
 extern uint8_t heap_window[HEAP_WINDOW]; /* which the heap believes to be mapped memory */
 
 /* ---- failures -------------------------------------------------------------------------------- */

@@ -9,30 +9,15 @@
 
 #include "paging_walker.h"
 
-const struct paging_features everything = {
-    .pse = true,
-    .pge = true,
-    .pat = true,
-    .nx = WIDE,
-    .gib_pages = WIDE,
-    .wp = true,
-    .phys_bits = WIDE ? 40 : 32,
-    .virt_bits = WIDE ? 48 : 32,
-};
-const struct paging_features nothing = {
-    .pse = WIDE,
-    .wp = true,
-    .phys_bits = WIDE ? 40 : 32,
-    .virt_bits = WIDE ? 48 : 32,
-};
-
+struct paging_features features;
 struct aspace as;
 
 int paging_set_up(void **state)
 {
     (void)state;
     fake_reset();
-    return paging_create(&as, true, fake_source, &everything) != MEM_OK;
+    features = everything;
+    return paging_create(&as, true, fake_source, &features) != MEM_OK;
 }
 
 int paging_tear_down(void **state)

@@ -14,9 +14,8 @@ enum { WIDE = sizeof(void *) == 8, PAGE = 4096 };
 #define LARGE ((vword_t)(WIDE ? 2 : 4) << 20)
 #define BASE  ((vword_t)(WIDE ? 0xffffc00000000000ull : 0xd0000000u)) /* a kernel address */
 
-extern const struct paging_features everything, nothing; /* that a CPU may have */
-
-extern struct aspace as; /* the kernel's own, empty at the start of each test */
+extern struct paging_features features; /* of this CPU: everything, at the start of each test */
+extern struct aspace as;                /* the kernel's own, empty at the start of each test  */
 int paging_set_up(void **state);
 
 /* Whatever a test did: tables add up, every kmap came back, invariants hold. */

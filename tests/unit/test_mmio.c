@@ -16,15 +16,6 @@
 enum { WIDE = sizeof(void *) == 8, PAGE = 4096 };
 #define BASE ((vword_t)(WIDE ? 0xffffd00000000000ull : 0xf0000000u))
 
-static const struct paging_features features = {
-    .pse = true,
-    .pge = true,
-    .pat = true,
-    .nx = WIDE,
-    .wp = true,
-    .phys_bits = WIDE ? 40 : 32,
-    .virt_bits = WIDE ? 48 : 32,
-};
 static struct aspace as;
 static struct mmio_window window;
 
@@ -33,7 +24,7 @@ static int set_up(void **state)
     (void)state;
     fake_reset();
     mmio_init(&window, &as, VA(BASE), 64 << 20);
-    return paging_create(&as, true, fake_source, &features) != MEM_OK;
+    return paging_create(&as, true, fake_source, &everything) != MEM_OK;
 }
 
 static int tear_down(void **state)

@@ -3,6 +3,7 @@
  * test_paging_corners.c - the calls of paging.h where ranges meet the ends of things: tables that
  * are there already, the top of the address space, frames that run out half way, adopted tables.
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,51 +12,9 @@
 
 #include <cmocka.h>
 
-#include <limits.h>
-#include <mem/paging.h>
+#include "paging_walker.h"
 
-#include "fake_machine.h"
-#include "mem/paging_format.h"
-
-enum { WIDE = sizeof(void *) == 8, PAGE = 4096 };
-#define LARGE ((vword_t)(WIDE ? 2 : 4) << 20)
-#define BASE  ((vword_t)(WIDE ? 0xffffc00000000000ull : 0xd0000000u))
-#define TOP   ((vword_t)0 - LARGE) /* the last large page of all */
-
-static struct paging_features features;
-static struct aspace as;
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake_reset();
-    features = (struct paging_features){
-        .pse = true,
-        .pge = true,
-        .pat = true,
-        .nx = WIDE,
-        .gib_pages = WIDE,
-        .wp = true,
-        .phys_bits = WIDE ? 40 : 32,
-        .virt_bits = WIDE ? 48 : 32,
-    };
-    return paging_create(&as, true, fake_source, &features) != MEM_OK;
-}
-
-/* Nothing may be left mapped that a test did not unmap: only root and pinned tables remain. */
-static int tear_down(void **state)
-{
-    (void)state;
-    const char *broken;
-    fake.fail_after = UINT_MAX;
-    assert_true(paging_holds(&as, &broken));
-    assert_int_equal(fake.taken_count, as.tables);
-    paging_destroy(&as);
-    assert_int_equal(fake.taken_count, 0);
-    assert_int_equal(fake.kmaps, 0);
-    assert_true(as.root.v == 0);
-    return 0;
-}
+#define TOP ((vword_t)0 - LARGE) /* the last large page of all */
 
 static void leads(vword_t va, uint64_t to)
 {
@@ -407,7 +366,7 @@ static void shared_entries_do_not_overwrite(void **state)
     assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {

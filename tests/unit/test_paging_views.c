@@ -10,58 +10,8 @@
 
 #include <cmocka.h>
 
-#include <mem/paging.h>
-
-#include "fake_machine.h"
 #include "mem/paging_table.h"
-
-enum { WIDE = sizeof(void *) == 8, PAGE = 4096 };
-#define LARGE ((vword_t)(WIDE ? 2 : 4) << 20)
-#define BASE  ((vword_t)(WIDE ? 0xffffc00000000000ull : 0xd0000000u))
-
-static struct paging_features features;
-static struct aspace as;
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake_reset();
-    features = (struct paging_features){
-        .pse = true,
-        .pge = true,
-        .nx = WIDE,
-        .wp = true,
-        .phys_bits = WIDE ? 40 : 32,
-        .virt_bits = WIDE ? 48 : 32,
-    };
-    return paging_create(&as, true, fake_source, &features) != MEM_OK;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    const char *broken;
-    assert_true(paging_holds(&as, &broken));
-    assert_null(broken);
-    paging_destroy(&as);
-    assert_int_equal(fake.taken_count, 0);
-    assert_int_equal(fake.kmaps, 0);
-    return 0;
-}
-
-static entry_t *table_of(uint64_t pa)
-{
-    return (entry_t *)(void *)fake.ram[(pa >> PAGE_SHIFT) - FAKE_FIRST];
-}
-
-/* The entry of `level` on the way to va, in fake RAM. */
-static entry_t *entry(vword_t va, unsigned level)
-{
-    entry_t *e = table_of(as.root.v) + level_index(va, LEVELS);
-    for (unsigned at = LEVELS; at > level; at--)
-        e = table_of(pfn_paddr(format_table_pfn(*e)).v) + level_index(va, at - 1);
-    return e;
-}
+#include "paging_walker.h"
 
 static void map(vword_t va, uint64_t pa, size_t bytes, unsigned flags)
 {
@@ -85,7 +35,7 @@ static void ps_without_pse_is_no_leaf(void **state)
     assert_true(w.mapped && w.pa.v == 5 && w.page_bytes == LARGE && w.steps == LEVELS - 1);
     if (!WIDE) {
         features.pse = false;
-        entry_t *e = entry(BASE, 2), was = *e;
+        entry_t *e = fake_entry(&as, BASE, 2), was = *e;
         *e = (entry_t)(FAKE_FIRST + 1) << PAGE_SHIFT | ENTRY_PRESENT | ENTRY_LARGE;
         *(entry_t *)(void *)fake.ram[1] = 0x00123001;
         paging_walk(&as, VA(BASE + 5), &w);
@@ -102,7 +52,7 @@ static void accessed_and_dirty_are_told(void **state)
     struct walk w;
     map(BASE, 0x3000, PAGE, MAP_WRITE);
     for (unsigned i = 0; i < 4; i++) {
-        entry_t *e = entry(BASE, 1);
+        entry_t *e = fake_entry(&as, BASE, 1);
         *e = (*e & ~(ENTRY_ACCESSED | ENTRY_DIRTY)) | (i & 1 ? ENTRY_ACCESSED : 0) |
              (i & 2 ? ENTRY_DIRTY : 0);
         paging_walk(&as, VA(BASE), &w);
@@ -117,12 +67,12 @@ static void the_step_that_decides(void **state)
     struct walk w;
     map(BASE, 0x3000, PAGE, MAP_WRITE);
     for (unsigned level = 1; level <= LEVELS; level++) {
-        *entry(BASE, level) &= ~ENTRY_WRITE;
+        *fake_entry(&as, BASE, level) &= ~ENTRY_WRITE;
         paging_walk(&as, VA(BASE), &w);
         assert_false(w.flags & MAP_WRITE);
         assert_int_equal(w.step[w.deciding].level, level);
-        *entry(BASE, level) |= ENTRY_WRITE;
-        entry_t *e = entry(BASE, level), was = *e;
+        *fake_entry(&as, BASE, level) |= ENTRY_WRITE;
+        entry_t *e = fake_entry(&as, BASE, level), was = *e;
         *e = 0;
         paging_walk(&as, VA(BASE), &w);
         assert_false(w.mapped);
@@ -132,7 +82,7 @@ static void the_step_that_decides(void **state)
     }
     paging_walk(&as, VA(BASE), &w);
     assert_int_equal(w.step[w.deciding].level, 1);
-    assert_true(w.step[w.deciding].entry == *entry(BASE, 1));
+    assert_true(w.step[w.deciding].entry == *fake_entry(&as, BASE, 1));
     unmap(BASE, PAGE);
 }
 
@@ -144,7 +94,7 @@ static void a_reserved_bit_ends_the_walk(void **state)
         skip(); /* without PAE only large pages have such bits: test_preflight.c */
     map(BASE, 0x3000, PAGE, MAP_WRITE);
     for (unsigned level = 1; level <= LEVELS; level++) {
-        entry_t *e = entry(BASE, level), was = *e;
+        entry_t *e = fake_entry(&as, BASE, level), was = *e;
         *e |= (entry_t)1 << (WIDE ? 50 : 0);
         paging_walk(&as, VA(BASE), &w);
         assert_true(w.reserved_bit && !w.mapped && w.step[w.deciding].level == level);
@@ -225,24 +175,24 @@ static void what_differs_is_apart(void **state)
     map(BASE, 0x10000, 6 * PAGE, 0);
     assert_int_equal(visit(0, ~(vword_t)0), 1);
     is_stretch(0, BASE, 0x10000, 6 * PAGE);
-    *entry(BASE + 2 * PAGE, 1) |= ENTRY_ACCESSED;
+    *fake_entry(&as, BASE + 2 * PAGE, 1) |= ENTRY_ACCESSED;
     assert_int_equal(visit(0, ~(vword_t)0), 3);
     assert_true(seen[1].accessed && !seen[1].dirty && !seen[2].accessed);
-    *entry(BASE + 2 * PAGE, 1) ^= ENTRY_ACCESSED | ENTRY_DIRTY;
+    *fake_entry(&as, BASE + 2 * PAGE, 1) ^= ENTRY_ACCESSED | ENTRY_DIRTY;
     assert_int_equal(visit(0, ~(vword_t)0), 3);
     assert_true(!seen[1].accessed && seen[1].dirty && !seen[2].dirty);
-    *entry(BASE + 2 * PAGE, 1) ^= ENTRY_DIRTY;
+    *fake_entry(&as, BASE + 2 * PAGE, 1) ^= ENTRY_DIRTY;
     assert_int_equal(protect_page(&as, VA(BASE + 2 * PAGE), MAP_WRITE), MEM_OK);
     assert_int_equal(visit(0, ~(vword_t)0), 3);
     is_stretch(1, BASE + 2 * PAGE, 0x12000, PAGE);
-    *entry(BASE + 2 * PAGE, 1) ^= ENTRY_WRITE | 0x40000;
+    *fake_entry(&as, BASE + 2 * PAGE, 1) ^= ENTRY_WRITE | 0x40000;
     assert_int_equal(visit(0, ~(vword_t)0), 3);
     is_stretch(1, BASE + 2 * PAGE, 0x52000, PAGE);
-    *entry(BASE, LEVELS) &= ~ENTRY_WRITE; /* what a level above takes away is gone */
-    *entry(BASE + 2 * PAGE, 1) |= ENTRY_WRITE;
+    *fake_entry(&as, BASE, LEVELS) &= ~ENTRY_WRITE; /* what a level above takes away is gone */
+    *fake_entry(&as, BASE + 2 * PAGE, 1) |= ENTRY_WRITE;
     assert_int_equal(visit(0, ~(vword_t)0), 3);
     assert_false(seen[1].flags & MAP_WRITE);
-    *entry(BASE, LEVELS) |= ENTRY_WRITE;
+    *fake_entry(&as, BASE, LEVELS) |= ENTRY_WRITE;
     unmap(BASE + 2 * PAGE, PAGE);
     assert_int_equal(visit(0, ~(vword_t)0), 2);
     is_stretch(1, BASE + 3 * PAGE, 0x13000, 3 * PAGE);
@@ -332,14 +282,14 @@ static void t1_live_counts(void **state)
     (void)state;
     map(BASE, 0x3000, 5 * PAGE, 0);
     map(BASE + LARGE, 0x3000, PAGE, 0); /* the first table is no longer in hand */
-    entry_t *other = entry(BASE, 1) + 9;
+    entry_t *other = fake_entry(&as, BASE, 1) + 9;
     *other |= ENTRY_PRESENT;
     broken_as("T1");
     *other = 0;
     as.leaf.live++;
     broken_as("T1");
     as.leaf.live--;
-    entry_t *root = entry(BASE, LEVELS);
+    entry_t *root = fake_entry(&as, BASE, LEVELS);
     set_live_count(root - level_index(BASE, LEVELS), 3);
     broken_as("T1");
     set_live_count(root - level_index(BASE, LEVELS), WIDE ? 1 : 2);
@@ -352,14 +302,14 @@ static void t2_no_empty_table(void **state)
     (void)state;
     map(BASE, 0x3000, PAGE, 0);
     leaf_drop(&as);
-    entry_t *e = entry(BASE, 1), was = *e;
+    entry_t *e = fake_entry(&as, BASE, 1), was = *e;
     *e = 0;
     set_live_count(e, 0);
     broken_as("T2");
-    *entry(BASE, 2) |= ENTRY_PINNED;
+    *fake_entry(&as, BASE, 2) |= ENTRY_PINNED;
     const char *broken;
     assert_true(paging_holds(&as, &broken));
-    *entry(BASE, 2) &= ~ENTRY_PINNED;
+    *fake_entry(&as, BASE, 2) &= ~ENTRY_PINNED;
     set_live_count(e, 1);
     *e |= was;
     unmap(BASE, PAGE);
@@ -391,7 +341,7 @@ static void an_adopted_table_is_not_counted(void **state)
     as.adopted = lent;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {

@@ -18,21 +18,11 @@
 
 #include "diag/report_preflight.h"
 #include "fake_machine.h"
-#include "mem/paging_format.h"
 
 enum { WIDE = sizeof(void *) == 8, PAGE = 4096, CODE_PA = 0x5000, STACK_PA = 0x8000 };
 #define BASE  ((vword_t)(WIDE ? 0xffffd00000000000ull : 0xf0000000u))
 #define STACK (BASE + 4 * PAGE)
 
-static const struct paging_features features = {
-    .pse = true,
-    .pge = true,
-    .pat = true,
-    .nx = WIDE,
-    .wp = true,
-    .phys_bits = WIDE ? 40 : 32,
-    .virt_bits = WIDE ? 48 : 32,
-};
 static const struct preflight_need needs[] = {
     {"code", {BASE}, PAGE, {CODE_PA}, MAP_EXEC, MAP_WRITE, NEED_PAGES},
     {"stack",
@@ -55,7 +45,7 @@ static int set_up(void **state)
 {
     (void)state;
     fake_reset();
-    if (paging_create(&as, true, fake_source, &features) ||
+    if (paging_create(&as, true, fake_source, &everything) ||
         map_page(&as, VA(BASE), PA(CODE_PA), MAP_EXEC) ||
         map_range(&as, VA(STACK), PA(STACK_PA), 2 * PAGE, MAP_WRITE))
         return 1;
@@ -74,24 +64,11 @@ static int tear_down(void **state)
     (void)state;
     flight.needs = needs;
     flight.count = sizeof needs / sizeof needs[0];
-    assert_true(paging_preflight(&flight, &r)); /* everything was put back */
+    assert_true(paging_preflight(&flight, &r));          /* everything was put back */
     assert_int_equal(fake.kmaps, as.leaf.table != NULL); /* the table in hand */
     paging_destroy(&as);
     assert_int_equal(fake.taken_count, 0);
     return 0;
-}
-
-/* The entry of `level` on the way to va, in fake RAM. */
-static entry_t *entry(vword_t va, unsigned level)
-{
-    uint64_t table = as.root.v;
-    for (unsigned at = LEVELS;; at--) {
-        entry_t *e = (entry_t *)(void *)fake.ram[(table >> PAGE_SHIFT) - FAKE_FIRST];
-        e += level_index(va, at);
-        if (at == level)
-            return e;
-        table = pfn_paddr(format_table_pfn(*e)).v;
-    }
 }
 
 static void refuses(enum preflight_reason reason, const char *what, const char *words)
@@ -107,7 +84,7 @@ static void refuses(enum preflight_reason reason, const char *what, const char *
 static void spoilt(vword_t va, unsigned level, entry_t flip, enum preflight_reason reason,
                    const char *what, const char *words)
 {
-    entry_t *e = entry(va, level);
+    entry_t *e = fake_entry(&as, va, level);
     *e ^= flip;
     refuses(reason, what, words);
     assert_int_equal(r.walk.step[r.step].level, level);
@@ -144,7 +121,7 @@ static void what_is_allowed_and_must_not_be(void **state)
         spoilt(STACK, 1, (entry_t)1 << (WIDE ? 63 : 0), PREFLIGHT_EXECUTABLE, "stack page",
                "has NX (bit 63) clear");
     for (unsigned level = 2; level <= LEVELS; level++)
-        *entry(BASE, level) |= ENTRY_USER;
+        *fake_entry(&as, BASE, level) |= ENTRY_USER;
     spoilt(BASE, 1, ENTRY_USER, PREFLIGHT_USER, "code page", "has U (bit 2) set");
     assert_true(paging_preflight(&flight, &r)); /* U above alone opens nothing */
 }
@@ -157,12 +134,12 @@ static void user_code_needs_every_level(void **state)
     flight.needs = &user;
     flight.count = 1;
     for (unsigned level = 1; level <= LEVELS; level++)
-        *entry(BASE, level) |= ENTRY_USER;
+        *fake_entry(&as, BASE, level) |= ENTRY_USER;
     for (unsigned level = 1; level <= LEVELS; level++)
         spoilt(BASE, level, ENTRY_USER, PREFLIGHT_NOT_USER, "user code page",
                "has U (bit 2) clear");
     for (unsigned level = 1; level <= LEVELS; level++)
-        *entry(BASE, level) &= ~ENTRY_USER;
+        *fake_entry(&as, BASE, level) &= ~ENTRY_USER;
 }
 
 static void reserved_bits(void **state)
@@ -175,7 +152,7 @@ static void reserved_bits(void **state)
         spoilt(BASE, LEVELS, ENTRY_LARGE, PREFLIGHT_RESERVED_BIT, "code page",
                "has reserved bit 7 set");
     } else {
-        spoilt(BASE, 2, *entry(BASE, 2) ^ 0x00200083, PREFLIGHT_RESERVED_BIT, "code page",
+        spoilt(BASE, 2, *fake_entry(&as, BASE, 2) ^ 0x00200083, PREFLIGHT_RESERVED_BIT, "code page",
                "has reserved bit 21 set");
     }
 }
@@ -190,7 +167,7 @@ static void wrong_frames(void **state)
 static void the_entry_beside(void **state)
 {
     (void)state;
-    entry_t *e = entry(BASE, LEVELS), was = *e;
+    entry_t *e = fake_entry(&as, BASE, LEVELS), was = *e;
     for (int by = -1; by <= 1; by += 2) {
         e[by] = was;
         *e = 0;
@@ -207,12 +184,12 @@ static void the_entry_beside(void **state)
 static void guards_and_top_entries(void **state)
 {
     (void)state;
-    entry_t *guard = entry(STACK - PAGE, 1);
-    *guard = format_leaf(&features, 1, PA(0x7000), MAP_WRITE);
+    entry_t *guard = fake_entry(&as, STACK - PAGE, 1);
+    *guard = format_leaf(&everything, 1, PA(0x7000), MAP_WRITE);
     refuses(PREFLIGHT_MAPPED, "guard page", "has P (bit 0) set");
     *guard = 0;
 
-    entry_t *top = entry(BASE, LEVELS), was = *top;
+    entry_t *top = fake_entry(&as, BASE, LEVELS), was = *top;
     flight.needs = &needs[3];
     flight.count = 1;
     *top = 0;
@@ -272,7 +249,8 @@ static void a_foreign_table(void **state)
     flight.ctx = &lent;
     assert_true(paging_preflight(&flight, &r));
     for (unsigned level = 1; level <= LEVELS; level++) {
-        lent = level == LEVELS ? paddr_pfn(as.root) : format_table_pfn(*entry(BASE, level + 1));
+        lent = level == LEVELS ? paddr_pfn(as.root)
+                               : format_table_pfn(*fake_entry(&as, BASE, level + 1));
         refuses(PREFLIGHT_FOREIGN_TABLE, "code page", "lies in the boot information");
         assert_int_equal(r.walk.step[r.step].level, level);
     }
@@ -295,7 +273,7 @@ static void a_stale_translation(void **state)
 {
     (void)state;
     struct aspace old;
-    assert_int_equal(paging_create(&old, true, fake_source, &features), MEM_OK);
+    assert_int_equal(paging_create(&old, true, fake_source, &everything), MEM_OK);
     assert_int_equal(map_page(&old, VA(STACK), PA(0xa000), MAP_WRITE | MAP_GLOBAL), MEM_OK);
     flight.loaded = old.root;
     assert_true(paging_preflight(&flight, &r)); /* the switch flushes all */

@@ -14,7 +14,6 @@
 #include <mem/preflight.h>
 
 #include "fake_machine.h"
-#include "mem/paging_format.h"
 
 enum { WIDE = sizeof(void *) == 8, PAGE = 4096 };
 #define BASE ((vword_t)(WIDE ? 0xffffd00000000000ull : 0xf0000000u))
@@ -31,15 +30,8 @@ static int set_up(void **state)
 {
     (void)state;
     fake_reset();
-    features = (struct paging_features){
-        .pse = true,
-        .pge = true,
-        .pat = true,
-        .nx = true, /* on i386 without PAE nobody asks */
-        .wp = true,
-        .phys_bits = WIDE ? 40 : 32,
-        .virt_bits = WIDE ? 48 : 32,
-    };
+    features = everything;
+    features.nx = true; /* on i386 without PAE nobody asks */
     need = (struct preflight_need){"page", {BASE}, PAGE, {0x5000}, 0, 0, NEED_PAGES};
     flight = (struct preflight){
         .as = &as,
@@ -57,18 +49,6 @@ static int tear_down(void **state)
     assert_int_equal(fake.taken_count, 0);
     assert_int_equal(fake.kmaps, 0);
     return 0;
-}
-
-static entry_t *entry(vword_t va, unsigned level)
-{
-    uint64_t table = as.root.v;
-    for (unsigned at = LEVELS;; at--) {
-        entry_t *e = (entry_t *)(void *)fake.ram[(table >> PAGE_SHIFT) - FAKE_FIRST];
-        e += level_index(va, at);
-        if (at == level)
-            return e;
-        table = pfn_paddr(format_table_pfn(*e)).v;
-    }
 }
 
 static void map(vword_t va, uint64_t pa, unsigned flags)
@@ -106,8 +86,8 @@ static void execute_disable(void **state)
     says(WIDE ? PREFLIGHT_RESERVED_BIT : PREFLIGHT_FINE);
     flight.controls.nxe = true;
     says(WIDE ? PREFLIGHT_RESERVED_BIT : PREFLIGHT_FINE);
-    *entry(BASE, 1) |= (entry_t)1 << (WIDE ? 45 : 9);
-    *entry(BASE, 1) &= ~((entry_t)1 << (8 * sizeof(entry_t) - 1));
+    *fake_entry(&as, BASE, 1) |= (entry_t)1 << (WIDE ? 45 : 9);
+    *fake_entry(&as, BASE, 1) &= ~((entry_t)1 << (8 * sizeof(entry_t) - 1));
     says(WIDE ? PREFLIGHT_RESERVED_BIT : PREFLIGHT_FINE);
     features.nx = true; /* another reserved bit is not blamed on EFER */
     says(WIDE ? PREFLIGHT_RESERVED_BIT : PREFLIGHT_FINE);
@@ -122,7 +102,7 @@ static void large_pages(void **state)
     need.pa = PA(0);
     need.bytes = large;
     says(PREFLIGHT_FINE);
-    entry_t *e = entry(BASE, 2), was = *e;
+    entry_t *e = fake_entry(&as, BASE, 2), was = *e;
     if (!WIDE) /* now it is a table, and has to be one */
         *e = (entry_t)(FAKE_FIRST + 1) << PAGE_SHIFT | ENTRY_PRESENT | ENTRY_LARGE;
     for (unsigned have = 0; have < 3; have++) {
