@@ -2,10 +2,11 @@
 /*
  * ledger.c - four sums that must be exact whenever somebody looks.
  *
- *   L1  what is free, used and reserved adds up to the total, and what owners hold to the latter
- * two. L2  the total is the RAM of the boot map below the limit, and reserved for each owner is
- * what the boot map reserved for it. L3  page tables own as many frames as the address spaces have
- * tables. L4  the heap owns as many frames as it has mapped.
+ *   L1  free, used and reserved add up to the total, and what owners hold to the latter two.
+ *   L2  the total is the RAM of the boot map below the limit, and what is reserved for each owner
+ *       is what the boot map reserved for it.
+ *   L3  page tables own as many frames as the address spaces have tables.
+ *   L4  the heap owns as many frames as it has mapped.
  *
  * The boot map, the frame allocator, paging and the heap each count for themselves, so that a frame
  * lost on the way between two of them shows.
@@ -15,10 +16,7 @@
 #include "diag/storm.h"
 #include "kernel.h"
 
-enum { STAGES_MAX = 8 };
-
-static struct ledger_stage stages[STAGES_MAX];
-static unsigned stage_count;
+struct ledger ledger;
 
 static bool adds_up(const struct pmm_stats *s)
 {
@@ -70,18 +68,12 @@ struct ledger_stage ledger_now(void)
 bool ledger_note(const char *after)
 {
     unsigned i = 0;
-    while (i < stage_count && stages[i].after != after)
+    while (i < ledger.count && ledger.stage[i].after != after)
         i++;
-    if (i == STAGES_MAX)
+    if (i == LEDGER_STAGES)
         return false;
-    stages[i] = ledger_now();
-    stages[i].after = after;
-    stage_count += i == stage_count;
-    return !stages[i].broken;
-}
-
-const struct ledger_stage *ledger_stages(unsigned *count)
-{
-    *count = stage_count;
-    return stages;
+    ledger.stage[i] = ledger_now();
+    ledger.stage[i].after = after;
+    ledger.count += i == ledger.count;
+    return !ledger.stage[i].broken;
 }

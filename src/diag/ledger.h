@@ -17,7 +17,12 @@ struct ledger_stage ledger_now(void);
 /* Keeps them for meminfo, in place of an older note of that name. False: the sum is not exact. */
 bool ledger_note(const char *after);
 
+enum { LEDGER_STAGES = 8 };
+
 /* The notes kept, oldest first. */
-const struct ledger_stage *ledger_stages(unsigned *count);
+extern struct ledger {
+    struct ledger_stage stage[LEDGER_STAGES];
+    unsigned count;
+} ledger;
 
 #endif

@@ -62,12 +62,11 @@ static void json_stage(struct json *j, const struct ledger_stage *stage)
 
 static void json_ledger(struct json *j)
 {
-    unsigned count;
-    const struct ledger_stage *stages = ledger_stages(&count), now = ledger_now();
+    const struct ledger_stage now = ledger_now();
     struct bootmap_totals t = bootmap_totals(&kernel.map);
     json_array(j, "ledger");
-    for (unsigned i = 0; i < count; i++)
-        json_stage(j, &stages[i]);
+    for (unsigned i = 0; i < ledger.count; i++)
+        json_stage(j, &ledger.stage[i]);
     json_stage(j, &now);
     json_end(j);
     json_number(j, "boot_map_frames", t.usable_frames);
@@ -133,12 +132,11 @@ static void stage_row(const struct ledger_stage *stage)
 
 static void ledger_text(void)
 {
-    unsigned count;
-    const struct ledger_stage *stages = ledger_stages(&count), now = ledger_now();
+    const struct ledger_stage now = ledger_now();
     kprintf("%s  ledger after             free       used   reserved      total%s\n", colour(BOLD),
             colour(PLAIN));
-    for (unsigned i = 0; i < count; i++)
-        stage_row(&stages[i]);
+    for (unsigned i = 0; i < ledger.count; i++)
+        stage_row(&ledger.stage[i]);
     stage_row(&now);
 }
 

@@ -49,12 +49,7 @@ def without_line(lines):
     return [re.sub(r"(\.c):\d+\)", r"\1)", line) for line in lines]
 
 
-def without_notes(lines):
-    """What the kernel noted at earlier stages, gdb does not count again."""
-    return lines[:next((i for i, line in enumerate(lines) if line.startswith("  ledger")), len(lines))]
-
-
-CUT = {"ptdump": without_window, "meminfo": without_notes}
+CUT = {"ptdump": without_window}
 
 
 def test_the_same_words_as_the_shell(arch, tmp_path):

@@ -317,6 +317,26 @@ def _row(name, frames, total):
     return f"  {name:<18} {frames:11} {size_text(frames * PAGE):>11} {p // 10:3}.{p % 10}%  " + "█" * cells
 
 
+def _stage(after, frames, exact):
+    counts = "".join(f" {frames(name):10}" for name in ("free", "used", "reserved", "total"))
+    return f"  {after:<18}{counts}  {'exact' if exact else 'LOST'}"
+
+
+def _ledger(picture, info):
+    """The kernel's notes, and the same sums from what we counted ourselves."""
+    kernel, f = picture.kernel, info["frames"]
+    ledger = kernel.object("ledger", "ledger")
+    yield "  ledger after             free       used   reserved      total"
+    for note in ledger.stage[:ledger.count]:
+        yield _stage(kernel.string(note.after), lambda name: getattr(note.frames, name), not note.broken)
+        if note.broken:
+            yield f"  {kernel.string(note.broken)}"
+    exact = (f["free"] + f["used"] + f["reserved"] == f["total"]
+             and sum(f["owners"].values()) == f["used"] + f["reserved"]
+             and f["owners"].get("heap", 0) * PAGE == info["heap"]["mapped"])
+    yield _stage("now", f.get, exact)
+
+
 def meminfo(picture):
     info = picture.meminfo()
     f, h = info["frames"], info["heap"]
@@ -327,7 +347,8 @@ def meminfo(picture):
             *(_row(name, f["owners"][name], f["total"]) for name in order if f["owners"].get(name)),
             f"  heap   {size_text(h['mapped'])} mapped, {size_text(h['used'])} used in "
             f"{h['blocks']} blocks, {size_text(h['free'])} free",
-            f"  tables {info['tables']}"]
+            f"  tables {info['tables']}",
+            *_ledger(picture, info)]
 
 
 # ---- sweep: ours alone ------------------------------------------------------------------------
