@@ -69,7 +69,7 @@ class Image:
         words = {"HHDM_START": "HHDM", "HEAP_START": "heap", "MMIO_START": "device window",
                  "KMAP_START": "kmap window"}
         return {"low memory": 0, "kernel image": self.offset,
-                **{words[name]: value for name, value in self.borders.items()}}
+                **{word: self.borders[name] for name, word in words.items() if name in self.borders}}
 
     def physical(self, name):
         address = self.symbols[name]
