@@ -150,8 +150,9 @@ static struct frame_source frames_for(enum frame_owner owner)
     return (struct frame_source){take_frame, give_frame, (void *)(uintptr_t)owner};
 }
 
-/* Taking and mapping the metadata splits ranges of the map that the metadata was measured by. */
-enum { RANGES_TO_COME = 32 };
+/* The metadata is measured by a map that has not got it yet: taking its frames, and those of the
+ * tables that map it, from the fronts of ranges makes two ranges more, or three. */
+enum { RANGES_TO_COME = 4 };
 
 /* Where the window shows all RAM the metadata needs no mapping of its own. */
 static enum mem_err map_metadata(struct kernel *k, pfn_t first, size_t frames, void **metadata)
