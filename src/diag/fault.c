@@ -100,7 +100,8 @@ static void tell(const char *who, const char *verb, vaddr_t va, const char *plac
         return;
     }
     struct walk w;
-    paging_walk(&kernel.aspace, va, &w);
+    struct aspace loaded = kernel_space_loaded();
+    paging_walk(&loaded, va, &w);
     struct denial d = why_denied(&w, error);
     if (d.bit)
         kprintf(",\n  and %s.\n", explain_denial_text(&d).text);

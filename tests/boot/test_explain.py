@@ -55,6 +55,13 @@ def test_a_fault_is_a_sentence(arch, kind):
     assert calls or kind == "stack", run.text  # so deep that the list ends before
 
 
+def test_the_tables_that_are_loaded_are_blamed(arch):
+    """The kernel's own have a page there; the CPU has walked others, in which a storm lives."""
+    run = harness.boot(arch, cpu="max", cmdline='run="map 0x8048000; storm 1 20; fault user"', timeout=30)
+    assert run.verdict == "fail", run.explain()
+    assert "P clear: nothing is mapped there" in told(run)["why"], run.text
+
+
 def test_jumping_to_data_names_the_caller():
     run = harness.boot("x86_64", cpu="max", cmdline='run="fault exec"', timeout=30)
     t = told(run)
