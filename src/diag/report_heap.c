@@ -113,7 +113,7 @@ static void print_histogram(void)
     }
 }
 
-static void heap_text(const struct heap_stats *s, bool holds, const char *broken)
+static void heap_text(const struct heap_stats *s)
 {
     unsigned fragmentation = s->free ? 1000 - permille(s->largest, s->free) : 0;
     kprintf("  %s mapped; %zu live blocks hold %s\n", size_text(s->mapped).text, s->blocks,
@@ -126,8 +126,6 @@ static void heap_text(const struct heap_stats *s, bool holds, const char *broken
             s->refused);
     print_picture(s);
     print_histogram();
-    kprintf("  invariants %s%s%s\n", colour(holds ? GREEN : RED), holds ? "hold" : broken,
-            colour(PLAIN));
 }
 
 static void heap_json(const struct heap_stats *s, bool holds, const char *broken)
@@ -158,8 +156,17 @@ static void heap_json(const struct heap_stats *s, bool holds, const char *broken
     json_finish(&j);
 }
 
+static void tell_check(bool holds, const char *broken)
+{
+    kprintf("  invariants %s%s%s\n", colour(holds ? GREEN : RED), holds ? "hold" : broken,
+            colour(PLAIN));
+}
+
 bool report_heap(const struct shell_args *args)
 {
+    bool check = args->count == 1 && strcmp(args->word[0], "check") == 0;
+    if (args->count && !check)
+        return report_error("heap", args, "usage: heap [check]");
     struct heap_stats s;
     const char *broken = "";
     heap_stats(&kernel.heap, &s);
@@ -167,8 +174,10 @@ bool report_heap(const struct shell_args *args)
     take_picture(&s);
     if (args->json)
         heap_json(&s, holds, broken);
-    else
-        heap_text(&s, holds, broken);
+    else if (!check)
+        heap_text(&s);
+    if (!args->json)
+        tell_check(holds, broken);
     return holds;
 }
 

@@ -116,15 +116,21 @@ static const char *nearest(const char *name)
     return best;
 }
 
+static bool error_json(const char *name, const char *error)
+{
+    struct json j;
+    json_begin(&j, name);
+    json_string(&j, "error", error);
+    json_finish(&j);
+    return false;
+}
+
 static bool unknown(const char *name, bool json)
 {
     const char *guess = nearest(name);
-    if (json) {
-        struct json j;
-        json_begin(&j, name);
-        json_string(&j, "error", "unknown command");
-        json_finish(&j);
-    } else if (guess) {
+    if (json)
+        return error_json(name, "unknown command");
+    if (guess) {
         kprintf("%sunknown command %s; did you mean %s?%s\n", colour(RED), name, guess,
                 colour(PLAIN));
     } else {
@@ -174,6 +180,17 @@ static enum split split_words(char **line, char **word, int *count)
     return SPLIT_OK;
 }
 
+/* A command whose usage is its name alone takes no words. */
+static bool run(const struct shell_command *c, const struct shell_args *args)
+{
+    if (!args->count || strcmp(c->usage, c->name) != 0)
+        return c->run(args);
+    if (args->json)
+        return error_json(c->name, "no words expected");
+    kprintf("%susage: %s; it takes no words%s\n", colour(RED), c->usage, colour(PLAIN));
+    return false;
+}
+
 static bool run_words(char **word, int count)
 {
     struct shell_args args = {0};
@@ -185,7 +202,7 @@ static bool run_words(char **word, int count)
     }
     const struct shell_command *command = find(word[0]);
     if (command)
-        return command->run(&args);
+        return run(command, &args);
     return strcmp(word[0], "help") == 0 ? help(&args) : unknown(word[0], args.json);
 }
 

@@ -61,8 +61,7 @@ enum mem_err storm_begin(void)
     struct storm *s = &storm;
     if (s->begun)
         return MEM_OK;
-    *s = (struct storm){.kernel_tables = kernel.aspace.tables,
-                        .free_frames = pmm_free_frames(&kernel.pmm)};
+    *s = (struct storm){.kernel_tables = kernel.aspace.tables};
     enum mem_err err =
         paging_create(&s->space, false, kernel.aspace.source, kernel.aspace.features);
     if (err)
@@ -76,6 +75,13 @@ enum mem_err storm_begin(void)
     platform_load_root(s->space.root);
     s->begun = true;
     return MEM_OK;
+}
+
+bool storm_is_over(const char *cmd, const struct shell_args *args)
+{
+    return !storm.begun || report_error(cmd, args,
+                                        "the address space of a storm is loaded; "
+                                        "storm clear takes it away");
 }
 
 /* ---- few frames --------------------------------------------------------------------------- */

@@ -36,7 +36,6 @@ struct storm {
     struct mmio_window mmio;
     struct storm_place place[STORM_PLACES];
     size_t kernel_tables; /* before the first call */
-    uint64_t free_frames;
 };
 extern struct storm storm;
 
@@ -76,6 +75,9 @@ bool storm_mmio_right(vaddr_t va, size_t bytes);
 
 /* Makes the address space and loads it, unless that is done. Errors of paging_create. */
 enum mem_err storm_begin(void);
+
+/* False, and said, if a storm's space is loaded: `cmd` is about the user half of the kernel's own. */
+bool storm_is_over(const char *cmd, const struct shell_args *args);
 
 /* What a translation says, as both targets should say it. */
 uint32_t storm_trace_places(uint32_t hash);

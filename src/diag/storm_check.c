@@ -3,8 +3,8 @@
  * storm_check.c - what a storm left: one hash of it, three readers that must agree, and the end.
  *
  *   S1  translate, paging_walk and paging_visit say the same of every address.
- *   S2  after `storm clear` the frame allocator has every frame back, and the kernel's address
- *       space as many tables as before the first call.
+ *   S2  after `storm clear` the kernel's address space has as many tables as before the first call,
+ *       and the ledger is exact: no frame is one of a table that is not there.
  *   S3  paging_holds, before and after.
  */
 #include "diag/storm.h"
@@ -13,6 +13,7 @@
 
 #include <mem/kmap.h>
 
+#include "diag/ledger.h"
 #include "kernel.h"
 
 enum { LARGE_STRIDE = 61 }; /* of a place of millions of pages, a prime's multiples are looked at */
@@ -211,9 +212,8 @@ bool storm_clear(const char **broken)
     platform_flush_all();
     paging_destroy(&storm.space);
     storm.begun = false;
-    *broken = left != 1                                           ? "S2: tables of user space left"
-              : kernel.aspace.tables != storm.kernel_tables       ? "S2: tables of the kernel left"
-              : pmm_free_frames(&kernel.pmm) != storm.free_frames ? "S2: frames are missing"
-                                                                  : NULL;
+    *broken = left != 1                                     ? "S2: tables of user space left"
+              : kernel.aspace.tables != storm.kernel_tables ? "S2: tables of the kernel left"
+                                                            : ledger_now().broken;
     return !*broken && paging_holds(&kernel.aspace, broken);
 }

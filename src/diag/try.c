@@ -17,6 +17,7 @@
 #include "diag/console.h"
 #include "diag/json.h"
 #include "diag/report.h"
+#include "diag/storm.h"
 #include "diag/units.h"
 #include "kernel.h"
 #include "layout.h"
@@ -85,6 +86,8 @@ bool try_map(const struct shell_args *args)
     struct stretch s;
     if (!parse(args, &s) || args->count > 2)
         return usage("map", args, "ADDR [PAGES]");
+    if (!storm_is_over("map", args))
+        return false;
     struct frame_source frames = {take_user, give_user, NULL};
     enum mem_err err = frames_free() < s.pages /* as it need not try to find out */
                            ? MEM_NO_FRAME
@@ -97,6 +100,8 @@ bool try_unmap(const struct shell_args *args)
     struct stretch s;
     if (!parse(args, &s) || args->count > 2)
         return usage("unmap", args, "ADDR [PAGES]");
+    if (!storm_is_over("unmap", args))
+        return false;
     enum mem_err refused = MEM_OK;
     struct frame_source frames = {take_user, give_user, &refused};
     enum mem_err err = unmap_frames(&kernel.aspace, s.va, s.pages, &frames);
@@ -112,6 +117,8 @@ bool try_protect(const struct shell_args *args)
     bool write = strcmp(may, "rw") == 0;
     if (args->count > 3 || (!write && strcmp(may, "r") != 0) || !parse(&place, &s))
         return usage("protect", args, "ADDR [PAGES] r|rw");
+    if (!storm_is_over("protect", args))
+        return false;
     unsigned flags = write ? MAP_WRITE : MAP_READ;
     return done("protect", args, &s,
                 protect_range(&kernel.aspace, s.va, s.pages * PAGE_SIZE, flags));
@@ -148,8 +155,6 @@ bool try_grab(const struct shell_args *args)
 
 bool try_drop(const struct shell_args *args)
 {
-    if (args->count)
-        return report_error("drop", args, "usage: drop");
     if (!grabs)
         return report_error("drop", args, "nothing is held");
     void *block = grabbed[--grabs];

@@ -67,3 +67,15 @@ def test_mapping_twice_is_refused(machine):
     assert "MEM_MAPPED" in machine.run(f"map {HERE - 0x1000:#x} 3")
     assert frames(machine) == before
     assert machine.run("selftest").strip().endswith("0 failed")
+
+
+def test_nothing_is_mapped_under_a_storm(machine):
+    """A storm has the CPU walk tables of its own: what the kernel maps below is not there."""
+    machine.run("storm 1 20")
+    for command in (f"map {HERE:#x}", f"unmap {HERE:#x}", f"protect {HERE:#x} r"):
+        assert "storm clear takes it away" in machine.run(command)
+    assert "in the way; storm clear" in machine.run("storm edges")
+    assert "nothing of the storm is left" in machine.run("storm clear")
+    assert "0 left something" in machine.run("storm edges")
+    machine.run("alloc 100000 10")  # of the heap's memory the storm knows nothing
+    assert "nothing of the storm is left" in machine.run("storm clear")

@@ -110,6 +110,19 @@ static void json_flag(void **state)
     assert_int_equal(heard.count, 2);
 }
 
+static void words_too_many_are_refused(void **state)
+{
+    (void)state;
+    assert_false(shell_execute("eat x"));
+    assert_int_equal(runs, 0);
+    assert_non_null(strstr(said, "usage: eat; it takes no words"));
+    assert_false(shell_execute("eat -j x"));
+    assert_int_equal(runs, 0);
+    assert_non_null(strstr(said, "\"error\":\"no words expected\""));
+    assert_true(shell_execute("eat -j"));
+    assert_int_equal(runs, 1);
+}
+
 static void mistakes_are_told(void **state)
 {
     (void)state;
@@ -217,6 +230,7 @@ int main(void)
         TEST(words),
         TEST(several_commands),
         TEST(json_flag),
+        TEST(words_too_many_are_refused),
         TEST(mistakes_are_told),
         TEST(help_lists_everything),
         TEST(numbers),
