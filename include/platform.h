@@ -3,7 +3,7 @@
  * platform.h - the seam: all that src/mem needs from a machine.
  *
  * The kernel implements it with instructions (src/arch/<arch>/platform.c), the host tests with an
- * array of fake RAM and counters (tests/unit/fake_platform.c). kmap.h is the seam to memory itself.
+ * array of fake RAM and counters (tests/unit/fake_machine.c). kmap.h is the seam to memory itself.
  */
 #ifndef PLATFORM_H
 #define PLATFORM_H

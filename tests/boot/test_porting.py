@@ -28,10 +28,21 @@ int main(void)
     "frames": """
 int main(void) { return first_frame().v == 0x100 && pmm_free(&pmm, PFN(0x100), OWNER_USER) == MEM_OK ? 0 : 1; }
 """,
+    "paging": """
+int main(void)
+{
+    paddr_t pa;
+    if (map_one(VA(0xd0000000u), PA(0x5000)) || translate(&space, VA(0xd0000123u), &pa) || pa.v != 0x5123)
+        return 1;
+    return translate(&space, VA(0xd0001000u), &pa) == MEM_NOT_MAPPED &&
+           map_page(&space, VA(0xd0000000u), PA(0x6000), 0) == MEM_MAPPED ? 0 : 2;
+}
+""",
 }
 FILES = {
     "heap": (["heap", "types"], ["heap*"]),
     "frames": (["pmm", "pmm_bits", "pmm_cache", "bootmap", "owner", "types"], ["pmm*", "bootmap.c"]),
+    "paging": (["paging", "kmap", "owner", "types", "../platform"], ["paging*"]),
 }
 
 
@@ -40,16 +51,17 @@ def example(name):
     return re.search(rf"<!-- example: {name} -->\n```c\n(.*?)```", text, re.S).group(1)
 
 
-def lift(name, to):
+def lift(name, bits, to):
     """Copies just the files that the page names."""
     headers, sources = FILES[name]
     (to / "include/mem").mkdir(parents=True)
     (to / "src").mkdir()
     for header in headers:
-        shutil.copy(harness.ROOT / f"include/mem/{header}.h", to / "include/mem")
+        shutil.copy(harness.ROOT / f"include/mem/{header}.h", to / f"include/mem/{header}.h")
     for pattern in sources:
         for file in (harness.ROOT / "src/mem").glob(pattern):
             shutil.copy(file, to / "src")
+    (to / f"src/paging{96 - bits}.c").unlink(missing_ok=True)
     (to / "src/lib").mkdir()
     (to / "src/lib/string.h").write_text("#include <string.h>\n")
 
@@ -57,7 +69,7 @@ def lift(name, to):
 @pytest.mark.parametrize("bits", (32, 64))
 @pytest.mark.parametrize("name", sorted(DRIVERS))
 def test_the_page_compiles_and_runs(name, bits, tmp_path):
-    lift(name, tmp_path)
+    lift(name, bits, tmp_path)
     main = tmp_path / "main.c"
     main.write_text("#include <stdint.h>\n" + example(name) + DRIVERS[name])
     program = tmp_path / "program"
