@@ -11,7 +11,7 @@ PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pm
     pmm_corners pmm_hidden pmm_interleave
 
 UNITS := cmdline units fmt terminal shell
-UNITS += multiboot2 bootmap boot_corners
+UNITS += multiboot2 bootmap bootmap_corners boot_corners
 UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
 HEAP_LEVELS  := heap_corners_0 $(foreach l,1 3,heap_corners_$(l) heap_damage_$(l))
@@ -40,6 +40,7 @@ $(foreach u,$(HEAP_LEVELS),$(eval UNIT_$(u) := src/mem/mem_err.c))
 UNIT_heap_exhaustive := $(HEAP) tests/unit/heap_world.c
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
 UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/range_kind.c src/mem/owner.c src/mem/mem_err.c
+UNIT_bootmap_corners := $(UNIT_bootmap)
 UNIT_boot_corners := $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_tags := src/mem/owner.c src/mem/mem_err.c src/lib/string.c
