@@ -138,16 +138,18 @@ enum {
 };
 
 struct heap {
+    void *bin[HEAP_BIN_UNITS + 1]; /* stacks: the last payload freed, each leads to the next */
     struct heap_ops ops;
     uint64_t multiplier, inverse; /* of header seals                                      */
+    uint64_t twice;               /* the multiplier */
     uint64_t to_binned;           /* added to a header: live becomes binned               */
     uintptr_t zero;               /* what addresses in headers count from                 */
     size_t span;                  /* bytes from there to the last header                  */
+    size_t units;                 /* held */
     struct block *wild;           /* from here to the top nothing is in use               */
     size_t wild_bytes;
-    size_t below;                  /* no block in the lists has more bytes, its header included */
-    void *bin[HEAP_BIN_UNITS + 1]; /* stacks: the last payload freed, each leads to the next */
-    ptrdiff_t room;                /* units that may wait in bins, beside those that do */
+    size_t below;   /* no block in the lists has more bytes, its header included */
+    ptrdiff_t room; /* units that may wait in bins, beside those that do */
     unsigned long filled[HEAP_CLASSES / HEAP_WORD_BITS]; /* a bit for each list           */
     uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be            */
     unsigned flush_next;          /* the bin to be emptied next                           */

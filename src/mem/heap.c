@@ -49,6 +49,8 @@
 
 enum {
     BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes; more never waits in a bin    */
+    EXACT_SIZE_MAX = (EXACT - 1) * UNIT - HEADER,  /* more shares its list with other sizes */
+    CARVE = 3,
     FLUSH_BINS = 8, /* bins that one call looks into for a block to merge */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
@@ -115,71 +117,135 @@ static inline bool can_fit(const struct heap *h, size_t size)
  * Nothing fits: the owner is asked. One block that waits in a bin is merged each time, so that bins
  * are not kept at the price of growth for long; only when the owner refuses, all of them are.
  */
-static struct piece find(struct heap *h, size_t align, size_t units, const void *caller)
+static struct piece find(struct heap *h, size_t align, size_t units)
 {
-    struct piece p = space_take(h, align, units, caller);
-    if (p.b || p.fault)
+    struct piece p = space_take(h, align, units);
+    if (p.b)
         return p;
     flush(h, 1, FLUSH_BINS);
     if (space_grow(h, units + (align >> UNIT_SHIFT)))
-        return space_take_wild(h, align, units, caller);
+        return space_take_wild(h, align, units);
     flush(h, ~0u, HEAP_BIN_UNITS + 1);
     (void)space_grow(h, units + (align >> UNIT_SHIFT)); /* merging may have given memory back */
-    return space_take(h, align, units, caller);
+    return space_take(h, align, units);
 }
 
-[[gnu::noinline]] static void *bad_bin(struct heap *h, const void *top, enum heap_fault fault,
-                                       const void *caller)
+/* What was to be given out is damaged. */
+[[gnu::noinline]] static void *refuse_block(struct heap *h, const void *p, enum heap_fault fault,
+                                            const void *caller)
 {
-    heap_report_damage(h, fault, top, caller);
+    heap_report_damage(h, fault, p, caller);
     return refuse(h);
+}
+
+/* Any size that can fit: the piece that was found becomes a block. */
+static inline void *alloc_piece(struct heap *h, struct piece p, size_t size, const void *caller)
+{
+    if (!p.b)
+        return refuse(h);
+    if (p.fault)
+        return refuse_block(h, block_payload(p.b), p.fault, caller);
+    return make_long(h, p.b, size, caller, p.prev);
 }
 
 [[gnu::noinline]] static void *alloc_slowly(struct heap *h, size_t size, const void *caller)
 {
-    struct piece p =
-        can_fit(h, size) ? find(h, HEAP_ALIGN, units_for(size), caller) : (struct piece){0};
-    return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
+    return can_fit(h, size) ? alloc_piece(h, find(h, HEAP_ALIGN, units_for(size)), size, caller)
+                            : refuse(h);
 }
 
-/* Up to SIZE_LOW: the lists are searched. */
+/*
+ * What lies behind a small block that was cut from a listed one: up to CARVE more of its size wait
+ * in their bin from now on, if there is room, so that not every one of a run pays for a search.
+ * Returns their units.
+ */
+static inline size_t carve(struct heap *h, struct block *b, size_t rest, size_t size)
+{
+    size_t units = short_units(size), done = 0;
+    ptrdiff_t most = h->room < (ptrdiff_t)rest ? h->room : (ptrdiff_t)rest;
+    void **bin = bin_for(h, size), *top = *bin;
+    for (unsigned i = 0; i < CARVE && (ptrdiff_t)(done + units) <= most; i++, done += units) {
+        struct block *more = block_at(b, done);
+        block_seal(h, more, (uint64_t)size << SIZE_SHIFT, HEAP_BINNED);
+        *link_in(block_payload(more)) = top;
+        top = block_payload(more);
+        fill(link_in(top) + 1, block_at(more, units));
+    }
+    *bin = top;
+    h->room -= (ptrdiff_t)done;
+    return done;
+}
+
+/* Up to EXACT_SIZE_MAX: the first of a list that is large enough, or something else. */
 [[gnu::noinline]] static void *alloc_listed(struct heap *h, size_t size, const void *caller)
 {
-    struct piece p = take(h, short_units(size), caller);
-    if (p.b)
-        return make_live(h, p.b, size, caller, 0);
-    return p.fault ? refuse(h) : alloc_slowly(h, size, caller);
+    size_t units = short_units(size), has;
+    struct block *b = list_find_exact(h, units);
+    if (!b)
+        return alloc_slowly(h, size, caller);
+    enum heap_fault fault = detach(h, b, units, &has);
+    if (fault)
+        return refuse_block(h, block_payload(b), fault, caller);
+    if (size <= BIN_SIZE_MAX)
+        units += carve(h, block_at(b, units), has - units, size);
+    leave(h, block_at(b, units), has - units);
+    return make_live(h, b, size, caller, 0);
+}
+
+/* Above: lists of several sizes are searched. */
+[[gnu::noinline]] static void *alloc_large(struct heap *h, size_t size, const void *caller)
+{
+    if (!can_fit(h, size))
+        return refuse(h);
+    struct block *b = list_find(h, units_for(size));
+    struct piece p = b ? take_from(h, b, 0, units_for(size)) : take_wild(h, units_for(size));
+    return p.b ? alloc_piece(h, p, size, caller) : alloc_slowly(h, size, caller);
 }
 
 /* The bin has nothing that could be a block: from wild memory, when no listed block can be large
  * enough. */
-static inline void *alloc_unbinned(struct heap *h, size_t size, const void *caller, void *top)
+[[gnu::noinline]] static void *alloc_unbinned(struct heap *h, size_t size, const void *caller)
 {
     size_t bytes = (size + HEADER + UNIT - 1) & ~(size_t)(UNIT - 1);
+    void *top = *bin_for(h, size);
     if (top)
-        return bad_bin(h, top, HEAP_WRITE_AFTER_FREE, caller);
+        return refuse_block(h, top, HEAP_WRITE_AFTER_FREE, caller);
     if (HEAP_HARDEN >= 3 || bytes <= h->below || bytes > h->wild_bytes)
         return alloc_listed(h, size, caller);
     return make_live(h, cut_wild(h, bytes), size, caller, 0);
 }
 
+/* The block on top of the bin is free of damage and behind a free one, or damaged. */
+[[gnu::noinline]] static void *alloc_oddly(struct heap *h, size_t size, const void *caller)
+{
+    void **bin = bin_for(h, size), *p = *bin;
+    struct block *b = block_of(p);
+    if (!is_sound(block_open(h, b), HEAP_BINNED))
+        return refuse_block(h, p, HEAP_BAD_HEADER, caller);
+    if (HEAP_HARDEN >= 3 && !heap_is_filled(link_in(p) + 1, block_at(b, short_units(size))))
+        return refuse_block(h, p, HEAP_WRITE_AFTER_FREE, caller);
+    *bin = *link_in(p);
+    h->room += (ptrdiff_t)short_units(size);
+    return make_live(h, b, size, caller, PREV);
+}
+
 void *heap_alloc(struct heap *h, size_t size, const void *caller)
 {
     if (size - 1 >= BIN_SIZE_MAX)
-        return size - 1 < SIZE_LOW ? alloc_listed(h, size, caller) : alloc_slowly(h, size, caller);
+        return size - 1 < EXACT_SIZE_MAX ? alloc_listed(h, size, caller)
+                                         : alloc_large(h, size, caller);
     void **bin = bin_for(h, size), *p = *bin;
     size_t offset = offset_of(h, p);
     if (offset >= h->span)
-        return alloc_unbinned(h, size, caller, p);
+        return alloc_unbinned(h, size, caller);
     struct block *b = block_of(p);
-    uint64_t fields = opened(h, b->word, offset);
-    if (!is_sound(fields, HEAP_BINNED))
-        return bad_bin(h, p, HEAP_BAD_HEADER, caller);
+    if (!is_plain_binned(opened(h, b->word, offset)))
+        return alloc_oddly(h, size, caller);
     if (HEAP_HARDEN >= 3 && !heap_is_filled(link_in(p) + 1, block_at(b, short_units(size))))
-        return bad_bin(h, p, HEAP_WRITE_AFTER_FREE, caller);
+        return refuse_block(h, p, HEAP_WRITE_AFTER_FREE, caller);
     *bin = *link_in(p);
     h->room += (ptrdiff_t)short_units(size);
-    return make_live(h, b, size, caller, fields & PREV);
+    return make_live(h, b, size, caller, 0);
 }
 
 void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *caller)
@@ -190,8 +256,7 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
         return heap_alloc(h, size, caller);
     if (!can_fit(h, size) || align > h->stats.window)
         return refuse(h);
-    struct piece p = find(h, align, units_for(size), caller);
-    return p.b ? make_long(h, p.b, size, caller, p.prev) : refuse(h);
+    return alloc_piece(h, find(h, align, units_for(size)), size, caller);
 }
 
 /* ---- freeing -------------------------------------------------------------------------------- */
@@ -201,10 +266,8 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
                                                      uint64_t fields)
 {
     struct block *b = block_of(p);
-    if (!is_sound(fields, HEAP_LIVE))
+    if (!is_sound(fields, HEAP_LIVE) || (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, fields)))
         return heap_name_fault(h, p, caller);
-    if (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, fields))
-        return heap_report_live(h, HEAP_OVERRUN, b, caller);
     enum heap_fault fault = release(h, b, units_for(live_size(fields)), fields & PREV);
     return fault ? heap_report_live(h, fault, b, caller) : HEAP_OK;
 }
@@ -234,17 +297,17 @@ static inline enum heap_fault push(struct heap *h, void *p, size_t units)
 
 enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
 {
-    size_t offset = offset_of(h, p);
-    if (offset >= h->span || (uintptr_t)p % HEAP_ALIGN)
+    size_t before = units_to(h, p);
+    if (before >= h->units)
         return heap_name_fault(h, p, caller);
     struct block *b = block_of(p);
-    uint64_t fields = opened(h, b->word, offset);
+    uint64_t fields = opened(h, b->word, (before << UNIT_SHIFT) - ZERO);
     size_t size = short_size(fields);
     if (size > BIN_SIZE_MAX)
         return free_merged(h, p, caller, fields);
     if (HEAP_HARDEN >= 3 ? !heap_end_is_intact(h, b, fields)
                          : HEAP_HARDEN == 2 && ((uint8_t *)p)[size] != CANARY)
-        return heap_report_live(h, HEAP_OVERRUN, block_of(p), caller);
+        return heap_name_fault(h, p, caller);
     size_t units = short_units(size);
     h->room -= (ptrdiff_t)units;
     return h->room < 0 ? free_over_full(h, p, caller, units) : push(h, p, units);
@@ -252,17 +315,36 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
 
 /* ---- resizing ------------------------------------------------------------------------------- */
 
-/* Resizes where it stands; false: there is too little room behind it, or damage. */
-static bool resize_in_place(struct heap *h, struct block *b, uint64_t fields, size_t size,
-                            const void *caller)
+/* Asks for a new block, copies, frees the old one. */
+[[gnu::noinline]] static void *move(struct heap *h, void *p, size_t size, const void *caller)
 {
+    void *moved = heap_alloc(h, size, caller);
+    if (!moved)
+        return NULL;
+    size_t had = live_size(block_open(h, block_of(p)));
+    __builtin_memcpy(moved, p, had < size ? had : size);
+    (void)heap_free(h, p, caller);
+    return moved;
+}
+
+/* To more or less units: where it stands, if there is room behind it and no damage. */
+[[gnu::noinline]] static void *resize(struct heap *h, void *p, size_t size, const void *caller)
+{
+    struct block *b = block_of(p);
+    uint64_t fields = block_open(h, b);
     size_t now = units_for(live_size(fields)), units = units_for(size);
-    if (units > now && !space_extend(h, b, now, units - now))
-        return false;
-    if (units < now && space_release(h, block_at(b, units), now - units, false))
-        return false;
-    make_long(h, b, size, caller, fields & PREV);
-    return true;
+    if (units > now ? !space_extend(h, b, now, units - now)
+                    : space_release(h, block_at(b, units), now - units, false))
+        return move(h, p, size, caller);
+    return make_long(h, b, size, caller, fields & PREV);
+}
+
+[[gnu::noinline]] static void *refuse_resize(struct heap *h, const void *p, size_t size,
+                                             const void *caller)
+{
+    if (can_fit(h, size))
+        (void)heap_name_fault(h, p, caller);
+    return refuse(h);
 }
 
 void *heap_realloc(struct heap *h, void *block, size_t size, const void *caller)
@@ -270,25 +352,23 @@ void *heap_realloc(struct heap *h, void *block, size_t size, const void *caller)
     uint64_t fields;
     if (!block)
         return heap_alloc(h, size, caller);
-    struct block *b = can_fit(h, size) ? heap_check_live(h, block, caller, &fields) : NULL;
-    if (!b)
-        return refuse(h);
-    if (resize_in_place(h, b, fields, size, caller))
-        return block;
-    void *moved = heap_alloc(h, size, caller);
-    if (!moved)
-        return NULL;
-    size_t had = live_size(fields);
-    __builtin_memcpy(moved, block, had < size ? had : size);
-    (void)heap_free(h, block, caller);
-    return moved;
+    if (!can_fit(h, size) || !heap_is_live(h, block, &fields))
+        return refuse_resize(h, block, size, caller);
+    struct block *b = block_of(block);
+    size_t now = units_for(live_size(fields)), units = units_for(size);
+    if (units == now)
+        return make_long(h, b, size, caller, fields & PREV);
+    return units < now || space_is_free(h, block_at(b, now)) ? resize(h, block, size, caller)
+                                                             : move(h, block, size, caller);
 }
 
 size_t heap_usable_size(struct heap *h, const void *block)
 {
     uint64_t fields;
-    const void *caller = __builtin_return_address(0);
-    return block && heap_check_live(h, block, caller, &fields) ? live_size(fields) : 0;
+    if (heap_is_live(h, block, &fields))
+        return live_size(fields);
+    (void)heap_name_fault(h, block, __builtin_return_address(0));
+    return 0;
 }
 
 void heap_trim(struct heap *h)
@@ -302,6 +382,7 @@ void heap_trim(struct heap *h)
 static void make_seal(struct heap *h)
 {
     h->multiplier = (uint64_t)MULTIPLIER << 8;
+    h->twice = 2 * h->multiplier;
     h->inverse = INVERSE;
     h->to_binned = ((uint64_t)HEAP_BINNED << CHECK_SHIFT) * h->multiplier;
 }

@@ -6,7 +6,7 @@
  * are counted in units of 16 bytes, header included; one unit is the least.
  *
  *   header = ((fields + state * 2^40) * MULTIPLIER * 256 + 16 * offset of the payload) modulo 2^64
- *   fields   39 LONG   [25..38] size low   24 PREV   [0..23] caller, or size high
+ *   fields   39 LONG   [25..38] size low   [1..24] caller, or size high   0 PREV
  *
  * The size is what was asked for, in bytes, when the block is live or in a bin, and the number of
  * units when it is free. PREV: the block before is free and ends with a footer. LONG: 16 KiB or
@@ -32,15 +32,16 @@ enum {
     HEADER = 8,
     UNIT_SHIFT = 4,
     UNIT = 1 << UNIT_SHIFT,
+    PREV = 1,
     CALLER_BITS = 24,
-    PREV = 1 << CALLER_BITS,
-    SIZE_SHIFT = CALLER_BITS + 1,
+    CALLER_SHIFT = 1,
+    SIZE_SHIFT = CALLER_SHIFT + CALLER_BITS,
     SIZE_LOW_BITS = 14,
     LONG = 1 << SIZE_LOW_BITS, /* when shifted to the size */
     SIZE_LOW = LONG - 1,
     CHECK_SHIFT = 40,
     ZERO = 4, /* bytes from the start of the heap to where offsets count from   */
-    CANARY = (UNIT - ZERO) << UNIT_SHIFT,
+    CANARY = ZERO << UNIT_SHIFT,
     LONG_EXTRA = 9,                /* a canary and the caller's word behind a long payload */
     FREED = 0xdf,                  /* in free memory, at level 3                           */
     HEAP_START = 16 << PAGE_SHIFT, /* a heap's first bytes, never given back    */
@@ -95,10 +96,17 @@ static inline size_t offset_of(const struct heap *h, const void *payload)
     return (size_t)((uintptr_t)payload - h->zero);
 }
 
+/* The units before an address; of a misaligned one, or outside, more than the heap has. */
+static inline size_t units_to(const struct heap *h, const void *p)
+{
+    size_t bytes = (size_t)((uintptr_t)p - (uintptr_t)h->start);
+    return bytes >> UNIT_SHIFT | bytes << (8 * sizeof bytes - UNIT_SHIFT);
+}
+
 static inline uint64_t sealed(const struct heap *h, uint64_t fields, size_t offset)
 {
     uint64_t word = fields * h->multiplier;
-    return word + ((uint64_t)offset << UNIT_SHIFT);
+    return word - ((uint64_t)offset << UNIT_SHIFT);
 }
 
 static inline void block_seal(const struct heap *h, struct block *b, uint64_t fields,
@@ -111,7 +119,7 @@ static inline void block_seal(const struct heap *h, struct block *b, uint64_t fi
 /* The fields, and from bit 40 on the state, if the header is intact. */
 static inline uint64_t opened(const struct heap *h, uint64_t word, size_t offset)
 {
-    uint64_t sum = (word - ((uint64_t)offset << UNIT_SHIFT)) * h->inverse;
+    uint64_t sum = (word + ((uint64_t)offset << UNIT_SHIFT)) * h->inverse;
     return sum >> 8 | sum << 56;
 }
 
@@ -126,16 +134,30 @@ static inline bool is_sound(uint64_t fields, enum heap_state state)
     return HEAP_HARDEN == 0 || fields >> CHECK_SHIFT == state;
 }
 
+/* The same for a binned block without PREV, at once: the check and that bit in one compare. */
+static inline bool is_plain_binned(uint64_t fields)
+{
+    uint64_t turned = fields << (64 - CHECK_SHIFT) | fields >> CHECK_SHIFT;
+    uint32_t mask = (1u << (64 - CHECK_SHIFT + 1)) - 1;
+    return HEAP_HARDEN ? ((uint32_t)turned & mask) == HEAP_BINNED : !(fields & PREV);
+}
+
 /* The size of a short block; of another, or of no live block, more than SIZE_LOW. */
 static inline size_t short_size(uint64_t fields)
 {
     return (size_t)(fields >> SIZE_SHIFT) & (HEAP_HARDEN ? ~(size_t)0 : LONG | SIZE_LOW);
 }
 
+/* What stands there for the caller; in a LONG block, the upper bits of the size. */
+static inline uint64_t caller_field(uint64_t fields)
+{
+    return fields >> CALLER_SHIFT & CALLER_MASK;
+}
+
 static inline size_t live_size(uint64_t fields)
 {
     size_t size = (size_t)(fields >> SIZE_SHIFT), low = size & SIZE_LOW;
-    return size & LONG ? low | (size_t)(fields & CALLER_MASK) << SIZE_LOW_BITS : low;
+    return size & LONG ? low | (size_t)(caller_field(fields)) << SIZE_LOW_BITS : low;
 }
 
 /* Units for a payload of `size` bytes, at most the window's. */
@@ -222,8 +244,9 @@ static inline void *make_live(const struct heap *h, struct block *b, size_t size
                               const void *caller, uint64_t prev)
 {
     uint8_t *p = block_payload(b);
-    uint64_t who = (uintptr_t)caller & CALLER_MASK;
-    block_seal(h, b, (uint64_t)size << SIZE_SHIFT | prev | who, HEAP_LIVE);
+    uint64_t without_prev = (uint64_t)size << CALLER_BITS | ((uintptr_t)caller & CALLER_MASK);
+    b->word =
+        without_prev * h->twice + prev * h->multiplier - ((uint64_t)offset_of(h, p) << UNIT_SHIFT);
     if (HEAP_HARDEN >= 2)
         p[size] = CANARY;
     return p;
@@ -237,7 +260,7 @@ static inline void *make_long(const struct heap *h, struct block *b, size_t size
     if (size <= SIZE_LOW)
         return make_live(h, b, size, caller, prev);
     uint64_t low = (size & SIZE_LOW) | LONG, high = (uint64_t)size >> SIZE_LOW_BITS;
-    block_seal(h, b, low << SIZE_SHIFT | prev | high, HEAP_LIVE);
+    block_seal(h, b, low << SIZE_SHIFT | high << CALLER_SHIFT | prev, HEAP_LIVE);
     block_at(b, units_for(size))[-1].word = (uintptr_t)caller;
     p[size] = CANARY;
     return p;
@@ -248,7 +271,7 @@ static inline void *make_long(const struct heap *h, struct block *b, size_t size
 /* Who allocated a live or binned block; NULL: not known. */
 const void *block_caller(const struct heap *h, const struct block *b, const struct view *v);
 
-/* `p` did not pass for a live block: says why. NULL is nothing to say. */
+/* `p` did not pass for an intact live block: says why. NULL is nothing to say. */
 enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *caller);
 
 /* Reports a fault of the live block `b`; of `p`, which should be the payload of a free block. */
@@ -266,23 +289,22 @@ static inline bool heap_end_is_intact(const struct heap *h, const struct block *
                                                 block_open(h, next) >> CHECK_SHIFT < HEAP_DAMAGED);
 }
 
-/* The live block that starts at `p`, and its fields; or NULL, and a report. */
-static inline struct block *heap_check_live(struct heap *h, const void *p, const void *caller,
-                                            uint64_t *fields)
+/* Does a live block start at `p`, and what are its fields? */
+static inline bool heap_starts_live(const struct heap *h, const void *p, uint64_t *fields)
 {
-    size_t offset = offset_of(h, p);
-    if (offset < h->span && (uintptr_t)p % HEAP_ALIGN == 0) {
-        struct block *b = block_of(p); /* only now: before NULL there is nothing */
-        *fields = opened(h, b->word, offset);
-        if (is_sound(*fields, HEAP_LIVE)) {
-            if (HEAP_HARDEN < 2 || heap_end_is_intact(h, b, *fields))
-                return b;
-            heap_report_live(h, HEAP_OVERRUN, b, caller);
-            return NULL;
-        }
-    }
-    heap_name_fault(h, p, caller);
-    return NULL;
+    size_t units = units_to(h, p);
+    if (units >= h->units)
+        return false;
+    *fields = opened(h, block_of(p)->word,
+                     (units << UNIT_SHIFT) - ZERO); /* only now: before NULL there is nothing */
+    return is_sound(*fields, HEAP_LIVE);
+}
+
+/* And is it intact? If not, heap_name_fault knows what to say. */
+static inline bool heap_is_live(const struct heap *h, const void *p, uint64_t *fields)
+{
+    return heap_starts_live(h, p, fields) &&
+           (HEAP_HARDEN < 2 || heap_end_is_intact(h, block_of(p), *fields));
 }
 
 /* Level 3: fills [from, to), tells whether it still is. */

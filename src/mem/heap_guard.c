@@ -32,7 +32,7 @@ const void *block_caller(const struct heap *h, const struct block *b, const stru
         return NULL;
     if (v->fields >> SIZE_SHIFT & LONG)
         return (const void *)(uintptr_t)block_at(b, v->units)[-1].word;
-    uintptr_t low = (uintptr_t)(v->fields & CALLER_MASK);
+    uintptr_t low = (uintptr_t)caller_field(v->fields);
     return low ? (const void *)(h->caller_base + low) : NULL;
 }
 
@@ -89,8 +89,11 @@ enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const 
 enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *caller)
 {
     struct view v;
+    uint64_t fields;
     if (!p)
         return HEAP_OK;
+    if (heap_starts_live(h, p, &fields))
+        return heap_report_live(h, HEAP_OVERRUN, block_of(p), caller);
     if (is_outside(h, p))
         return report(h, HEAP_FOREIGN, p, NULL, NULL, caller);
     const struct block *tile = tile_of(h, p, &v);

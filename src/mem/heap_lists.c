@@ -51,6 +51,8 @@ static inline struct block *smallest_of(const struct heap *h, unsigned class, si
         if (has >= units && has < least) {
             least = has;
             best = b;
+            if (has == units)
+                break;
         }
         at = links_at(h, at)->next;
     }
@@ -76,6 +78,8 @@ struct block *list_find_large(struct heap *h, size_t units)
 /* Looks at the first blocks of one list after the other, then for what is large enough anywhere. */
 struct block *list_find_aligned(struct heap *h, size_t align, size_t units)
 {
+    if (units << UNIT_SHIFT > h->below)
+        return NULL;
     unsigned class = next_filled(h, class_of(units)), tries = ALIGNED_TRIES;
     for (; class < HEAP_CLASSES && tries; class = next_filled(h, class + 1)) {
         uint32_t at = links_at(h, class)->next;

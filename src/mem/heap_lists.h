@@ -27,9 +27,9 @@ static inline unsigned class_of(size_t units)
 {
     if (units < EXACT)
         return (unsigned)units;
-    unsigned log = HEAP_WORD_BITS - 1 - (unsigned)__builtin_clzl(units);
-    unsigned part = (unsigned)(units >> (log - PART_LOG)) & ((1u << PART_LOG) - 1);
-    unsigned class = EXACT + ((log - EXACT_LOG) << PART_LOG) + part;
+    unsigned log = (HEAP_WORD_BITS - 1) ^ (unsigned)__builtin_clzl(units);
+    unsigned lead = (unsigned)(units >> (log - PART_LOG)); /* the part, and a bit before it */
+    unsigned class = EXACT + ((log - EXACT_LOG - 1) << PART_LOG) + lead;
     return class < HEAP_CLASSES ? class : HEAP_CLASSES - 1;
 }
 
@@ -37,7 +37,7 @@ static inline unsigned class_of(size_t units)
 
 static inline struct links *links_at(const struct heap *h, uint32_t link)
 {
-    return (struct links *)(h->start + ((size_t)link << LINK_SHIFT));
+    return (struct links *)h->start + link;
 }
 
 static inline struct links *links_of(const struct block *b)
@@ -47,7 +47,7 @@ static inline struct links *links_of(const struct block *b)
 
 static inline uint32_t link_to(const struct heap *h, const struct links *l)
 {
-    return (uint32_t)((size_t)((const uint8_t *)l - h->start) >> LINK_SHIFT);
+    return (uint32_t)(l - links_at(h, 0));
 }
 
 static inline struct block *first_in(const struct heap *h, unsigned class)
@@ -69,11 +69,10 @@ static inline bool is_block_link(const struct heap *h, uint32_t link)
 /* Do the neighbours in its list agree that it is there? Level 0 does not ask. */
 static inline bool is_linked(const struct heap *h, const struct block *b)
 {
-    const struct links *l = links_of(b);
+    const struct links *all = links_at(h, 0), *l = links_of(b);
     uint32_t self = link_to(h, l);
-    return HEAP_HARDEN == 0 ||
-           (is_link(h, l->next) && is_link(h, l->prev) && links_at(h, l->next)->prev == self &&
-            links_at(h, l->prev)->next == self);
+    return HEAP_HARDEN == 0 || (is_link(h, l->next) && is_link(h, l->prev) &&
+                                all[l->next].prev == self && all[l->prev].next == self);
 }
 
 static inline void mark_filled(struct heap *h, unsigned class)
@@ -88,20 +87,27 @@ static inline void mark_empty(struct heap *h, unsigned class)
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
-/* Adds a free block: writes its header, links and footer. The header behind it is the caller's. */
-static inline void list_insert(struct heap *h, struct block *b, size_t units)
+/* Adds what is left of a listed block: writes its header, links and footer. The header behind it
+ * is the caller's. */
+static inline void list_insert_rest(struct heap *h, struct block *b, size_t units)
 {
     unsigned class = class_of(units);
-    struct links *head = links_at(h, class), *l = links_of(b);
-    uint32_t self = link_to(h, l);
+    struct links *all = links_at(h, 0), *l = links_of(b);
+    uint32_t self = link_to(h, l), next = all[class].next;
     block_seal(h, b, units, HEAP_FREE);
     block_at(b, units)[-1].word = FOOTER | units;
-    uint32_t next = head->next;
-    *l = (struct links){.next = next, .prev = class};
-    links_at(h, next)->prev = self;
-    head->next = self;
+    l->next = next;
+    all[next].prev = self;
+    l->prev = class;
+    all[class].next = self;
     if (next == class)
         mark_filled(h, class);
+}
+
+/* Adds any free block. */
+static inline void list_insert(struct heap *h, struct block *b, size_t units)
+{
+    list_insert_rest(h, b, units);
     if (units << UNIT_SHIFT > h->below)
         h->below = units << UNIT_SHIFT;
 }
@@ -109,9 +115,9 @@ static inline void list_insert(struct heap *h, struct block *b, size_t units)
 /* Takes a block out, which is_linked. The ring is empty when both neighbours are its head. */
 static inline void list_remove(struct heap *h, struct block *b)
 {
-    struct links l = *links_of(b);
-    links_at(h, l.next)->prev = l.prev;
-    links_at(h, l.prev)->next = l.next;
+    struct links *all = links_at(h, 0), l = *links_of(b);
+    all[l.next].prev = l.prev;
+    all[l.prev].next = l.next;
     if (l.next == l.prev)
         mark_empty(h, l.next);
 }
@@ -134,17 +140,22 @@ static inline unsigned next_filled(const struct heap *h, unsigned class)
 /* A free block of at least `units`; NULL: there is none, or see the essay. */
 struct block *list_find_large(struct heap *h, size_t units);
 
-static inline struct block *list_find(struct heap *h, size_t units)
+static inline struct block *list_find_exact(struct heap *h, size_t units)
 {
     if (units << UNIT_SHIFT > h->below)
         return NULL;
-    if (units >= EXACT)
-        return list_find_large(h, units);
     unsigned class = next_filled(h, (unsigned)units);
     if (class < HEAP_CLASSES)
         return first_in(h, class);
     h->below = (units - 1) << UNIT_SHIFT;
     return NULL;
+}
+
+static inline struct block *list_find(struct heap *h, size_t units)
+{
+    if (units < EXACT)
+        return list_find_exact(h, units);
+    return units << UNIT_SHIFT <= h->below ? list_find_large(h, units) : NULL;
 }
 
 /* The same for an aligned payload: `align` is larger than a unit. */

@@ -40,6 +40,7 @@ static bool hold(struct heap *h, size_t bytes)
         return false;
     h->top += bytes;
     h->span += bytes;
+    h->units += bytes >> UNIT_SHIFT;
     h->stats.mapped += bytes;
     h->room += (ptrdiff_t)(bytes >> BIN_SHIFT);
     return true;
@@ -49,6 +50,7 @@ static void let_go(struct heap *h, size_t bytes)
 {
     h->top -= bytes;
     h->span -= bytes;
+    h->units -= bytes >> UNIT_SHIFT;
     h->ops.shrink(h->ops.ctx, h->top, bytes);
     h->stats.mapped -= bytes;
     h->room -= (ptrdiff_t)(bytes >> BIN_SHIFT);
@@ -126,28 +128,26 @@ bool space_start(struct heap *h, size_t bytes)
 
 /* ---- taking --------------------------------------------------------------------------------- */
 
-struct piece space_take_wild(struct heap *h, size_t align, size_t units, const void *caller)
+struct piece space_take_wild(struct heap *h, size_t align, size_t units)
 {
     size_t front = skip_for(h->wild, align);
-    struct piece p = take_wild(h, front + units, caller);
-    if (!p.b || !front)
+    struct piece p = take_wild(h, front + units);
+    if (!p.b || p.fault || !front)
         return p;
     list_insert(h, p.b, front);
     return (struct piece){.b = block_at(p.b, front), .prev = PREV};
 }
 
-struct piece space_take(struct heap *h, size_t align, size_t units, const void *caller)
+struct piece space_take(struct heap *h, size_t align, size_t units)
 {
-    if (align <= HEAP_ALIGN)
-        return take(h, units, caller);
-    struct block *b = units << UNIT_SHIFT <= h->below ? list_find_aligned(h, align, units) : NULL;
-    return b ? take_from(h, b, skip_for(b, align), units, caller)
-             : space_take_wild(h, align, units, caller);
+    struct block *b =
+        align <= HEAP_ALIGN ? list_find(h, units) : list_find_aligned(h, align, units);
+    return b ? take_from(h, b, skip_for(b, align), units) : space_take_wild(h, align, units);
 }
 
 /* ---- giving back ---------------------------------------------------------------------------- */
 
-void space_join_wild(struct heap *h, struct block *b, size_t units, const struct around *a)
+enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, struct around a)
 {
     fill(block_payload(b), block_payload(block_at(b, units)));
     b = join_prev(h, b, a);
@@ -156,6 +156,7 @@ void space_join_wild(struct heap *h, struct block *b, size_t units, const struct
     size_t keep = KEEP + ((size_t)((uint8_t *)h->wild - h->start) >> 3);
     if (h->wild_bytes >= 2 * keep) /* the distance stops a loop from thrashing */
         space_trim(h, keep);
+    return HEAP_OK;
 }
 
 enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev)
@@ -166,8 +167,8 @@ enum heap_fault space_release(struct heap *h, struct block *b, size_t units, boo
 bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
 {
     struct block *end = block_at(b, units);
-    struct around around, *a = &around;
-    if (look_around(h, b, units, false, a))
+    struct around a;
+    if (look_around(h, b, units, false, &a))
         return false; /* the copy will find what is wrong */
     if (end == h->wild) {
         if (more << UNIT_SHIFT > h->wild_bytes)
@@ -175,11 +176,11 @@ bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
         cut_wild(h, more << UNIT_SHIFT);
         return true;
     }
-    if (a->next_units < more)
+    if (a.next_units < more)
         return false;
     list_remove(h, end);
-    if (a->next_units > more)
-        list_insert(h, block_at(end, more), a->next_units - more);
+    if (a.next_units > more)
+        list_insert(h, block_at(end, more), a.next_units - more);
     else
         clear_prev(h, block_at(end, more));
     return true;

@@ -8,11 +8,11 @@
 
 #include "heap_lists.h"
 
-/* Free memory for a block, which has PREV or not. */
+/* Free memory for a block, which has PREV or not; or what is wrong with it. */
 struct piece {
-    struct block *b; /* NULL: nothing fits, or ... */
+    struct block *b; /* NULL: nothing fits */
     uint64_t prev;
-    enum heap_fault fault; /* ... was found and reported */
+    enum heap_fault fault; /* then nothing has changed */
 };
 
 /* Level 3: was free memory written to? */
@@ -40,14 +40,13 @@ static inline struct block *cut_wild(struct heap *h, size_t bytes)
     return b;
 }
 
-static inline struct piece take_wild(struct heap *h, size_t units, const void *caller)
+static inline struct piece take_wild(struct heap *h, size_t units)
 {
     struct block *b = h->wild;
     if (units << UNIT_SHIFT > h->wild_bytes)
         return (struct piece){0};
     if (!is_clean(block_payload(b), block_at(b, units)))
-        return (struct piece){
-            .fault = heap_report_damage(h, HEAP_WRITE_AFTER_FREE, block_payload(b), caller)};
+        return (struct piece){.b = b, .fault = HEAP_WRITE_AFTER_FREE};
     return (struct piece){.b = cut_wild(h, units << UNIT_SHIFT)};
 }
 
@@ -63,36 +62,42 @@ static inline enum heap_fault free_fault(const struct heap *h, const struct bloc
     return sound ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
 }
 
-/* Cuts `units` out of a listed block, `front` units behind its start; the rest of it stays free. */
-static inline struct piece take_from(struct heap *h, struct block *b, size_t front, size_t units,
-                                     const void *caller)
+/* Takes a listed block of at least so many units out of its list. */
+static inline enum heap_fault detach(struct heap *h, struct block *b, size_t least, size_t *units)
 {
     uint64_t fields = block_open(h, b);
-    enum heap_fault fault = free_fault(h, b, fields, front + units);
-    if (fault)
-        return (struct piece){.fault = heap_report_damage(h, fault, block_payload(b), caller)};
-    size_t rest = (size_t)(fields & FIELDS) - front - units;
-    struct block *behind = block_at(b, front + units);
-    list_remove(h, b);
-    if (front)
-        list_insert(h, b, front);
-    if (rest)
-        list_insert(h, behind, rest);
+    *units = (size_t)(fields & FIELDS);
+    enum heap_fault fault = free_fault(h, b, fields, least);
+    if (!fault)
+        list_remove(h, b);
+    return fault;
+}
+
+/* What is left at the end of a block that was detached is free still. */
+static inline void leave(struct heap *h, struct block *b, size_t units)
+{
+    if (units)
+        list_insert_rest(h, b, units);
     else
-        clear_prev(h, behind);
+        clear_prev(h, b);
+}
+
+/* Cuts `units` out of a listed block, `front` units behind its start; the rest of it stays free. */
+static inline struct piece take_from(struct heap *h, struct block *b, size_t front, size_t units)
+{
+    size_t has;
+    enum heap_fault fault = detach(h, b, front + units, &has);
+    if (fault)
+        return (struct piece){.b = b, .fault = fault};
+    if (front)
+        list_insert_rest(h, b, front);
+    leave(h, block_at(b, front + units), has - front - units);
     return (struct piece){.b = block_at(b, front), .prev = front ? PREV : 0};
 }
 
-/* From the lists, or from wild memory. */
-static inline struct piece take(struct heap *h, size_t units, const void *caller)
-{
-    struct block *b = list_find(h, units);
-    return b ? take_from(h, b, 0, units, caller) : take_wild(h, units, caller);
-}
-
-/* The same at an alignment; and from wild memory alone. */
-struct piece space_take(struct heap *h, size_t align, size_t units, const void *caller);
-struct piece space_take_wild(struct heap *h, size_t align, size_t units, const void *caller);
+/* From the lists, or from wild memory; and from wild memory alone. */
+struct piece space_take(struct heap *h, size_t align, size_t units);
+struct piece space_take_wild(struct heap *h, size_t align, size_t units);
 
 /* ---- growing and shrinking ------------------------------------------------------------------ */
 
@@ -101,6 +106,12 @@ bool space_grow(struct heap *h, size_t units);
 
 /* Gives wild memory back, but for `keep` bytes and what the heap started with. */
 void space_trim(struct heap *h, size_t keep);
+
+/* Is that free memory, if it is no damaged header? */
+static inline bool space_is_free(const struct heap *h, const struct block *b)
+{
+    return b == h->wild || block_open(h, b) >> CHECK_SHIFT == HEAP_FREE;
+}
 
 /* Takes `more` units behind the block, from the free memory there; false: there is too little. */
 bool space_extend(struct heap *h, struct block *b, size_t units, size_t more);
@@ -148,31 +159,32 @@ static inline enum heap_fault look_around(const struct heap *h, const struct blo
 }
 
 /* Takes the free block before `b` out of its list, if there is one, and joins the two. */
-static inline struct block *join_prev(struct heap *h, struct block *b, const struct around *a)
+static inline struct block *join_prev(struct heap *h, struct block *b, struct around a)
 {
-    if (!a->prev_units)
+    if (!a.prev_units)
         return b;
-    struct block *prev = block_back(b, a->prev_units);
+    struct block *prev = block_back(b, a.prev_units);
     list_remove(h, prev);
     block_seal(h, b, 0, HEAP_FREE); /* never again taken for a live one */
     fill(b - 1, b + 1);
     return prev;
 }
 
-/* The freed units and what is free before them become wild. */
-void space_join_wild(struct heap *h, struct block *b, size_t units, const struct around *a);
+/* The freed units and what is free before them become wild; never fails. */
+enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, struct around a);
 
-static inline void join_listed(struct heap *h, struct block *b, size_t units,
-                               const struct around *a)
+static inline enum heap_fault join_listed(struct heap *h, struct block *b, size_t units,
+                                          struct around a)
 {
     struct block *next = block_at(b, units);
-    if (a->next_units)
+    if (a.next_units)
         list_remove(h, next);
     else
         set_prev(h, next);
-    fill(block_payload(b), a->next_units ? next + 2 : next);
+    fill(block_payload(b), a.next_units ? next + 2 : next);
     b = join_prev(h, b, a);
-    list_insert(h, b, a->prev_units + units + a->next_units);
+    list_insert(h, b, a.prev_units + units + a.next_units);
+    return HEAP_OK;
 }
 
 /*
@@ -185,11 +197,8 @@ static inline enum heap_fault release(struct heap *h, struct block *b, size_t un
     enum heap_fault fault = look_around(h, b, units, prev, &around);
     if (fault)
         return fault;
-    if (block_at(b, units) == h->wild)
-        space_join_wild(h, b, units, &around);
-    else
-        join_listed(h, b, units, &around);
-    return HEAP_OK;
+    return block_at(b, units) == h->wild ? space_join_wild(h, b, units, around)
+                                         : join_listed(h, b, units, around);
 }
 
 /* The same, for calls that are rare. */
