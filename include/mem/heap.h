@@ -141,11 +141,11 @@ struct heap {
     void *bin[HEAP_BIN_UNITS + 1]; /* stacks: the last payload freed, each leads to the next */
     struct heap_ops ops;
     uint64_t multiplier, inverse; /* of header seals                                      */
-    uint64_t twice;               /* the multiplier */
+    uint64_t twice;               /* the multiplier, for fields without their lowest bit  */
     uint64_t to_binned;           /* added to a header: live becomes binned               */
     uintptr_t zero;               /* what addresses in headers count from                 */
     size_t span;                  /* bytes from there to the last header                  */
-    size_t units;                 /* held */
+    size_t units;                 /* held, from the start to the top                      */
     struct block *wild;           /* from here to the top nothing is in use               */
     size_t wild_bytes;
     size_t below;   /* no block in the lists has more bytes, its header included */

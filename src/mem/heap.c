@@ -50,8 +50,8 @@
 enum {
     BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes; more never waits in a bin    */
     EXACT_SIZE_MAX = (EXACT - 1) * UNIT - HEADER,  /* more shares its list with other sizes */
-    CARVE = 3,
-    FLUSH_BINS = 8, /* bins that one call looks into for a block to merge */
+    CARVE = 3,      /* blocks that a search leaves in the bin, beside the one asked for */
+    FLUSH_BINS = 4, /* bins that one call looks into for a block to merge */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
 _Static_assert((uint64_t)MULTIPLIER *INVERSE == 1, "a header must open to what was sealed");
@@ -117,11 +117,8 @@ static inline bool can_fit(const struct heap *h, size_t size)
  * Nothing fits: the owner is asked. One block that waits in a bin is merged each time, so that bins
  * are not kept at the price of growth for long; only when the owner refuses, all of them are.
  */
-static struct piece find(struct heap *h, size_t align, size_t units)
+static struct piece grow(struct heap *h, size_t align, size_t units)
 {
-    struct piece p = space_take(h, align, units);
-    if (p.b)
-        return p;
     flush(h, 1, FLUSH_BINS);
     if (space_grow(h, units + (align >> UNIT_SHIFT)))
         return space_take_wild(h, align, units);
@@ -148,10 +145,17 @@ static inline void *alloc_piece(struct heap *h, struct piece p, size_t size, con
     return make_long(h, p.b, size, caller, p.prev);
 }
 
-[[gnu::noinline]] static void *alloc_slowly(struct heap *h, size_t size, const void *caller)
+/* The ways to a block, from the last resort to the first. Each ends in the next one by a jump, and
+ * what it does not need itself it does not keep. */
+[[gnu::noinline]] static void *alloc_grown(struct heap *h, size_t size, const void *caller)
 {
-    return can_fit(h, size) ? alloc_piece(h, find(h, HEAP_ALIGN, units_for(size)), size, caller)
-                            : refuse(h);
+    return alloc_piece(h, grow(h, HEAP_ALIGN, units_for(size)), size, caller);
+}
+
+[[gnu::noinline]] static void *alloc_wild(struct heap *h, size_t size, const void *caller)
+{
+    struct piece p = take_wild(h, units_for(size));
+    return p.b ? alloc_piece(h, p, size, caller) : alloc_grown(h, size, caller);
 }
 
 /*
@@ -176,13 +180,13 @@ static inline size_t carve(struct heap *h, struct block *b, size_t rest, size_t 
     return done;
 }
 
-/* Up to EXACT_SIZE_MAX: the first of a list that is large enough, or something else. */
+/* Up to EXACT_SIZE_MAX: every size has its list, and the first block of one is taken. */
 [[gnu::noinline]] static void *alloc_listed(struct heap *h, size_t size, const void *caller)
 {
     size_t units = short_units(size), has;
     struct block *b = list_find_exact(h, units);
     if (!b)
-        return alloc_slowly(h, size, caller);
+        return alloc_wild(h, size, caller);
     enum heap_fault fault = detach(h, b, units, &has);
     if (fault)
         return refuse_block(h, block_payload(b), fault, caller);
@@ -198,8 +202,9 @@ static inline size_t carve(struct heap *h, struct block *b, size_t rest, size_t 
     if (!can_fit(h, size))
         return refuse(h);
     struct block *b = list_find(h, units_for(size));
-    struct piece p = b ? take_from(h, b, 0, units_for(size)) : take_wild(h, units_for(size));
-    return p.b ? alloc_piece(h, p, size, caller) : alloc_slowly(h, size, caller);
+    if (!b)
+        return alloc_wild(h, size, caller);
+    return alloc_piece(h, take_from(h, b, 0, units_for(size)), size, caller);
 }
 
 /* The bin has nothing that could be a block: from wild memory, when no listed block can be large
@@ -215,18 +220,19 @@ static inline size_t carve(struct heap *h, struct block *b, size_t rest, size_t 
     return make_live(h, cut_wild(h, bytes), size, caller, 0);
 }
 
-/* The block on top of the bin is free of damage and behind a free one, or damaged. */
-[[gnu::noinline]] static void *alloc_oddly(struct heap *h, size_t size, const void *caller)
+/* From the bin, with all questions asked: the block stands behind a free one, or is damaged. */
+[[gnu::noinline]] static void *alloc_binned(struct heap *h, size_t size, const void *caller)
 {
     void **bin = bin_for(h, size), *p = *bin;
     struct block *b = block_of(p);
-    if (!is_sound(block_open(h, b), HEAP_BINNED))
+    uint64_t fields = block_open(h, b);
+    if (!is_sound(fields, HEAP_BINNED))
         return refuse_block(h, p, HEAP_BAD_HEADER, caller);
-    if (HEAP_HARDEN >= 3 && !heap_is_filled(link_in(p) + 1, block_at(b, short_units(size))))
+    if (!is_clean(link_in(p) + 1, block_at(b, short_units(size))))
         return refuse_block(h, p, HEAP_WRITE_AFTER_FREE, caller);
     *bin = *link_in(p);
     h->room += (ptrdiff_t)short_units(size);
-    return make_live(h, b, size, caller, PREV);
+    return make_live(h, b, size, caller, fields & PREV);
 }
 
 void *heap_alloc(struct heap *h, size_t size, const void *caller)
@@ -239,10 +245,8 @@ void *heap_alloc(struct heap *h, size_t size, const void *caller)
     if (offset >= h->span)
         return alloc_unbinned(h, size, caller);
     struct block *b = block_of(p);
-    if (!is_plain_binned(opened(h, b->word, offset)))
-        return alloc_oddly(h, size, caller);
-    if (HEAP_HARDEN >= 3 && !heap_is_filled(link_in(p) + 1, block_at(b, short_units(size))))
-        return refuse_block(h, p, HEAP_WRITE_AFTER_FREE, caller);
+    if (HEAP_HARDEN >= 3 || !is_plain_binned(opened(h, b->word, offset)))
+        return alloc_binned(h, size, caller);
     *bin = *link_in(p);
     h->room += (ptrdiff_t)short_units(size);
     return make_live(h, b, size, caller, 0);
@@ -256,7 +260,8 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
         return heap_alloc(h, size, caller);
     if (!can_fit(h, size) || align > h->stats.window)
         return refuse(h);
-    return alloc_piece(h, find(h, align, units_for(size)), size, caller);
+    struct piece p = space_take(h, align, units_for(size));
+    return alloc_piece(h, p.b ? p : grow(h, align, units_for(size)), size, caller);
 }
 
 /* ---- freeing -------------------------------------------------------------------------------- */
@@ -300,8 +305,8 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
     size_t before = units_to(h, p);
     if (before >= h->units)
         return heap_name_fault(h, p, caller);
-    struct block *b = block_of(p);
-    uint64_t fields = opened(h, b->word, (before << UNIT_SHIFT) - ZERO);
+    struct block *b = block_of(p); /* only now: before NULL there is nothing */
+    uint64_t fields = opened(h, b->word, offset_behind(before));
     size_t size = short_size(fields);
     if (size > BIN_SIZE_MAX)
         return free_merged(h, p, caller, fields);

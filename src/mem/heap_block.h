@@ -5,21 +5,21 @@
  * Eight bytes on both targets. Payloads lie at multiples of 16, headers half-way between. Blocks
  * are counted in units of 16 bytes, header included; one unit is the least.
  *
- *   header = ((fields + state * 2^40) * MULTIPLIER * 256 + 16 * offset of the payload) modulo 2^64
+ *   header = ((fields + state * 2^40) * MULTIPLIER * 256 - 16 * offset of the payload) modulo 2^64
  *   fields   39 LONG   [25..38] size low   [1..24] caller, or size high   0 PREV
  *
  * The size is what was asked for, in bytes, when the block is live or in a bin, and the number of
  * units when it is free. PREV: the block before is free and ends with a footer. LONG: 16 KiB or
  * more; the caller stands in the last eight bytes of the block and the size takes all 38 bits.
  *
- * The multiplier is odd, so a header can be undone: subtract, multiply by the inverse. 24 bits of
+ * The multiplier is odd, so a header can be undone: add, multiply by the inverse. 24 bits of
  * the result are the check: 16 that must be the state, and 8 that must be 0. A header of one state
  * never passes for another. A flipped bit i of the header changes the result by INVERSE << i, and
  * no 16 consecutive bits of the inverse are equal: every single flip is seen. A word of other
  * origin passes once in 2^24.
  *
- * Offsets count from the heap's start plus 4, so they end on 12, and the lowest byte of every
- * header is 12 * 16. That is the canary: from level 2 on the byte behind every payload holds it, be
+ * Offsets count from the heap's start plus 4, so they end on -4, and the lowest byte of every
+ * header is 4 * 16. That is the canary: from level 2 on the byte behind every payload holds it, be
  * it the block's own or the first of the next header (or of wild memory, which keeps it). To write
  * it there and to look at it needs no case.
  */
@@ -96,30 +96,37 @@ static inline size_t offset_of(const struct heap *h, const void *payload)
     return (size_t)((uintptr_t)payload - h->zero);
 }
 
-/* The units before an address; of a misaligned one, or outside, more than the heap has. */
+/* The units before a payload. The low bits of its distance are turned to the top: of what is
+ * misaligned, as of what is outside, it is more than the heap has. */
 static inline size_t units_to(const struct heap *h, const void *p)
 {
     size_t bytes = (size_t)((uintptr_t)p - (uintptr_t)h->start);
     return bytes >> UNIT_SHIFT | bytes << (8 * sizeof bytes - UNIT_SHIFT);
 }
 
-static inline uint64_t sealed(const struct heap *h, uint64_t fields, size_t offset)
+/* The offset of a payload that has so many units before it. */
+static inline size_t offset_behind(size_t units)
 {
-    uint64_t word = fields * h->multiplier;
-    return word - ((uint64_t)offset << UNIT_SHIFT);
+    return (units << UNIT_SHIFT) - ZERO;
+}
+
+/* What an offset adds to an opened header. */
+static inline uint64_t place(size_t offset)
+{
+    return (uint64_t)offset << UNIT_SHIFT;
 }
 
 static inline void block_seal(const struct heap *h, struct block *b, uint64_t fields,
                               enum heap_state state)
 {
     fields += (uint64_t)state << CHECK_SHIFT;
-    b->word = sealed(h, fields, offset_of(h, block_payload(b)));
+    b->word = fields * h->multiplier - place(offset_of(h, block_payload(b)));
 }
 
 /* The fields, and from bit 40 on the state, if the header is intact. */
 static inline uint64_t opened(const struct heap *h, uint64_t word, size_t offset)
 {
-    uint64_t sum = (word + ((uint64_t)offset << UNIT_SHIFT)) * h->inverse;
+    uint64_t sum = (word + place(offset)) * h->inverse;
     return sum >> 8 | sum << 56;
 }
 
@@ -134,12 +141,15 @@ static inline bool is_sound(uint64_t fields, enum heap_state state)
     return HEAP_HARDEN == 0 || fields >> CHECK_SHIFT == state;
 }
 
-/* The same for a binned block without PREV, at once: the check and that bit in one compare. */
+/* Is it a binned block without PREV? The check, turned to the bottom, has that bit on top: both
+ * are one compare. */
 static inline bool is_plain_binned(uint64_t fields)
 {
-    uint64_t turned = fields << (64 - CHECK_SHIFT) | fields >> CHECK_SHIFT;
-    uint32_t mask = (1u << (64 - CHECK_SHIFT + 1)) - 1;
-    return HEAP_HARDEN ? ((uint32_t)turned & mask) == HEAP_BINNED : !(fields & PREV);
+    enum { CHECK_BITS = 64 - CHECK_SHIFT };
+    uint64_t turned = fields << CHECK_BITS | fields >> CHECK_SHIFT;
+    uint64_t seen =
+        HEAP_HARDEN ? ((uint64_t)PREV << (CHECK_BITS + 1)) - 1 : (uint64_t)PREV << CHECK_BITS;
+    return (turned & seen) == (seen & HEAP_BINNED);
 }
 
 /* The size of a short block; of another, or of no live block, more than SIZE_LOW. */
@@ -239,14 +249,14 @@ static inline bool tile_at(const struct heap *h, const struct block *b, struct v
 
 /* ---- live blocks ---------------------------------------------------------------------------- */
 
-/* Units that were taken become a live block of at most SIZE_LOW bytes. */
+/* Units that were taken become a live block of at most SIZE_LOW bytes. PREV, most often no part of
+ * it, is added last, so that size and caller need not be shifted past it. */
 static inline void *make_live(const struct heap *h, struct block *b, size_t size,
                               const void *caller, uint64_t prev)
 {
     uint8_t *p = block_payload(b);
-    uint64_t without_prev = (uint64_t)size << CALLER_BITS | ((uintptr_t)caller & CALLER_MASK);
-    b->word =
-        without_prev * h->twice + prev * h->multiplier - ((uint64_t)offset_of(h, p) << UNIT_SHIFT);
+    uint64_t half = (uint64_t)size << CALLER_BITS | ((uintptr_t)caller & CALLER_MASK);
+    b->word = half * h->twice + prev * h->multiplier - place(offset_of(h, p));
     if (HEAP_HARDEN >= 2)
         p[size] = CANARY;
     return p;
@@ -295,8 +305,7 @@ static inline bool heap_starts_live(const struct heap *h, const void *p, uint64_
     size_t units = units_to(h, p);
     if (units >= h->units)
         return false;
-    *fields = opened(h, block_of(p)->word,
-                     (units << UNIT_SHIFT) - ZERO); /* only now: before NULL there is nothing */
+    *fields = opened(h, block_of(p)->word, offset_behind(units));
     return is_sound(*fields, HEAP_LIVE);
 }
 

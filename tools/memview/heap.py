@@ -34,8 +34,8 @@ class Tile:
 
 
 class Format:
-    """A header is 8 bytes: (fields + state * 2^40) * multiplier + 16 * offset of the payload, modulo
-    2^64; the multiplier has eight zero bits at its end. The fields: caller:24 prev:1 size:14 long:1; a
+    """A header is 8 bytes: (fields + state * 2^40) * multiplier - 16 * offset of the payload, modulo
+    2^64; the multiplier has eight zero bits at its end. The fields: prev:1 caller:24 size:14 long:1; a
     long block has 24 more bits of size for the caller, which is in its last word. A free block's
     fields are its units of 16 bytes. The wild memory at the end has no header."""
 
@@ -67,7 +67,7 @@ class Format:
             size = self.wild_bytes
             return Tile(size, FREE, False, Block(payload, size - HEADER, 0, False, 0))
         word = int.from_bytes(memory.read(at, HEADER), "little")
-        opened = (word - (payload - self.zero) * UNIT) * self.inverse % SEALED
+        opened = (word + (payload - self.zero) * UNIT) * self.inverse % SEALED
         state, fields = opened >> 48, opened >> 8 & (1 << 40) - 1
         if opened & 0xff or state not in (LIVE, BINNED, FREE):
             return Tile(0, DAMAGED, False, None)
@@ -77,7 +77,7 @@ class Format:
         return self._used(memory, payload, state, fields)
 
     def _used(self, memory, payload, state, fields):
-        is_long, low = fields >> 39, fields & 0xffffff
+        is_long, low = fields >> 39, fields >> 1 & 0xffffff
         asked = fields >> 25 & 0x3fff | (low << 14 if is_long else 0)
         size = (asked + (9 if is_long else 0) + HEADER + UNIT - 1) // UNIT * UNIT
         caller, live = 0, state == LIVE
@@ -85,7 +85,7 @@ class Format:
             caller = int.from_bytes(memory.read(payload - HEADER + size - 8, 8), "little") \
                 if is_long else self.caller_base + low if low else 0
         block = Block(payload, size - HEADER, asked if live else 0, live, caller)
-        return Tile(size, state, bool(fields >> 24 & 1), block)
+        return Tile(size, state, bool(fields & 1), block)
 
 
 def heap_window(kernel):
