@@ -345,6 +345,9 @@ static void writes_after_free(void **state)
     c[1200 + 600] = 0;
     alloc_is_refused(3000, HEAP_WRITE_AFTER_FREE);
     alloc_is_refused(20000, HEAP_WRITE_AFTER_FREE);
+    keep();
+    assert_null(heap_alloc_aligned(&heap, PAGE, 3000, NULL));
+    refused_as(HEAP_WRITE_AFTER_FREE);
 }
 
 /* ---- naming, behind damage ------------------------------------------------------------------ */
