@@ -52,7 +52,7 @@ static inline struct block *smallest_of(const struct heap *h, unsigned class, si
             least = has;
             best = b;
             if (has == units)
-                break;
+                return b;
         }
         at = links_at(h, at)->next;
     }
