@@ -110,7 +110,7 @@ static inline size_t offset_behind(size_t units)
     return (units << UNIT_SHIFT) - ZERO;
 }
 
-/* What an offset adds to an opened header. */
+/* What an offset takes off a header. */
 static inline uint64_t place(size_t offset)
 {
     return (uint64_t)offset << UNIT_SHIFT;
