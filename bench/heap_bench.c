@@ -47,27 +47,27 @@ int bench_init(void *arena, size_t bytes)
 /* The replayer writes a word into every block it times: also into those of one to three bytes. */
 [[gnu::noinline]] static void *alloc_word(void)
 {
-    return heap_alloc(&heap, 4, 0);
+    return heap_alloc(&heap, 4, __builtin_return_address(0));
 }
 
 void *bench_alloc(size_t size)
 {
-    return size < 4 ? alloc_word() : heap_alloc(&heap, size, 0);
+    return size < 4 ? alloc_word() : heap_alloc(&heap, size, __builtin_return_address(0));
 }
 
 void *bench_aligned(size_t align, size_t size)
 {
-    return heap_alloc_aligned(&heap, align, size, 0);
+    return heap_alloc_aligned(&heap, align, size, __builtin_return_address(0));
 }
 
 void *bench_realloc(void *block, size_t size)
 {
-    return heap_realloc(&heap, block, size < 4 ? 4 : size, 0);
+    return heap_realloc(&heap, block, size < 4 ? 4 : size, __builtin_return_address(0));
 }
 
 void bench_free(void *block)
 {
-    (void)heap_free(&heap, block, 0);
+    (void)heap_free(&heap, block, __builtin_return_address(0));
 }
 
 size_t bench_footprint(void)

@@ -15,6 +15,19 @@ struct piece {
     enum heap_fault fault; /* then nothing has changed */
 };
 
+/* What every call that cannot be done ends in. */
+static inline void *refuse(struct heap *h)
+{
+    h->stats.refused++;
+    return NULL;
+}
+
+/* Is it a size that can fit at all? */
+static inline bool can_fit(const struct heap *h, size_t size)
+{
+    return size && size <= h->stats.window - 2 * UNIT;
+}
+
 /* Level 3: was free memory written to? */
 static inline bool is_clean(const void *from, const void *to)
 {

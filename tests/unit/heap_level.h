@@ -4,5 +4,6 @@
 #include "../../src/mem/heap_check.c"
 #include "../../src/mem/heap_guard.c"
 #include "../../src/mem/heap_lists.c"
+#include "../../src/mem/heap_resize.c"
 #include "../../src/mem/heap_space.c"
 #include "../../src/mem/heap_walk.c"

@@ -31,8 +31,8 @@ UNIT_$(1)_32 := src/mem/paging32.c
 endef
 $(foreach t,$(PAGING_TESTS),$(eval $(call paging_test,$(t))))
 
-HEAP := src/mem/heap.c src/mem/heap_space.c src/mem/heap_lists.c src/mem/heap_guard.c src/mem/heap_walk.c \
-    src/mem/heap_check.c
+HEAP := src/mem/heap.c src/mem/heap_resize.c src/mem/heap_space.c src/mem/heap_lists.c src/mem/heap_guard.c \
+    src/mem/heap_walk.c src/mem/heap_check.c
 UNIT_heap            := $(HEAP)
 UNIT_heap_corners    := $(HEAP)
 UNIT_heap_damage     := $(HEAP)
