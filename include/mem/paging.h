@@ -194,4 +194,12 @@ void paging_destroy(struct aspace *as);
 /* True if T1.. of paging.c hold for the whole tree; reads only. */
 bool paging_holds(const struct aspace *as, const char **broken);
 
+/*
+ * A number for the bytes of the root and of all our tables below those of its entries that serve
+ * [from, last], but for the accessed and dirty bits, which the CPU sets: another one when any word
+ * has changed, and when several have, most likely. Lets the table in hand go: what it knows is in
+ * its bytes then, and it takes no slot of the window.
+ */
+vword_t paging_digest(struct aspace *as, vaddr_t from, vaddr_t last);
+
 #endif

@@ -6,7 +6,7 @@
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
 
 PAGING_TESTS := paging paging_large paging_share paging_hand paging_life \
-    paging_corners paging_exact paging_views paging_exhaustive
+    paging_corners paging_exact paging_views paging_digest paging_exhaustive
 PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pmm_exhaustive_tags \
     pmm_corners pmm_hidden pmm_interleave
 
