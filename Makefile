@@ -110,7 +110,8 @@ SRC_DIAG := src/diag/console.c src/diag/screen.c src/diag/verdict.c src/diag/fau
     src/diag/report_ptdump.c src/diag/report_heap.c src/diag/report_cpu.c src/diag/try.c \
     src/diag/report_blocks.c src/diag/report_leaks.c src/diag/report_preflight.c src/diag/storm.c \
     src/diag/storm_draw.c src/diag/storm_check.c src/diag/storm_edges.c src/diag/storm_effect.c src/diag/selftest.c \
-    src/diag/selftest_machine.c src/diag/selftest_memory.c src/diag/selftest_oom.c src/diag/oom.c src/diag/ledger.c
+    src/diag/selftest_machine.c src/diag/selftest_memory.c src/diag/selftest_oom.c src/diag/ledger.c \
+    src/diag/oom.c src/diag/oom_calls.c src/diag/oom_state.c src/diag/oom_plant.c src/diag/refuse.c src/diag/hold.c
 
 # Sanitizers, in kernels built with SANITIZE=ubsan or asan only (docs/sanitizers.md).
 SRC_ubsan := src/diag/ubsan.c src/diag/ubsan_causes.c

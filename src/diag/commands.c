@@ -5,6 +5,7 @@
 #include "arch/cpu.h"
 #include "diag/bench.h"
 #include "diag/fault_command.h"
+#include "diag/oom.h"
 #include "diag/report.h"
 #include "diag/selftest.h"
 #include "diag/storm.h"
@@ -39,7 +40,8 @@ const struct shell_command commands[] = {
     {"grab", "grab BYTES", "takes memory from the heap, to look at", try_grab},
     {"drop", "drop", "gives the newest of it back", try_drop},
     {"selftest", "selftest", "every self-test on this machine", selftest_command},
-    {"oom", "oom", "memory calls with every frame missing in turn", oom_command},
+    {"oom", "oom [all|plant]", "calls and self-tests with every frame missing in turn",
+     oom_command},
     {"cpu", "cpu", "what this CPU has, and what is used of it", report_cpu},
     {"storm", "storm SEED N", "random paging calls; check|edges|tighten|clear|stop", storm_command},
     {"bench", "bench", "what the memory calls cost, in instructions", bench_command},

@@ -30,48 +30,48 @@ static bool refused(enum probe_kind kind, vaddr_t va)
     return probe(kind, va, &fault) && fault.vector == VECTOR_PAGE_FAULT && fault.cr2 == va.v;
 }
 
-static bool text_is_read_only(void)
+static enum mem_err text_is_read_only(void)
 {
     vaddr_t va = ptr_vaddr(kernel_text_start);
     EXPECT(!probe(PROBE_READ, va, NULL));
     EXPECT(refused(PROBE_WRITE, va));
-    return true;
+    return MEM_OK;
 }
 
-static bool rodata_is_read_only(void)
+static enum mem_err rodata_is_read_only(void)
 {
     vaddr_t va = ptr_vaddr(some_rodata);
     EXPECT(!probe(PROBE_READ, va, NULL));
     EXPECT(refused(PROBE_WRITE, va));
     EXPECT(!kernel.features.nx || refused(PROBE_EXEC, va));
-    return true;
+    return MEM_OK;
 }
 
-static bool data_is_not_code(void)
+static enum mem_err data_is_not_code(void)
 {
     vaddr_t va = ptr_vaddr(some_data);
     EXPECT(!probe(PROBE_WRITE, va, NULL));
     EXPECT(refused(PROBE_EXEC, va) == kernel.features.nx);
-    return true;
+    return MEM_OK;
 }
 
-static bool null_page_is_not_mapped(void)
+static enum mem_err null_page_is_not_mapped(void)
 {
     EXPECT(refused(PROBE_READ, VA(0)));
     EXPECT(refused(PROBE_WRITE, VA(PAGE_SIZE - 1)));
     EXPECT(refused(PROBE_EXEC, VA(1)));
-    return true;
+    return MEM_OK;
 }
 
-static bool low_map_is_gone(void)
+static enum mem_err low_map_is_gone(void)
 {
     EXPECT(refused(PROBE_READ, VA(0x100000)));
     EXPECT(refused(PROBE_READ, VA(0xb8000)));
     EXPECT(refused(PROBE_READ, VA(USER_END - PAGE_SIZE)));
-    return true;
+    return MEM_OK;
 }
 
-static bool stacks_are_guarded(void)
+static enum mem_err stacks_are_guarded(void)
 {
     size_t count;
     const struct cpu_stack *stacks = cpu_stacks(&count);
@@ -80,13 +80,13 @@ static bool stacks_are_guarded(void)
         EXPECT(!probe(PROBE_WRITE, stacks[i].bottom, NULL));
         EXPECT(!probe(PROBE_WRITE, VA(stacks[i].top.v - 1), NULL));
     }
-    return true;
+    return MEM_OK;
 }
 
-static bool write_protect_is_armed(void)
+static enum mem_err write_protect_is_armed(void)
 {
     EXPECT(read_cr0() & CR0_WP);
-    return true;
+    return MEM_OK;
 }
 
 /* The frames that the CPU runs on belong to us, and not to the free list. */
@@ -96,7 +96,7 @@ static bool owned(vaddr_t va)
     return translate(&kernel.aspace, va, &pa) == MEM_OK && !pmm_is_free(&kernel.pmm, paddr_pfn(pa));
 }
 
-static bool running_on_own_memory(void)
+static enum mem_err running_on_own_memory(void)
 {
     struct {
         uint16_t limit;
@@ -109,11 +109,11 @@ static bool running_on_own_memory(void)
     EXPECT(idt.base >= KERNEL_OFFSET && owned(VA(idt.base)));
     EXPECT(owned(ptr_vaddr(__builtin_frame_address(0))));
     EXPECT(owned(ptr_vaddr(kernel_text_start)));
-    return true;
+    return MEM_OK;
 }
 
 /* One frame seen through the window and through its own mapping is one frame. */
-static bool window_shows_the_frame(void)
+static enum mem_err window_shows_the_frame(void)
 {
     static uint8_t witness[1];
     paddr_t pa;
@@ -123,16 +123,16 @@ static bool window_shows_the_frame(void)
     uint8_t seen = *(volatile uint8_t *)witness;
     kunmap(page);
     EXPECT(seen == 0x5a);
-    return true;
+    return MEM_OK;
 }
 
 /* Text through the window of all RAM must not be writable either. */
-static bool text_has_no_writable_alias(void)
+static enum mem_err text_has_no_writable_alias(void)
 {
     paddr_t pa;
     EXPECT(translate(&kernel.aspace, ptr_vaddr(kernel_text_start), &pa) == MEM_OK);
     EXPECT(!physmap.shows_all || refused(PROBE_WRITE, VA(physmap.start + (vword_t)pa.v)));
-    return true;
+    return MEM_OK;
 }
 
 const struct selftest selftests_machine[] = {
