@@ -149,7 +149,9 @@ struct piece space_take(struct heap *h, size_t align, size_t units)
 
 enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, struct around a)
 {
-    fill(block_payload(b), block_payload(block_at(b, units)));
+    fill(block_payload(b), block_at(b, units));
+    if (h->wild != heap_last(h)) /* else there was no wild memory, and the last header stays */
+        fill(h->wild, h->wild + 1);
     b = join_prev(h, b, a);
     fill(b, b + 2);
     set_wild(h, b);

@@ -265,6 +265,19 @@ static void old_headers_are_no_blocks(void **state)
     holds();
 }
 
+/* All there is in one block, to the last byte: behind it stands the header at the end, which stays. */
+static void the_last_byte_is_used_and_given_back(void **state)
+{
+    (void)state;
+    uint8_t *all = get(heap.wild_bytes - HEADER - LONG_EXTRA);
+    assert_int_equal(heap.wild_bytes, 0);
+    holds();
+    put(all);
+    holds();
+    assert_ptr_equal(get(heap.wild_bytes - HEADER - LONG_EXTRA), all);
+    holds();
+}
+
 /* A free block of so many units of 16 bytes, then a live one. */
 static uint8_t *leave_units(size_t units)
 {
@@ -348,6 +361,7 @@ int main(void)
         STAGED(a_block_too_far_back),
         STAGED(what_bins_gave_back_serves),
         STAGED(old_headers_are_no_blocks),
+        STAGED(the_last_byte_is_used_and_given_back),
         STAGED(a_search_leaves_more_of_the_size),
         STAGED(a_search_leaves_no_more_than_may_wait),
         STAGED(what_a_search_left_was_never_live),
