@@ -81,4 +81,19 @@ static void holds(void)
         fail_msg("%s", broken);
 }
 
+static inline struct block *head(uint8_t *payload)
+{
+    return block_of(payload);
+}
+
+static inline struct links *links(uint8_t *payload)
+{
+    return links_of(head(payload));
+}
+
+static inline void flip(void *at, unsigned bit)
+{
+    ((uint8_t *)at)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+}
+
 #endif
