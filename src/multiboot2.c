@@ -49,23 +49,23 @@ static uint64_t u64(const uint8_t *p)
 
 /* ---- one function for each tag -------------------------------------------------------------- */
 
-/* Where the NUL is that ends the text from `skip` on; tag->size: nowhere in the tag. */
-static uint32_t text_end(const struct tag *tag, uint32_t skip)
+/* Where the NUL is that ends the text from `skip` on; tag.size: nowhere in the tag. */
+static uint32_t text_end(struct tag tag, uint32_t skip)
 {
     uint32_t end = skip;
-    /*@ loop invariant skip <= end <= tag->size;
+    /*@ loop invariant skip <= end <= tag.size;
         loop assigns end;
-        loop variant tag->size - end;
+        loop variant tag.size - end;
     */
-    while (end < tag->size && tag->bytes[end])
+    while (end < tag.size && tag.bytes[end])
         end++;
     return end;
 }
 
-static enum multiboot2_err read_string(const struct tag *tag, char *to, uint32_t bytes, bool *cut)
+static enum multiboot2_err read_string(struct tag tag, char *to, uint32_t bytes, bool *cut)
 {
     uint32_t end = text_end(tag, HEADER), length = end - HEADER;
-    if (end == tag->size)
+    if (end == tag.size)
         return MB2_BAD_STRING;
     if (cut)
         *cut = length > bytes - 1;
@@ -76,45 +76,45 @@ static enum multiboot2_err read_string(const struct tag *tag, char *to, uint32_t
         loop variant length - i;
     */
     for (uint32_t i = 0; i < length; i++)
-        to[i] = (char)tag->bytes[HEADER + i];
+        to[i] = (char)tag.bytes[HEADER + i];
     to[length] = 0;
     return MB2_OK;
 }
 
-static enum multiboot2_err read_module(const struct tag *tag, struct boot_info *out)
+static enum multiboot2_err read_module(struct tag tag, struct boot_info *out)
 {
-    if (tag->size < MODULE_MIN)
+    if (tag.size < MODULE_MIN)
         return MB2_TAG_TOO_SMALL;
-    if (u32(tag->bytes + 12) < u32(tag->bytes + 8) || text_end(tag, 16) == tag->size)
+    if (u32(tag.bytes + 12) < u32(tag.bytes + 8) || text_end(tag, 16) == tag.size)
         return MB2_BAD_MODULE;
     out->module_count++;
     return MB2_OK;
 }
 
 /* Tags 6 and 17: entry size, version, entries to the end of the tag. */
-static bool read_table(const struct tag *tag, uint32_t least, struct boot_table *table)
+static bool read_table(struct tag tag, uint32_t least, struct boot_table *table)
 {
-    uint32_t stride = u32(tag->bytes + 8), room = tag->size - 16;
+    uint32_t stride = u32(tag.bytes + 8), room = tag.size - 16;
     if (stride < least || stride % 8 || room % stride)
         return false;
-    table->offset = tag->offset + 16;
+    table->offset = tag.offset + 16;
     table->stride = stride;
     table->count = room / stride;
     return true;
 }
 
-static enum multiboot2_err read_mmap(const struct tag *tag, struct boot_info *out)
+static enum multiboot2_err read_mmap(struct tag tag, struct boot_info *out)
 {
-    if (tag->size < 16)
+    if (tag.size < 16)
         return MB2_TAG_TOO_SMALL;
     if (out->mmap.offset)
         return MB2_DUPLICATE_MMAP;
     return read_table(tag, MMAP_ENTRY_MIN, &out->mmap) ? MB2_OK : MB2_BAD_ENTRY_SIZE;
 }
 
-static enum multiboot2_err read_efi_map(const struct tag *tag, struct boot_info *out)
+static enum multiboot2_err read_efi_map(struct tag tag, struct boot_info *out)
 {
-    if (tag->size < 16)
+    if (tag.size < 16)
         return MB2_TAG_TOO_SMALL;
     if (out->efi_map.offset)
         return MB2_DUPLICATE_EFI_MAP;
@@ -131,11 +131,11 @@ static void read_channels(const uint8_t *p, struct boot_framebuffer *fb)
     fb->blue_bits = p[5];
 }
 
-static enum multiboot2_err read_framebuffer(const struct tag *tag, struct boot_info *out)
+static enum multiboot2_err read_framebuffer(struct tag tag, struct boot_info *out)
 {
-    if (tag->size < 32)
+    if (tag.size < 32)
         return MB2_TAG_TOO_SMALL;
-    const uint8_t *p = tag->bytes;
+    const uint8_t *p = tag.bytes;
     struct boot_framebuffer fb = {
         .address = u64(p + 8),
         .pitch = u32(p + 16),
@@ -151,7 +151,7 @@ static enum multiboot2_err read_framebuffer(const struct tag *tag, struct boot_i
     if ((uint64_t)fb.pitch * fb.height > UINT32_MAX)
         return MB2_BAD_FRAMEBUFFER;
     if (fb.kind == FB_RGB) {
-        if (tag->size < 38)
+        if (tag.size < 38)
             return MB2_TAG_TOO_SMALL;
         read_channels(p + 32, &fb);
         uint64_t line = (uint64_t)fb.width * ((fb.bits_per_pixel + 7u) / 8);
@@ -163,9 +163,9 @@ static enum multiboot2_err read_framebuffer(const struct tag *tag, struct boot_i
     return MB2_OK;
 }
 
-static enum multiboot2_err read_tag(const struct tag *tag, struct boot_info *out)
+static enum multiboot2_err read_tag(struct tag tag, struct boot_info *out)
 {
-    switch (tag->type) {
+    switch (tag.type) {
     case TAG_CMDLINE:
         return read_string(tag, out->cmdline, sizeof out->cmdline, &out->cmdline_cut);
     case TAG_LOADER:
@@ -182,11 +182,11 @@ static enum multiboot2_err read_tag(const struct tag *tag, struct boot_info *out
         out->efi_boot_services = true;
         return MB2_OK;
     case TAG_RSDP_NEW:
-        out->rsdp_offset = tag->offset + HEADER;
+        out->rsdp_offset = tag.offset + HEADER;
         return MB2_OK;
     case TAG_RSDP_OLD:
         if (!out->rsdp_offset)
-            out->rsdp_offset = tag->offset + HEADER;
+            out->rsdp_offset = tag.offset + HEADER;
         return MB2_OK;
     default:
         return MB2_OK; /* tags that we have no use for */
@@ -218,40 +218,53 @@ static enum multiboot2_err check_frame(uint32_t magic, const uint8_t *blob, size
     return total % 8 ? MB2_BAD_TOTAL_SIZE : MB2_OK;
 }
 
-/* The tag at `at`, wholly inside the blob, or why not. */
-static enum multiboot2_err open_tag(const uint8_t *blob, uint32_t total, uint32_t at,
-                                    struct tag *tag)
+static struct tag tag_at(const uint8_t *blob, uint32_t at)
+{
+    return (struct tag){blob + at, at, u32(blob + at), u32(blob + at + 4)};
+}
+
+/* Is the tag at `at` wholly inside the blob? */
+static enum multiboot2_err check_tag(const uint8_t *blob, uint32_t total, uint32_t at)
 {
     if (total - at < HEADER)
         return MB2_NO_END_TAG;
-    *tag = (struct tag){blob + at, at, u32(blob + at), u32(blob + at + 4)};
-    if (tag->type == TAG_END)
-        return tag->size == HEADER ? MB2_OK : MB2_BAD_END_TAG;
-    if (tag->size < HEADER)
+    struct tag tag = tag_at(blob, at);
+    if (tag.type == TAG_END)
+        return tag.size == HEADER ? MB2_OK : MB2_BAD_END_TAG;
+    if (tag.size < HEADER)
         return MB2_TAG_TOO_SMALL;
-    return tag->size > total - at ? MB2_TAG_PAST_END : MB2_OK;
+    return tag.size > total - at ? MB2_TAG_PAST_END : MB2_OK;
+}
+
+/* Reads the tag at `at`; *next: where the one behind it starts, or `at` for the end tag. */
+static enum multiboot2_err read_next(const uint8_t *blob, uint32_t total, uint32_t at,
+                                     struct boot_info *out, uint32_t *next)
+{
+    enum multiboot2_err err = check_tag(blob, total, at);
+    if (err)
+        return err;
+    struct tag tag = tag_at(blob, at);
+    *next = tag.type == TAG_END ? at : at + padded(tag.size); /* total is a multiple of 8 too */
+    /*@ assert kept(out, total); */
+    return read_tag(tag, out);
 }
 
 static enum multiboot2_err read_tags(const uint8_t *blob, uint32_t total, struct boot_info *out,
                                      size_t *where)
 {
-    /*@ loop invariant HEADER <= at <= total && at % 8 == 0 && kept(out, total);
-        loop assigns at, *out, *where;
-        loop variant total - at;
+    uint32_t at, next = HEADER;
+    enum multiboot2_err err;
+    /*@ loop invariant HEADER <= next <= total && next % 8 == 0;
+        loop invariant kept(out, total) && out->total_size == \at(out->total_size, Pre);
+        loop assigns at, next, err, *out;
+        loop variant total - next;
     */
-    for (uint32_t at = HEADER;;) {
-        struct tag tag;
-        *where = at;
-        enum multiboot2_err err = open_tag(blob, total, at, &tag);
-        if (err)
-            return err;
-        if (tag.type == TAG_END)
-            return MB2_OK;
-        err = read_tag(&tag, out);
-        if (err)
-            return err;
-        at += padded(tag.size); /* at most total, which is a multiple of 8 too */
-    }
+    do {
+        at = next;
+        err = read_next(blob, total, at, out, &next);
+    } while (!err && next != at);
+    *where = at;
+    return err;
 }
 
 static void forget(struct boot_info *out)
@@ -312,8 +325,10 @@ bool multiboot2_module(const void *blob, const struct boot_info *info, uint32_t 
         loop assigns at, tag, index;
         loop variant total - at;
     */
-    for (uint32_t at = HEADER; !open_tag(blob, total, at, &tag) && tag.type;
-         at += padded(tag.size)) {
+    for (uint32_t at = HEADER; !check_tag(blob, total, at); at += padded(tag.size)) {
+        tag = tag_at(blob, at);
+        if (tag.type == TAG_END)
+            break;
         if (tag.type != TAG_MODULE || tag.size < MODULE_MIN || index--)
             continue;
         *out = (struct boot_module){u32(tag.bytes + 8), u32(tag.bytes + 12), at + 16};

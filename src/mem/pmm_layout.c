@@ -342,12 +342,14 @@ static inline size_t last_at_most(const struct pmm *pmm, size_t count, key_of *k
     */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
+        /*@ assert low < middle < high; */
         /*@ calls span_frame, span_index, range_frame; */
         if (key(pmm, middle) <= value)
             low = middle;
         else
             high = middle;
     }
+    /*@ assert count == 0 || high == low + 1; */
     return low;
 }
 

@@ -30,6 +30,16 @@
     0 <= rem(x, n) < pow2(n);
 } */
 
+/*@ axiomatic wraps { // a sum or a difference of two words that does not fit
+  axiom below32: \forall integer x; -4294967296 <= x < 0 ==> (uint32_t)(x) == x + 4294967296;
+  axiom below64: \forall integer x; -18446744073709551616 <= x < 0 ==>
+    (uint64_t)(x) == x + 18446744073709551616;
+  axiom above32: \forall integer x; 4294967296 <= x < 8589934592 ==>
+    (uint32_t)(x) == x - 4294967296;
+  axiom above64: \forall integer x; 18446744073709551616 <= x < 36893488147419103232 ==>
+    (uint64_t)(x) == x - 18446744073709551616;
+} */
+
 /*@ axiomatic masks {
   axiom low5: \forall integer x; 0 <= x < 18446744073709551616 ==> (x & 31) == x % 32;
   axiom low6: \forall integer x; 0 <= x < 18446744073709551616 ==> (x & 63) == x % 64;

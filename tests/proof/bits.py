@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""bits.py - proves the axioms of bits.h and bytes.h, as bit vectors, with Z3.
+"""bits.py - proves every axiom of this directory, as a bit vector, with Z3.
 
-WP reasons about whole numbers and knows little of & | << >>. The facts that it needs of them are
-axioms there. Here each one, read from that very text, is turned into a question about words of
-96 bits, wide enough that nothing in it can wrap, and Z3 must find no counterexample. Every variable
-has to be bounded, to 64 bits at most; a byte in memory is a variable of 8. A shift `n` is tried at
-each value below 64, since division by an unknown power of two is beyond Z3.
+WP reasons about whole numbers and knows little of & | << >> and nothing of wrapping. The facts that
+it needs of them are axioms. Here each one, read from that very text, is turned into a question
+about signed words of 96 bits, wide enough that nothing in it can wrap, and Z3 must find no
+counterexample. Every variable has to be bounded, to 65 bits at most; a byte in memory is a variable
+of 8. A shift `n` is tried at each value below 64, since division by an unknown power of two is
+beyond Z3.
 """
 import ast
+import glob
 import os
 import re
 import subprocess
@@ -16,10 +18,10 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WIDTH = 96
-BINARY = {ast.BitAnd: "bvand", ast.BitOr: "bvor", ast.LShift: "bvshl", ast.RShift: "bvlshr",
-          ast.Add: "bvadd", ast.Sub: "bvsub", ast.Mult: "bvmul", ast.Mod: "bvurem",
-          ast.FloorDiv: "bvudiv"}
-COMPARE = {ast.Lt: "bvult", ast.LtE: "bvule", ast.Gt: "bvugt", ast.GtE: "bvuge", ast.Eq: "="}
+BINARY = {ast.BitAnd: "bvand", ast.BitOr: "bvor", ast.LShift: "bvshl", ast.RShift: "bvashr",
+          ast.Add: "bvadd", ast.Sub: "bvsub", ast.Mult: "bvmul", ast.Mod: "bvsrem",
+          ast.FloorDiv: "bvsdiv"}  # C's division, which rounds to 0
+COMPARE = {ast.Lt: "bvslt", ast.LtE: "bvsle", ast.Gt: "bvsgt", ast.GtE: "bvsge", ast.Eq: "="}
 
 
 def number(value):
@@ -40,7 +42,7 @@ def smt(node):
         return f"(bvshl {number(1)} {smt(node.args[0])})"
     if isinstance(node, ast.Call) and node.func.id == "rem":
         x, n = map(smt, node.args)
-        return f"(bvurem {x} (bvshl {number(1)} {n}))"
+        return f"(bvsrem {x} (bvshl {number(1)} {n}))"
     if isinstance(node, ast.Call):  # u8, u32, u64: a cast
         return f"(bvand {smt(node.args[0])} {number((1 << int(node.func.id[1:])) - 1)})"
     if isinstance(node, ast.Compare):
@@ -62,16 +64,27 @@ def conjuncts(text):
     return " ".join(smt(ast.parse(python(part), mode="eval").body) for part in text.split("&&"))
 
 
+def bounded(variable, body):
+    """Does the axiom say how large it is? Its bounds are in what it asks for: numbers, or it is given."""
+    number_of = r"-?\d+"
+    given = body.rsplit("==>", 1)[0]
+    between = re.search(rf"({number_of}) <= {variable} < ({number_of})", given)
+    if between:
+        return all(abs(int(bound)) <= 1 << 65 for bound in between.groups())
+    return bool(re.search(rf"[^=<>]\b{variable} == ", given))
+
+
 def question(name, body, n):
     """SMT-LIB: can the axiom be false, for this n? Can all that it asks for be true?"""
-    kind, names, body = re.match(r"\\forall (integer|uint8_t|uint64_t) ([\w*, ]+);(.*)", body, re.S).groups()
+    kind, names, body = re.match(
+        r"(?:\\forall (integer|uint8_t|uint64_t) ([\w*, ]+);)?(.*)", body, re.S).groups()
     lines = []
-    for variable in re.findall(r"\w+", names):
-        bound = number(1 << (8 if kind == "uint8_t" else 64))
-        lines += [f"(declare-const {variable} (_ BitVec {WIDTH}))",
-                  f"(assert (bvult {variable} {bound}))"]
-        if kind == "integer" and not re.search(rf"(0 <= {variable} < \d|[^=<>]\b{variable} == )", body):
-            raise ValueError(f"axiom {name} says nothing of how large {variable} is")
+    for variable in re.findall(r"\w+", names or ""):
+        lines += [f"(declare-const {variable} (_ BitVec {WIDTH}))"]
+        if kind != "integer":
+            lines += [f"(assert (bvult {variable} {number(1 << int(kind[4:-2]))}))"]
+        elif not bounded(variable, body):
+            raise ValueError(f"axiom {name} does not say how large {variable} is")
         if variable == "n":
             lines += [f"(assert (= n {number(n)}))"]
     *given, conclusion = body.split("==>")
@@ -82,11 +95,12 @@ def question(name, body, n):
 
 
 def axioms():
-    text = ""
-    for name in ("bits.h", "bytes.h"):
-        with open(os.path.join(HERE, name), encoding="ascii") as file:
-            text += file.read()
-    return re.findall(r"axiom (\w+)(?:\{L\})?: (.*?);\s*\n(?=\s*(?:axiom|}|//|\n))", text, re.S)
+    """(name, what it says) of every axiom here."""
+    found = []
+    for path in sorted(glob.glob(os.path.join(HERE, "*.[ch]"))):
+        with open(path, encoding="ascii") as file:
+            found += re.findall(r"\baxiom (\w+)(?:\{L\})?: ((?:\\forall [^;]*;)?[^;]*);", file.read())
+    return found
 
 
 def prove():

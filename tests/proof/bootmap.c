@@ -13,15 +13,56 @@
   predicate sound{L}(struct bootmap *m) =
     \valid(m) && \valid(m->ranges + (0 .. m->capacity - 1)) && m->count <= m->capacity &&
     m->capacity <= 0xffffff && \separated(m, m->ranges + (0 .. m->capacity - 1));
+
+  predicate firm{L}(struct boot_range *r, integer i, integer n) = // each by itself
+    \forall integer j; i <= j < n ==>
+      r[j].kind < RANGE_KIND_COUNT && r[j].owner < OWNER_COUNT && r[j].start <= r[j].last;
+
+  predicate ordered{L}(struct boot_range *r, integer n) = // B1
+    \forall integer i, j; 0 <= i < j < n ==> r[i].last < r[j].start;
+
+  predicate pages{L}(struct boot_range *r, integer n) = // B1
+    \forall integer i; 0 <= i < n ==> r[i].start % 4096 == 0 && r[i].last % 4096 == 4095;
+
+  predicate canonical{L}(struct boot_range *r, integer n) = firm(r, 0, n) && ordered(r, n) && pages(r, n);
+
+  predicate events{L}(struct boot_range *r, integer i, integer n) =
+    (\forall integer j; i <= j < n ==> r[j].kind < RANGE_KIND_COUNT) &&
+    (\forall integer j, k; i <= j <= k < n ==> r[j].start <= r[k].start);
+
+  // The sweep has written `out` ranges from `i` of `n` events; `now` lies since `since`.
+  predicate swept{L}(struct boot_range *r, integer i, integer n, integer out, integer now, integer since) =
+    0 <= out <= i <= n && firm(r, 0, out) && ordered(r, out) && events(r, i, n) &&
+    (\forall integer j, k; 0 <= j < out && i <= k < n ==> r[j].last < r[k].start) &&
+    0 <= now <= RANGE_KIND_COUNT && (now != RANGE_KIND_COUNT ==> out < i &&
+      (\forall integer j; 0 <= j < out ==> r[j].last < since) &&
+      (\forall integer k; i <= k < n ==> since < r[k].start));
+
+  predicate rounded{L}(struct boot_range *r, integer i, integer n, integer out) =
+    0 <= out <= i <= n && canonical(r, out) && firm(r, i, n);
 */
 
 #include "src/mem/bootmap.c"
+
+/*@ assigns \nothing; ensures \result.v == v; */
+static inline paddr_t PA(uint64_t v);
+
+/*@ assigns \nothing; ensures \result.v == (uint64_t)(f.v * 4096); */
+static inline paddr_t pfn_paddr(pfn_t f);
+
+/*@ assigns \nothing;
+    ensures \result == (sizeof(vword_t) == 4 ? 0xffffffff * 4096 : 0);
+*/
+static uint64_t end_of_names(void);
 
 /*@ requires \valid(map);
     assigns *map;
     ensures \result == MEM_OK <==> array != \null && capacity != 0;
     ensures \result == MEM_OK ==> map->count == 0 && map->capacity == capacity &&
-        map->ranges == array && map->limit == limit && !map->finished;
+        map->ranges == array && !map->finished;
+    ensures \result == MEM_OK && sizeof(vword_t) == 8 ==> map->limit == limit;
+    ensures \result == MEM_OK && sizeof(vword_t) == 4 ==>
+        map->limit == (limit == 0 || limit > 0xffffffff * 4096 ? 0xffffffff * 4096 : limit);
 */
 enum mem_err bootmap_init(struct bootmap *map, struct boot_range *array, size_t capacity,
                           uint64_t limit);
@@ -71,6 +112,14 @@ static void sort_by_start(struct boot_range *r, size_t count);
 */
 static enum range_kind strongest(const size_t *active);
 
+/*@ requires \valid(r + (0 .. events - 1)) && events <= 0xffffff && events(r, 0, events);
+    assigns r[0 .. events - 1];
+    ensures \result <= events;
+    ensures firm(r, 0, \result);
+    ensures ordered(r, \result);
+*/
+static size_t sweep(struct boot_range *r, size_t events);
+
 /*@ assigns \nothing;
     ensures \result == at - at % 4096;
 */
@@ -97,16 +146,31 @@ static bool round_range(struct boot_range *r);
 
 /*@ requires \valid(count) && \valid(r) && \valid(out + (0 .. *count - 1));
     requires \separated(count, r, out + (0 .. *count - 1));
+    requires canonical(out, *count) && canonical(r, 1);
     assigns *count, *r, out[0 .. *count - 1];
     ensures *count <= \old(*count);
+    ensures firm(out, 0, *count);
+    ensures ordered(out, *count);
+    ensures pages(out, *count);
+    ensures \result ==> canonical(r, 1);
+    ensures \result ==> *count > 0 ==> out[*count - 1].last < r->start;
 */
 static bool settle(struct boot_range *out, size_t *count, struct boot_range *r);
 
-/*@ requires \valid_read(a) && \valid_read(b);
+/*@ requires \valid_read(a) && \valid_read(b) && a->last < b->start;
     assigns \nothing;
     ensures \result <==> a->last + 1 == b->start && a->kind == b->kind && a->owner == b->owner;
 */
 static bool joins(const struct boot_range *a, const struct boot_range *b);
+
+/*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff && firm(r, 0, count);
+    assigns r[0 .. count - 1];
+    ensures \result <= count;
+    ensures firm(r, 0, \result);
+    ensures ordered(r, \result);
+    ensures pages(r, \result);
+*/
+static size_t round_all(struct boot_range *r, size_t count);
 
 /*@ requires \valid_read(r);
     assigns \nothing;

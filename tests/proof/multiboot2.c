@@ -13,10 +13,7 @@
   logic integer word32{L}(uint8_t *p) = p[0] + 0x100 * p[1] + 0x10000 * p[2] + 0x1000000 * p[3];
   logic integer word64{L}(uint8_t *p) = word32(p) + 0x100000000 * word32(p + 4);
   lemma rows: \forall integer i, n, s; 0 <= i < n ==> 0 < s ==> i * s + s <= n * s;
-  axiomatic product { // what `*` is, out of the provers' sight until they ask
-    logic integer times(integer a, integer b) reads \nothing;
-    axiom times_is: \forall integer a, b; times(a, b) == a * b;
-  }
+  logic integer times(integer a, integer b) = a * b;
   lemma quotient: \forall integer a, b; 0 <= a ==> 0 < b ==> 0 <= times(a / b, b) <= a;
   lemma inside: \forall integer i, n, s; 0 <= i < n ==> 0 < s ==> times(i, s) + s <= times(n, s);
   lemma positive: \forall integer i, s; 0 <= i ==> 0 < s ==> 0 <= times(i, s);
@@ -44,12 +41,11 @@
 #include "src/multiboot2.c"
 
 /*@
-  predicate tag_inside(struct tag *t, integer total) =
-    \valid_read(t) && 8 <= t->size && \valid_read(t->bytes + (0 .. t->size - 1)) &&
-    8 <= t->offset && t->offset + t->size <= total <= 0xffffffff;
+  predicate tag_inside{L}(struct tag t, integer total) =
+    8 <= t.size && \valid_read(t.bytes + (0 .. t.size - 1)) &&
+    8 <= t.offset && t.offset + t.size <= total <= 0xffffffff;
 
-  predicate apart(struct tag *t, struct boot_info *b) =
-    \separated(t, b) && \separated(t->bytes + (0 .. t->size - 1), b);
+  predicate apart{L}(struct tag t, struct boot_info *b) = \separated(t.bytes + (0 .. t.size - 1), b);
 */
 
 /*@ requires \valid_read(p + (0 .. 1));
@@ -70,46 +66,46 @@ static uint32_t u32(const uint8_t *p);
 */
 static uint64_t u64(const uint8_t *p);
 
-/*@ requires \valid_read(tag) && \valid_read(tag->bytes + (0 .. tag->size - 1)) && skip <= tag->size;
+/*@ requires \valid_read(tag.bytes + (0 .. tag.size - 1)) && skip <= tag.size;
     assigns \nothing;
-    ensures skip <= \result <= tag->size;
-    ensures \result < tag->size ==> tag->bytes[\result] == 0;
+    ensures skip <= \result <= tag.size;
+    ensures \result < tag.size ==> tag.bytes[\result] == 0;
 */
-static uint32_t text_end(const struct tag *tag, uint32_t skip);
+static uint32_t text_end(struct tag tag, uint32_t skip);
 
-/*@ requires \valid_read(tag) && \valid_read(tag->bytes + (0 .. tag->size - 1)) && 8 <= tag->size;
+/*@ requires \valid_read(tag.bytes + (0 .. tag.size - 1)) && 8 <= tag.size;
     requires 1 <= bytes && \valid(to + (0 .. bytes - 1)) && (cut == \null || \valid(cut));
-    requires \separated(tag, to + (0 .. bytes - 1)) && \separated(tag->bytes + (0 .. tag->size - 1), to + (0 .. bytes - 1));
-    requires cut != \null ==> \separated(cut, to + (0 .. bytes - 1)) && \separated(cut, tag) &&
-        \separated(cut, tag->bytes + (0 .. tag->size - 1));
+    requires \separated(tag.bytes + (0 .. tag.size - 1), to + (0 .. bytes - 1));
+    requires cut != \null ==> \separated(cut, to + (0 .. bytes - 1)) &&
+        \separated(cut, tag.bytes + (0 .. tag.size - 1));
     assigns to[0 .. bytes - 1], *cut;
     ensures \result == MB2_OK ==> \exists integer i; 0 <= i < bytes && to[i] == 0;
 */
-static enum multiboot2_err read_string(const struct tag *tag, char *to, uint32_t bytes, bool *cut);
+static enum multiboot2_err read_string(struct tag tag, char *to, uint32_t bytes, bool *cut);
 
-/*@ requires tag_inside(tag, tag->offset + tag->size) && \valid(out) && apart(tag, out);
+/*@ requires tag_inside(tag, tag.offset + tag.size) && \valid(out) && apart(tag, out);
     assigns out->module_count;
 */
-static enum multiboot2_err read_module(const struct tag *tag, struct boot_info *out);
+static enum multiboot2_err read_module(struct tag tag, struct boot_info *out);
 
-/*@ requires tag_inside(tag, tag->offset + tag->size) && 16 <= tag->size && 1 <= least;
-    requires \valid(table) && \separated(tag, table) && \separated(table, tag->bytes + (0 .. tag->size - 1));
+/*@ requires tag_inside(tag, tag.offset + tag.size) && 16 <= tag.size && 1 <= least;
+    requires \valid(table) && \separated(table, tag.bytes + (0 .. tag.size - 1));
     assigns table->offset, table->stride, table->count;
-    ensures \result ==> table_inside(table, least, \old(tag->offset + tag->size));
+    ensures \result ==> table_inside(table, least, tag.offset + tag.size);
 */
-static bool read_table(const struct tag *tag, uint32_t least, struct boot_table *table);
+static bool read_table(struct tag tag, uint32_t least, struct boot_table *table);
 
-/*@ requires tag_inside(tag, tag->offset + tag->size) && \valid(out) && apart(tag, out);
+/*@ requires tag_inside(tag, tag.offset + tag.size) && \valid(out) && apart(tag, out);
     assigns out->mmap.offset, out->mmap.stride, out->mmap.count;
-    ensures \result == MB2_OK ==> table_inside(&out->mmap, 24, \old(tag->offset + tag->size));
+    ensures \result == MB2_OK ==> table_inside(&out->mmap, 24, tag.offset + tag.size);
 */
-static enum multiboot2_err read_mmap(const struct tag *tag, struct boot_info *out);
+static enum multiboot2_err read_mmap(struct tag tag, struct boot_info *out);
 
-/*@ requires tag_inside(tag, tag->offset + tag->size) && \valid(out) && apart(tag, out);
+/*@ requires tag_inside(tag, tag.offset + tag.size) && \valid(out) && apart(tag, out);
     assigns out->efi_map.offset, out->efi_map.stride, out->efi_map.count;
-    ensures \result == MB2_OK ==> table_inside(&out->efi_map, 40, \old(tag->offset + tag->size));
+    ensures \result == MB2_OK ==> table_inside(&out->efi_map, 40, tag.offset + tag.size);
 */
-static enum multiboot2_err read_efi_map(const struct tag *tag, struct boot_info *out);
+static enum multiboot2_err read_efi_map(struct tag tag, struct boot_info *out);
 
 /*@ requires \valid_read(p + (0 .. 5)) && \valid(fb) && \separated(p + (0 .. 5), fb);
     assigns fb->red_shift, fb->red_bits, fb->green_shift, fb->green_bits, fb->blue_shift, fb->blue_bits;
@@ -117,19 +113,19 @@ static enum multiboot2_err read_efi_map(const struct tag *tag, struct boot_info 
 */
 static void read_channels(const uint8_t *p, struct boot_framebuffer *fb);
 
-/*@ requires \valid_read(tag) && 8 <= tag->size && \valid_read(tag->bytes + (0 .. tag->size - 1));
+/*@ requires 8 <= tag.size && \valid_read(tag.bytes + (0 .. tag.size - 1));
     requires \valid(out) && apart(tag, out);
     assigns out->framebuffer;
 */
-static enum multiboot2_err read_framebuffer(const struct tag *tag, struct boot_info *out);
+static enum multiboot2_err read_framebuffer(struct tag tag, struct boot_info *out);
 
-/*@ requires tag_inside(tag, tag->offset + tag->size) && \valid(out) && apart(tag, out);
+/*@ requires tag_inside(tag, tag.offset + tag.size) && \valid(out) && apart(tag, out);
     assigns *out;
-    ensures \result == MB2_OK ==> \forall integer total; \old(tag->offset + tag->size) <= total ==>
+    ensures \result == MB2_OK ==> \forall integer total; tag.offset + tag.size <= total ==>
         \old(kept(out, total)) ==> kept(out, total);
     ensures out->total_size == \old(out->total_size);
 */
-static enum multiboot2_err read_tag(const struct tag *tag, struct boot_info *out);
+static enum multiboot2_err read_tag(struct tag tag, struct boot_info *out);
 
 /*@ requires size <= 0xfffffff8;
     assigns \nothing;
@@ -146,15 +142,30 @@ static uint32_t padded(uint32_t size);
 static enum multiboot2_err check_frame(uint32_t magic, const uint8_t *blob, size_t bytes,
                                        size_t *where);
 
-/*@ requires \valid_read(blob + (0 .. total - 1)) && 8 <= at <= total && \valid(tag);
-    requires \separated(tag, blob + (0 .. total - 1));
-    assigns *tag;
-    ensures \result == MB2_OK ==> tag->bytes == blob + at && tag->offset == at &&
-        at <= total - 8 && tag->type == word32(blob + at) && tag->size == word32(blob + at + 4) &&
-        tag_inside(tag, total);
+/*@ requires \valid_read(blob + (at .. at + 7)) && at <= 0xfffffff8;
+    assigns \nothing;
+    ensures \result.bytes == blob + at && \result.offset == at;
+    ensures \result.type == word32(blob + at) && \result.size == word32(blob + at + 4);
 */
-static enum multiboot2_err open_tag(const uint8_t *blob, uint32_t total, uint32_t at,
-                                    struct tag *tag);
+static struct tag tag_at(const uint8_t *blob, uint32_t at);
+
+/*@ requires \valid_read(blob + (0 .. total - 1)) && 8 <= at <= total;
+    assigns \nothing;
+    ensures \result == MB2_OK ==> at <= total - 8 && 8 <= word32(blob + at + 4) <= total - at;
+*/
+static enum multiboot2_err check_tag(const uint8_t *blob, uint32_t total, uint32_t at);
+
+/*@ requires \valid_read(blob + (0 .. total - 1)) && 16 <= total && total % 8 == 0;
+    requires 8 <= at <= total && at % 8 == 0;
+    requires \valid(out) && \valid(next) && \separated(out, next, blob + (0 .. total - 1));
+    requires kept(out, total);
+    assigns *out, *next;
+    ensures \result == MB2_OK ==> kept(out, total);
+    ensures \result == MB2_OK ==> *next == at || at + 8 <= *next <= total && *next % 8 == 0;
+    ensures out->total_size == \old(out->total_size);
+*/
+static enum multiboot2_err read_next(const uint8_t *blob, uint32_t total, uint32_t at,
+                                     struct boot_info *out, uint32_t *next);
 
 /*@ requires \valid_read(blob + (0 .. total - 1)) && 16 <= total && total % 8 == 0;
     requires \valid(out) && \valid(where) && \separated(out, where, blob + (0 .. total - 1));

@@ -49,7 +49,7 @@ static vword_t words_for(vword_t bits);
 void pmm_extent(const struct bootmap *map, size_t range, uint64_t *start, uint64_t *end);
 
 /*@ predicate ascending{L}(struct pmm_span *s, integer n) =
-      (\forall integer i; 0 <= i < n ==> s[i].frame + s[i].frames <= FULL) &&
+      (\forall integer i; 0 <= i < n ==> s[i].frame + s[i].frames <= (vword_t)-1) &&
       \forall integer i, j; 0 <= i < j < n ==> s[i].frame + s[i].frames <= s[j].frame;
 */
 
@@ -86,8 +86,9 @@ static inline size_t last_at_most(const struct pmm *pmm, size_t count, key_of *k
 /*@ requires \valid_read(pmm) && \valid_read(pmm->spans + (0 .. pmm->span_count - 1));
     requires ascending((struct pmm_span *)pmm->spans, pmm->span_count);
     assigns \nothing;
-    ensures \result == \null || \valid_read(\result) &&
-        \result->frame <= frame < \result->frame + \result->frames;
+    ensures \result != \null ==> \valid_read(\result);
+    ensures \result != \null ==> \result->frame <= frame;
+    ensures \result != \null ==> frame < \result->frame + \result->frames;
     ensures \result == \null ==> \forall integer i; 0 <= i < pmm->span_count ==>
         !(pmm->spans[i].frame <= frame < pmm->spans[i].frame + pmm->spans[i].frames);
 */
