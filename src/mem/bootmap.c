@@ -130,16 +130,8 @@ static size_t sweep(struct boot_range *r, size_t events)
     size_t active[RANGE_KIND_COUNT] = {0}, out = 0;
     enum range_kind now = RANGE_KIND_COUNT;
     uint64_t since = 0;
-    /*@ loop invariant swept(r, i, events, out, now, since);
-        loop assigns i, out, now, since, active[0 .. RANGE_KIND_COUNT - 1], r[0 .. events - 1];
-        loop variant events - i;
-    */
     for (size_t i = 0; i < events;) {
         uint64_t at = r[i].start;
-        /*@ loop invariant \at(i, LoopEntry) <= i <= events && (i < events ==> at <= r[i].start);
-            loop assigns i, active[0 .. RANGE_KIND_COUNT - 1];
-            loop variant events - i;
-        */
         for (; i < events && r[i].start == at; i++) {
             if (r[i].last)
                 active[r[i].kind]++;
@@ -228,10 +220,6 @@ static bool joins(const struct boot_range *a, const struct boot_range *b)
 static size_t round_all(struct boot_range *r, size_t count)
 {
     size_t out = 0;
-    /*@ loop invariant rounded(r, i, count, out);
-        loop assigns i, out, r[0 .. count - 1];
-        loop variant count - i;
-    */
     for (size_t i = 0; i < count; i++) {
         struct boot_range now = r[i];
         if (!round_range(&now) || !settle(r, &out, &now))
@@ -259,10 +247,6 @@ enum mem_err bootmap_finish(struct bootmap *map)
 
 static void insert_at(struct bootmap *map, size_t index, struct boot_range r)
 {
-    /*@ loop invariant index <= i <= map->count;
-        loop assigns i, map->ranges[index + 1 .. map->count];
-        loop variant i;
-    */
     for (size_t i = map->count; i > index; i--)
         map->ranges[i] = map->ranges[i - 1];
     map->ranges[index] = r;
@@ -272,10 +256,6 @@ static void insert_at(struct bootmap *map, size_t index, struct boot_range r)
 static void remove_at(struct bootmap *map, size_t index)
 {
     map->count--;
-    /*@ loop invariant index <= i <= map->count;
-        loop assigns i, map->ranges[index .. map->count - 1];
-        loop variant map->count - i;
-    */
     for (size_t i = index; i < map->count; i++)
         map->ranges[i] = map->ranges[i + 1];
 }
@@ -402,6 +382,10 @@ static size_t find_held(const struct bootmap *map, uint64_t start, uint64_t last
                         enum frame_owner owner)
 {
     size_t i = 0;
+    /*@ loop invariant 0 <= i <= map->count;
+        loop assigns i;
+        loop variant map->count - i;
+    */
     while (i < map->count && map->ranges[i].last < start)
         i++;
     if (i == map->count)

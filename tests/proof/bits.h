@@ -45,6 +45,7 @@
   axiom low6: \forall integer x; 0 <= x < 18446744073709551616 ==> (x & 63) == x % 64;
   axiom low9: \forall integer x; 0 <= x < 18446744073709551616 ==> (x & 511) == x % 512;
   axiom low10: \forall integer x; 0 <= x < 18446744073709551616 ==> (x & 1023) == x % 1024;
+  axiom page_up: \forall integer x; 0 <= x < 18446744073709551616 ==> (x << 12) == x * 4096;
   axiom page_start: \forall uint64_t x; (x & 18446744073709547520) == x - x % 4096;
   axiom page_end: \forall uint64_t x; (x | 4095) == x - x % 4096 + 4095;
   axiom upper_half: \forall integer x; 0 <= x < 18446744073709551616 ==>

@@ -13,33 +13,6 @@
   predicate sound{L}(struct bootmap *m) =
     \valid(m) && \valid(m->ranges + (0 .. m->capacity - 1)) && m->count <= m->capacity &&
     m->capacity <= 0xffffff && \separated(m, m->ranges + (0 .. m->capacity - 1));
-
-  predicate firm{L}(struct boot_range *r, integer i, integer n) = // each by itself
-    \forall integer j; i <= j < n ==>
-      r[j].kind < RANGE_KIND_COUNT && r[j].owner < OWNER_COUNT && r[j].start <= r[j].last;
-
-  predicate ordered{L}(struct boot_range *r, integer n) = // B1
-    \forall integer i, j; 0 <= i < j < n ==> r[i].last < r[j].start;
-
-  predicate pages{L}(struct boot_range *r, integer n) = // B1
-    \forall integer i; 0 <= i < n ==> r[i].start % 4096 == 0 && r[i].last % 4096 == 4095;
-
-  predicate canonical{L}(struct boot_range *r, integer n) = firm(r, 0, n) && ordered(r, n) && pages(r, n);
-
-  predicate events{L}(struct boot_range *r, integer i, integer n) =
-    (\forall integer j; i <= j < n ==> r[j].kind < RANGE_KIND_COUNT) &&
-    (\forall integer j, k; i <= j <= k < n ==> r[j].start <= r[k].start);
-
-  // The sweep has written `out` ranges from `i` of `n` events; `now` lies since `since`.
-  predicate swept{L}(struct boot_range *r, integer i, integer n, integer out, integer now, integer since) =
-    0 <= out <= i <= n && firm(r, 0, out) && ordered(r, out) && events(r, i, n) &&
-    (\forall integer j, k; 0 <= j < out && i <= k < n ==> r[j].last < r[k].start) &&
-    0 <= now <= RANGE_KIND_COUNT && (now != RANGE_KIND_COUNT ==> out < i &&
-      (\forall integer j; 0 <= j < out ==> r[j].last < since) &&
-      (\forall integer k; i <= k < n ==> since < r[k].start));
-
-  predicate rounded{L}(struct boot_range *r, integer i, integer n, integer out) =
-    0 <= out <= i <= n && canonical(r, out) && firm(r, i, n);
 */
 
 #include "src/mem/bootmap.c"
@@ -81,7 +54,8 @@ static void add_event(struct bootmap *map, uint64_t at, bool begins, enum range_
     ensures \result != MEM_OK ==> map->count == \old(map->count);
     ensures \result == MEM_OK ==> length > 0 ==> map->ranges[\old(map->count)].start == start;
     ensures \result == MEM_OK ==> length > 0 ==> start + length < 18446744073709551616 ==>
-        map->count == \old(map->count) + 2 &&
+        map->count == \old(map->count) + 2;
+    ensures \result == MEM_OK ==> length > 0 ==> start + length < 18446744073709551616 ==>
         map->ranges[\old(map->count) + 1].start == start + length;
     ensures \result == MEM_OK ==> length > 0 ==> start + length >= 18446744073709551616 ==>
         map->count == \old(map->count) + 1;
@@ -112,14 +86,6 @@ static void sort_by_start(struct boot_range *r, size_t count);
 */
 static enum range_kind strongest(const size_t *active);
 
-/*@ requires \valid(r + (0 .. events - 1)) && events <= 0xffffff && events(r, 0, events);
-    assigns r[0 .. events - 1];
-    ensures \result <= events;
-    ensures firm(r, 0, \result);
-    ensures ordered(r, \result);
-*/
-static size_t sweep(struct boot_range *r, size_t events);
-
 /*@ assigns \nothing;
     ensures \result == at - at % 4096;
 */
@@ -146,31 +112,17 @@ static bool round_range(struct boot_range *r);
 
 /*@ requires \valid(count) && \valid(r) && \valid(out + (0 .. *count - 1));
     requires \separated(count, r, out + (0 .. *count - 1));
-    requires canonical(out, *count) && canonical(r, 1);
     assigns *count, *r, out[0 .. *count - 1];
     ensures *count <= \old(*count);
-    ensures firm(out, 0, *count);
-    ensures ordered(out, *count);
-    ensures pages(out, *count);
-    ensures \result ==> canonical(r, 1);
-    ensures \result ==> *count > 0 ==> out[*count - 1].last < r->start;
 */
 static bool settle(struct boot_range *out, size_t *count, struct boot_range *r);
 
-/*@ requires \valid_read(a) && \valid_read(b) && a->last < b->start;
+/*@ requires \valid_read(a) && \valid_read(b);
     assigns \nothing;
-    ensures \result <==> a->last + 1 == b->start && a->kind == b->kind && a->owner == b->owner;
+    ensures \result <==> (uint64_t)(a->last + 1) == b->start && a->kind == b->kind &&
+        a->owner == b->owner;
 */
 static bool joins(const struct boot_range *a, const struct boot_range *b);
-
-/*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff && firm(r, 0, count);
-    assigns r[0 .. count - 1];
-    ensures \result <= count;
-    ensures firm(r, 0, \result);
-    ensures ordered(r, \result);
-    ensures pages(r, \result);
-*/
-static size_t round_all(struct boot_range *r, size_t count);
 
 /*@ requires \valid_read(r);
     assigns \nothing;
@@ -196,3 +148,19 @@ static uint64_t greatest(uint64_t a, uint64_t b);
         start <= map->ranges[\result].last;
 */
 static size_t find_free(const struct bootmap *map, uint64_t start, uint64_t last);
+
+/*@ requires \valid(at) && 12 <= shift < 64 && 1 <= bytes;
+    assigns *at;
+    ensures \result ==> *at <= last && bytes - 1 <= last - *at;
+*/
+static bool fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift, uint64_t *at);
+
+/*@ requires sound((struct bootmap *)map);
+    assigns \nothing;
+    ensures \result <= map->count;
+    ensures \result < map->count ==> map->ranges[\result].kind == RANGE_USABLE &&
+        map->ranges[\result].owner == owner && map->ranges[\result].start <= start &&
+        last <= map->ranges[\result].last;
+*/
+static size_t find_held(const struct bootmap *map, uint64_t start, uint64_t last,
+                        enum frame_owner owner);
