@@ -533,7 +533,7 @@ help:
 	@echo '  fuzz      all fuzz targets, TIME=60 seconds each, in both widths; TARGET=heap is one of them'
 	@echo '  coverage  lines, branches and MC/DC of the memory code, reached by the unit tests'
 	@echo '  mutate    small mistakes in the memory code: do the unit tests see them? An hour; N=, FILES='
-	@echo '  prove     proofs of the arithmetic of pages and heap, with Frama-C, and that'
+	@echo '  prove     proofs of parser, boot map, frames, pages and heap, with Frama-C, and that'
 	@echo '            each planted mistake makes one fail (docs/proofs.md)'
 	@echo '  matrix    test, on every machine, CPU, firmware and RAM size of the table'
 	@echo '  soak      OPS=n random calls of every kind against a model, in 64 and 32 bits; SEED=n'
