@@ -34,7 +34,7 @@ UNITS = {"bootmap": [],
          "pmm": ["-c11", "-rte-no-pointer-call"]}  # a goal of `calls` says that the pointer is good
 
 # Those that take seconds, for `make test`.
-FAST = ["heap", "paging", "pmm"]
+FAST = ["heap", "paging"]
 
 # Not proved but taken from C: that `= {0}` makes zeros. Z3 finds it within no limit (docs/proofs.md).
 TAKEN = {"forget"}
