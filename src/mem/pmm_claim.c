@@ -25,8 +25,7 @@ static bool win_words(struct pmm *pmm, vword_t block)
     for (unsigned w = 0; w < PMM_BLOCK_WORDS; w++) {
         if (claim_word(leaf + w, FULL))
             continue;
-        if (w)
-            pmm_give(pmm, block << PMM_BLOCK_SHIFT, w * PMM_WORD_BITS);
+        pmm_give(pmm, block << PMM_BLOCK_SHIFT, w * PMM_WORD_BITS);
         return false;
     }
     return true;
@@ -34,15 +33,13 @@ static bool win_words(struct pmm *pmm, vword_t block)
 
 bool pmm_claim_block(struct pmm *pmm, vword_t block)
 {
-    bool written = is_written(pmm, block << PMM_BLOCK_SHIFT);
     pmm_whole_no_more(pmm, block);
-    if (!written || !pmm->caches)
+    if (!is_written(pmm, block << PMM_BLOCK_SHIFT) || !pmm->caches)
         leaf_fill(leaf_of(pmm, block), 0);
     else if (!win_words(pmm, block))
         return false;
     tree_clear(&pmm->avail, block);
-    if (!written)
-        pmm_note_written(pmm, block << PMM_BLOCK_SHIFT);
+    pmm_note_written(pmm, block << PMM_BLOCK_SHIFT);
     return true;
 }
 
@@ -62,8 +59,7 @@ bool pmm_claim_run(struct pmm *pmm, vword_t index, vword_t frames)
         }
         if (won)
             continue;
-        if (taken)
-            pmm_give(pmm, index, taken);
+        pmm_give(pmm, index, taken);
         return false;
     }
     return true;
@@ -73,8 +69,6 @@ enum mem_err pmm_reserve(struct pmm *pmm, pfn_t first, size_t frames, enum frame
 {
     if (!frames || !pmm_may_hold(owner))
         return pmm_refuse(pmm, PMM_BAD_ARGUMENT, MEM_BAD_ARG);
-    if (frames - 1 > FULL - first.v)
-        return MEM_OUT_OF_RANGE;
     for (vword_t at = first.v, left = frames; left;) {
         const struct boot_range *r = pmm_boot_range(pmm, at);
         if (!r)

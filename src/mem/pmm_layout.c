@@ -54,7 +54,6 @@ static void close_span(struct layout *l)
     if (l->spans)
         l->spans[l->count] = l->last;
     l->count++;
-    l->last.frames = 0;
 }
 
 /* Adds blocks [first, end) of RAM, none of which is laid out. */

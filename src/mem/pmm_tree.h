@@ -53,10 +53,8 @@ static inline bool tree_is_empty(const struct pmm_tree *t)
 static inline vword_t tree_first(const struct pmm_tree *t)
 {
     vword_t i = 0;
-    if (t->levels > TREE_LEVELS_MIN) {
-        for (unsigned l = t->levels - 1; l > 1; l--)
-            i = i << PMM_WORD_SHIFT | bit_lowest(t->level[l][i]);
-    }
+    for (unsigned l = t->levels - 1; l > 1; l--)
+        i = i << PMM_WORD_SHIFT | bit_lowest(t->level[l][i]);
     i = i << PMM_WORD_SHIFT | bit_lowest(t->level[1][i]);
     return i << PMM_WORD_SHIFT | bit_lowest(t->level[0][i]);
 }
