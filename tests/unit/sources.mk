@@ -8,7 +8,7 @@
 PAGING_TESTS := paging paging_large paging_share paging_hand paging_life \
     paging_corners paging_exact paging_views paging_digest paging_exhaustive
 PMM_TESTS    := pmm pmm_tags pmm_maps pmm_model pmm_model_tags pmm_exhaustive pmm_exhaustive_tags \
-    pmm_corners pmm_hidden pmm_interleave
+    pmm_corners pmm_edges pmm_places pmm_hidden pmm_interleave
 
 UNITS := cmdline units fmt terminal shell
 UNITS += multiboot2 bootmap bootmap_corners boot_corners
@@ -47,6 +47,8 @@ UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_tags := src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm_model           := $(UNIT_pmm)
 UNIT_pmm_corners         := $(UNIT_pmm)
+UNIT_pmm_edges           := $(UNIT_pmm)
+UNIT_pmm_places          := $(UNIT_pmm)
 UNIT_pmm_hidden          := $(UNIT_pmm)
 UNIT_pmm_interleave      := $(UNIT_pmm)
 UNIT_pmm_model_tags      := $(UNIT_pmm_tags)

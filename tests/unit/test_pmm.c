@@ -10,7 +10,8 @@ static void init_refuses_nonsense(void **state)
     add(0x100, 64, RANGE_USABLE, OWNER_NONE);
     size_t need = pmm_metadata_bytes(&map);
     assert_int_equal(pmm_init(&pmm, &map, metadata, need - 1), MEM_BAD_ARG);
-    assert_int_equal(pmm_init(&pmm, &map, (uint8_t *)metadata + 8, need), MEM_BAD_ARG);
+    for (unsigned off = 1; off < 64; off++)
+        assert_int_equal(pmm_init(&pmm, &map, (uint8_t *)metadata + off, need), MEM_BAD_ARG);
     ranges[0].kind = RANGE_RESERVED;
     assert_int_equal(pmm_init(&pmm, &map, metadata, sizeof metadata), MEM_NO_FRAME);
 }
@@ -49,6 +50,21 @@ static void untouched_memory_costs_nothing(void **state)
     assert_true(words - untouched < 64);
     assert_true(PMM_TAGS || pmm_metadata_bytes(&map) * 10000 <= (1 << 16) * 1275ull);
     holds();
+}
+
+/* The last frame's tag, in builds that have tags, is the last byte. */
+static void nothing_is_written_behind_the_metadata(void **state)
+{
+    (void)state;
+    add(0x400, 2 * PMM_BLOCK, RANGE_USABLE, OWNER_NONE);
+    start();
+    size_t need = pmm_metadata_bytes(&map);
+    while (!pfn_is_none(pmm_alloc(&pmm, OWNER_TEST)))
+        ;
+    for (size_t i = need; i < sizeof metadata; i++)
+        assert_int_equal(((const uint8_t *)metadata)[i], 0xa7);
+    assert_true(!PMM_TAGS || ((const uint8_t *)metadata)[need - 1] == OWNER_TEST);
+    assert_int_equal(pmm_owner(&pmm, PFN(0x400)), PMM_TAGS ? OWNER_TEST : OWNER_COUNT);
 }
 
 /* ---- maps that hurt ------------------------------------------------------------------------- */
@@ -265,6 +281,7 @@ int main(void)
         TEST(init_refuses_nonsense),
         TEST(owners_from_boot),
         TEST(untouched_memory_costs_nothing),
+        TEST(nothing_is_written_behind_the_metadata),
         TEST(every_other_frame),
         TEST(far_apart),
         TEST(only_frame_zero),

@@ -5,46 +5,9 @@
  *
  * Everything on one CPU; test_pmm_interleave.c is about two.
  */
-#include "mem/pmm_index.h" /* before pmm_map.h, whose variables have the parameters' names */
+#include "pmm_blocks.h"
 
-#include "pmm_map.h"
-
-enum { BLOCK = PMM_BLOCK, FIRST = 0x400, FAR = 0x1000 };
-
-static void start_blocks(vword_t blocks)
-{
-    add(FIRST, (uint64_t)blocks * BLOCK, RANGE_USABLE, OWNER_NONE);
-    start();
-}
-
-static pfn_t run_of(vword_t frames)
-{
-    struct pmm_run_request run = {.frames = frames};
-    pfn_t first = PFN_NONE;
-    enum mem_err err = pmm_alloc_run(&pmm, &run, OWNER_TEST, &first);
-    assert_true(err == MEM_OK || (err == MEM_NO_FRAME && pfn_is_none(first)));
-    return first;
-}
-
-static vword_t frame_of_block(vword_t block)
-{
-    return FIRST + (block - 1) * BLOCK;
-}
-
-static pfn_t cached(struct pmm_cache *cache)
-{
-    pfn_t frame;
-    return pmm_cache_take(cache, OWNER_USER, &frame) ? frame
-                                                     : pmm_cache_take_slow(cache, OWNER_USER);
-}
-
-static void give_cached(struct pmm_cache *cache, vword_t frame, vword_t count)
-{
-    for (; count--; frame++) {
-        if (!pmm_cache_give(cache, PFN(frame), OWNER_USER))
-            assert_int_equal(pmm_cache_give_slow(cache, PFN(frame), OWNER_USER), MEM_OK);
-    }
-}
+enum { FAR = 0x1000 };
 
 /* ---- frames that only a cache knows of ------------------------------------------------------ */
 
@@ -86,6 +49,95 @@ static void home_is_told_of(void **state)
     holds();
 }
 
+/*
+ * The longest run without a whole block, 511 frames and 511, when a cache hides the first half: its
+ * home is the first of the two blocks, of which it has noted less than a word.
+ *
+ *   free   [some]     [x===========) [============x)
+ */
+static void the_longest_run_without_a_block(void **state)
+{
+    (void)state;
+    enum { SOME = PMM_CACHE_BATCH - (WORD - 1) };
+    static struct pmm_cache cache;
+    start_blocks(3);
+    reserve(FIRST + SOME, BLOCK - SOME);
+    reserve(frame_of_block(2), 1);
+    reserve(frame_of_block(4) - 1, 1);
+    pmm_cache_init(&cache, &pmm);
+    assert_int_equal(cached(&cache).v, FIRST);
+    assert_true(cache.count == PMM_CACHE_BATCH - 1 && cache.home == 2);
+    assert_false(tree_test(&pmm.avail, 2));
+    assert_int_equal(run_of(2 * BLOCK - 2).v, frame_of_block(2) + 1);
+    pmm_cache_drain(&cache);
+    holds();
+}
+
+/* What stands in a cache and has been taken by somebody else is nothing to tell of. */
+static void gone_from_a_cache(void **state)
+{
+    (void)state;
+    static struct pmm_cache cache;
+    start_blocks(2);
+    reserve(FIRST + 4, BLOCK - 4);
+    pmm_cache_init(&cache, &pmm);
+    assert_int_equal(cached(&cache).v, FIRST);
+    reserve(FIRST + 1, 3);
+    pmm_cache_drain(&cache);
+    assert_false(tree_test(&pmm.avail, 1));
+    holds();
+}
+
+/* Broken out of turn, so that `written` ends below it: not cached, for it may be whole again. */
+static void not_written_so_not_cached(void **state)
+{
+    (void)state;
+    enum { CAUGHT_UP = 5 };
+    static struct pmm_cache cache;
+    start_blocks(CAUGHT_UP + 2);
+    for (vword_t block = 2; block <= CAUGHT_UP + 2; block++)
+        reserve(frame_of_block(block) + 1, 1);
+    for (vword_t i = 0; i < CAUGHT_UP * BLOCK - (CAUGHT_UP - 1); i++)
+        assert_false(pfn_is_none(pmm_alloc(&pmm, OWNER_TEST)));
+    assert_int_equal(pmm.written, CAUGHT_UP * BLOCK);
+    pmm_cache_init(&cache, &pmm);
+    assert_int_equal(cached(&cache).v, frame_of_block(CAUGHT_UP + 1));
+    assert_true(cache.count == 0 && cache.home == 0);
+    holds();
+}
+
+/* The last free frame of all is where the next one comes from; the block of `low` has none. */
+static void low_moves_to_the_only_frame(void **state)
+{
+    (void)state;
+    start_blocks(2);
+    reserve(frame_of_block(2), BLOCK);
+    for (vword_t i = 0; i < BLOCK; i++)
+        assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, FIRST + i);
+    assert_true(pmm.low_block == 1 && tree_test(&pmm.avail, 1));
+    give(frame_of_block(2) + 7, 1);
+    assert_int_equal(pmm.low_block, 2);
+    assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, frame_of_block(2) + 7);
+    holds();
+}
+
+/* A block that was given out whole, and never before: its frames can be cached when they come back.
+ */
+static void frames_of_a_block_are_cached(void **state)
+{
+    (void)state;
+    static struct pmm_cache cache;
+    start_blocks(2);
+    pfn_t block = pmm_alloc_block(&pmm, OWNER_TEST);
+    assert_int_equal(block.v, FIRST);
+    pmm_cache_init(&cache, &pmm);
+    give_cached(&cache, FIRST + 9, 3);
+    assert_int_equal(cache.count, 3);
+    assert_int_equal(cached(&cache).v, FIRST + 11);
+    pmm_cache_drain(&cache);
+    holds();
+}
+
 /* A block is told to be whole; then four caches, which held all of it, give it out again. */
 static void whole_and_gone(void **state)
 {
@@ -93,7 +145,7 @@ static void whole_and_gone(void **state)
     static struct pmm_cache cache[4];
     start_blocks(2);
     for (unsigned i = 0; i < 2 * BLOCK; i++)
-        assert_int_equal(pmm_alloc(&pmm, OWNER_USER).v, FIRST + i);
+        assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, FIRST + i);
     for (unsigned i = 0; i < 4; i++) {
         pmm_cache_init(&cache[i], &pmm);
         cache[i].frames = pmm.written;
@@ -102,17 +154,17 @@ static void whole_and_gone(void **state)
     assert_true(pmm_publish_caches(&pmm));
     assert_true(block_is_whole(&pmm, 1) && pmm.low_block == 1);
     for (unsigned i = 0; i < 4; i++) {
-        for (pfn_t frame; pmm_cache_take(&cache[i], OWNER_USER, &frame);)
+        for (pfn_t frame; pmm_cache_take(&cache[i], OWNER_TEST, &frame);)
             ;
     }
     assert_true(block_is_whole(&pmm, 1) && leaf_is_empty(leaf_of(&pmm, 1)));
 
     vword_t last = frame_of_block(2) + BLOCK - 1;
-    assert_int_equal(pmm_free(&pmm, PFN(last), OWNER_USER), MEM_OK);
+    assert_int_equal(pmm_free(&pmm, PFN(last), OWNER_TEST), MEM_OK);
     assert_int_equal(pmm.low_block, 1); /* it is called whole, so low stays */
-    assert_int_equal(pmm_alloc(&pmm, OWNER_USER).v, last);
-    assert_true(pfn_is_none(pmm_alloc_block(&pmm, OWNER_USER)));
-    assert_true(pfn_is_none(pmm_alloc(&pmm, OWNER_USER)));
+    assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, last);
+    assert_true(pfn_is_none(pmm_alloc_block(&pmm, OWNER_TEST)));
+    assert_true(pfn_is_none(pmm_alloc(&pmm, OWNER_TEST)));
     holds();
 }
 
@@ -123,15 +175,15 @@ static void whole_and_gone(void **state)
 static void runs_inside_a_word(void **state)
 {
     (void)state;
-    enum { WORD = PMM_WORD_BITS, LONG = WORD / 2 + 4 };
+    enum { LONG = WORD / 2 + 4 };
     static const vword_t taken[] = {WORD / 2, WORD - 1, WORD, 2 * WORD - 1, 3 * WORD - 1};
     start_blocks(1);
     assert_int_equal(run_of(5).v, FIRST);
     for (unsigned i = 0; i < sizeof taken / sizeof taken[0]; i++)
-        assert_int_equal(pmm_reserve(&pmm, PFN(FIRST + taken[i]), 1, OWNER_TEST), MEM_OK);
+        reserve(FIRST + taken[i], 1);
     assert_int_equal(run_of(WORD).v, FIRST + 3 * WORD);
     assert_int_equal(run_of(LONG).v, FIRST + 4 * WORD); /* right behind the last */
-    assert_int_equal(pmm_reserve(&pmm, PFN(FIRST + 4 * WORD + LONG), 1, OWNER_TEST), MEM_OK);
+    reserve(FIRST + 4 * WORD + LONG, 1);
     assert_int_equal(run_of(LONG).v, FIRST + WORD + 1);
     holds();
 }
@@ -142,7 +194,7 @@ static void nothing_beside_the_last_block(void **state)
     (void)state;
     start_blocks(2);
     assert_int_equal(run_of(2 * BLOCK).v, FIRST);
-    assert_int_equal(pmm_free_run(&pmm, PFN(frame_of_block(2)), BLOCK, OWNER_TEST), MEM_OK);
+    give(frame_of_block(2), BLOCK);
     assert_true(block_is_whole(&pmm, 2));
     assert_false(bit_test(pmm.flanked, 2));
     assert_true(pfn_is_none(run_of(BLOCK + 1)));
@@ -177,6 +229,22 @@ static void searches_across_words(void **state)
     holds();
 }
 
+/* Nothing in the lower half of a word of the summary's summary. */
+static void what_is_free_at_the_far_end(void **state)
+{
+    (void)state;
+    start_blocks(WIDE);
+    assert_int_equal(run_of(WIDE * BLOCK).v, FIRST);
+    assert_true(pfn_is_none(pmm_alloc(&pmm, OWNER_TEST)));
+    assert_true(pfn_is_none(pmm_alloc(&pmm, OWNER_TEST)));
+    give(frame_of_block(WIDE - 3), 4 * BLOCK);
+    holds();
+    assert_int_equal(pmm_alloc_block(&pmm, OWNER_TEST).v, frame_of_block(WIDE - 3));
+    assert_int_equal(run_of(2 * BLOCK + 1).v, frame_of_block(WIDE - 2));
+    assert_true(pmm_free_frames(&pmm) == BLOCK - 1);
+    holds();
+}
+
 /* A home that is its word's last block, and another in that word: the summary must go on to say so.
  */
 static void home_at_the_end_of_a_word(void **state)
@@ -203,11 +271,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_another_cpu_hides),
         TEST(home_is_told_of),
+        TEST(the_longest_run_without_a_block),
+        TEST(gone_from_a_cache),
+        TEST(frames_of_a_block_are_cached),
+        TEST(not_written_so_not_cached),
+        TEST(low_moves_to_the_only_frame),
         TEST(whole_and_gone),
         TEST(runs_inside_a_word),
         TEST(nothing_beside_the_last_block),
         TEST(chains_across_words),
         TEST(searches_across_words),
+        TEST(what_is_free_at_the_far_end),
         TEST(home_at_the_end_of_a_word),
     };
     return cmocka_run_group_tests_name("pmm hidden", tests, NULL, NULL);
