@@ -3,180 +3,35 @@
 """mutate.py - plants small mistakes in the memory code and counts those that the unit tests see.
 
 A mutant is one edit (operators.py). The program of every unit test that contains the edited file is
-linked with the edited objects, in 64 bits without sanitizers, then, if nothing fails, in 32 bits
-with ASan and UBSan as `make unit` has them. The first failure ends it: a test that fails, a crash,
-or ten times the processor seconds of the sound program, which is an endless loop. No wall clock is
-asked. A mutant whose objects are the same as without it is no mutant and is not counted; one that
-does not compile neither.
+linked with the edited objects (judge.py), in 64 bits without sanitizers, then, if nothing fails, in
+32 bits with ASan and UBSan as `make unit` has them. The first failure ends it: a test that fails, a
+crash, or ten times the processor seconds of the sound program, which is an endless loop. No wall
+clock is asked. A mutant that compiles to the same objects is no mutant and is not counted; nor is
+one that does not compile, nor one that -O2 makes the same, where nothing fails.
 
 The mutants are a sample of all, drawn evenly with a fixed seed. A survivor has to stand in
 survivors.toml with the reason why no test can see it, or why none has to; one that stands there and
-is killed is an error too. Exit code 0: 95 in 100 killed, every survivor explained.
+is killed, or is no mutant, is an error too. Exit code 0: 95 in 100 killed, every survivor explained.
 """
 import argparse
 import hashlib
 import json
 import os
-import resource
-import shutil
-import signal
-import subprocess
 import sys
 import tomllib
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 
 sys.path.insert(0, str(Path(__file__).parent))
+import judge  # noqa: E402
 import operators  # noqa: E402
+from judge import NO_MUTANT, OUT, PROCESSES, ROOT  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
-OUT = ROOT / "build" / "mutation"
 SEED, GOAL = 1, 95
-SLOW = 2  # processor seconds; a test program that takes more is left out
-PROCESSES = 2
+AHEAD = 16  # mutants under way or waiting, so that a slow one holds up nobody
 MEASURED = ["src/mem/*.c", "src/mem/*.h", "src/multiboot2.c", "include/mem/pmm*.h"]
-
-ARCH = {64: "x86_64", 32: "i386"}
-COMMON = ("-std=gnu2x -O1 -g0 -w -fno-omit-frame-pointer -Iinclude -Isrc -Itests/unit").split()
-SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all".split()
-STAGES = {64: [], 32: SANITIZERS}  # the first finds most, and quickly
-
-
-class Program:
-    """One unit test in one width: its sources, and what its sound self costs."""
-
-    def __init__(self, name, bits, sources):
-        self.name, self.bits, self.sources = name, bits, sources
-        self.seconds = 0.0
-
-
-def flags(bits):
-    return [*COMMON, f"-m{bits}", f"-Isrc/arch/{ARCH[bits]}", *STAGES[bits]]
-
-
-def compile_c(tree, bits, source, to):
-    """The object's bytes, None: no C."""
-    done = subprocess.run(["gcc", *flags(bits), "-c", source, "-o", to], cwd=tree,
-                          stderr=subprocess.DEVNULL)
-    return to.read_bytes() if done.returncode == 0 else None
-
-
-def link(program, objects, to):
-    libraries = ["-lcmocka"] if program.bits == 64 else []
-    subprocess.run(["gcc", f"-m{program.bits}", *STAGES[program.bits], "-o", to, *objects, *libraries],
-                   check=True)
-
-
-def run(binary, limit):
-    """(exit code, processor seconds). A limit of processor time ends what would not end."""
-    def child():
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([binary], preexec_fn=child, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return done.returncode, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-class Sound:
-    """The code as it is: objects, who includes what, what each program costs."""
-
-    def __init__(self, programs, files):
-        self.objects, self.depends = {}, defaultdict(set)
-        wanted = sorted({(p.bits, s) for p in programs for s in p.sources})
-        with ThreadPoolExecutor(PROCESSES) as pool:
-            list(pool.map(lambda w: self.find_depends(*w), wanted))
-            concerned = set().union(*(self.depends[f] for f in files))
-            programs = [p for p in programs if any((p.bits, s) in concerned for s in p.sources)]
-            wanted = sorted({(p.bits, s) for p in programs for s in p.sources})
-            list(pool.map(lambda w: self.build(*w), wanted))
-        self.programs = sorted(filter(self.is_quick, programs), key=lambda p: p.seconds)
-
-    def is_quick(self, program):
-        binary = OUT / "sound" / f"{program.name}.{program.bits}"
-        link(program, [self.path(program.bits, s) for s in program.sources], binary)
-        code, program.seconds = run(binary, 600)
-        if code:
-            sys.exit(f"{program.name} ({program.bits} bits) fails without any mutant")
-        if program.seconds > SLOW:
-            print(f"  {program.name}.{program.bits} takes {program.seconds:.0f} s: left out")
-        return program.seconds <= SLOW
-
-    @staticmethod
-    def path(bits, source):
-        return OUT / "sound" / f"{source.replace('/', '_')}.{bits}.o"
-
-    def build(self, bits, source):
-        bytes_ = compile_c(ROOT, bits, source, self.path(bits, source))
-        if bytes_ is None:
-            sys.exit(f"{source} does not compile ({bits} bits)")
-        self.objects[bits, source] = bytes_
-
-    def find_depends(self, bits, source):
-        made = subprocess.run(["gcc", *flags(bits), "-MM", source], cwd=ROOT, check=True, text=True,
-                              stdout=subprocess.PIPE).stdout
-        for word in made.replace("\\\n", " ").split()[1:]:
-            self.depends[os.path.normpath(word)].add((bits, source))
-
-
-class Worker:
-    """A copy of the tree in which one mutant at a time is planted."""
-
-    def __init__(self, number, sound):
-        self.tree, self.sound = OUT / f"tree{number}", sound
-        shutil.rmtree(self.tree, ignore_errors=True)
-        for name in ("src", "include", "tests/unit", "tools/bootmap"):
-            shutil.copytree(ROOT / name, self.tree / name)
-
-    def judge(self, mutant, source):
-        """'same', 'no C', 'survived', or what killed it."""
-        victim = self.tree / mutant.file
-        victim.write_text(mutant.apply(source))
-        try:
-            changed, result = False, "survived"
-            for bits in STAGES:
-                objects = self.changed(mutant.file, bits)
-                if objects is None:
-                    return "no C"
-                if not objects:
-                    continue
-                changed = True
-                result = self.killed_by(objects, bits)
-                if result != "survived":
-                    return result
-            return result if changed else "same"
-        finally:
-            victim.write_text(source)
-
-    def changed(self, file, bits):
-        """The objects that the mutant makes different."""
-        objects = {}
-        for at, source in sorted(self.sound.depends[file]):
-            if at != bits:
-                continue
-            to = self.tree / f"{source.replace('/', '_')}.{bits}.o"
-            bytes_ = compile_c(self.tree, bits, source, to)
-            if bytes_ is None:
-                return None
-            if bytes_ != self.sound.objects[bits, source]:
-                objects[source] = to
-        return objects
-
-    def killed_by(self, objects, bits):
-        binary = self.tree / "mutant"
-        for p in self.sound.programs:
-            if p.bits != bits or not objects.keys() & set(p.sources):
-                continue
-            link(p, [objects.get(s) or self.sound.path(bits, s) for s in p.sources], binary)
-            limit = max(2, int(10 * p.seconds) + 1)
-            code, _ = run(binary, limit)
-            if code:
-                endless = code in (-signal.SIGXCPU, -signal.SIGKILL)
-                return f"endless in {p.name}.{bits}" if endless else f"{p.name}.{bits}"
-        return "survived"
 
 
 def place(mutant):
@@ -194,68 +49,83 @@ def draw(files):
 
 
 class Results:
-    """What is known of mutants of the code as it is. Kept as it comes: a run may be broken off."""
+    """What runs have found. Kept as it comes: a run may be broken off. It always tells the order of
+    the programs; verdicts are taken from it with RESUME alone, for files that are as they were."""
 
     def __init__(self, sources, resume):
-        self.digests = {f: hashlib.sha256(t.encode()).hexdigest() for f, t in sources.items()}
-        self.path, self.known = OUT / "results.jsonl", {}
-        if resume and self.path.exists():
-            for line in self.path.read_text().splitlines():
-                key, result = json.loads(line)
-                self.known[tuple(key)] = result
-        else:
-            self.path.write_text("")
+        self.digests = {f: hashlib.sha256(t.encode()).hexdigest()[:16] for f, t in sources.items()}
+        self.path, self.known, self.order = OUT / "results.jsonl", {}, judge.Order()
+        OUT.mkdir(parents=True, exist_ok=True)
+        self.path.touch()
+        for line in self.path.read_text().splitlines():
+            digest, id_, result = json.loads(line)
+            if result not in (*NO_MUTANT, "survived"):
+                self.order.learn(tuple(id_), id_[0], result.split()[-1])
+            if resume:
+                self.known[digest, *id_] = result
 
     def key(self, mutant):
-        return self.digests[mutant.file], *mutant.key, mutant.nth
+        return self.digests[mutant.file], *mutant.id
 
-    def killed_before(self, mutant):
+    def before(self, mutant):
         """Tests are only added, so what they have seen once they see again."""
         result = self.known.get(self.key(mutant), "survived")
         return None if result == "survived" else result
 
     def note(self, mutant, result):
+        if self.known.get(self.key(mutant)) == result:
+            return
+        self.known[self.key(mutant)] = result
         with open(self.path, "a", encoding="ascii") as file:
-            file.write(json.dumps([self.key(mutant), result]) + "\n")
+            file.write(json.dumps([self.digests[mutant.file], mutant.id, result]) + "\n")
 
 
-def campaign(every, sources, sound, wanted, known):
-    """Judges mutants until `wanted` of them count. Yields (mutant, result), in order."""
+def judged(every, sources, sound, results):
+    """(mutant, result) of all, in the sample's order, some judged ahead of it."""
     workers = Queue()
     for n in range(PROCESSES):
-        workers.put(Worker(n, sound))
+        workers.put(judge.Worker(n, sound, results.order))
 
-    def judge(mutant):
-        before = known.killed_before(mutant)
-        if before:
-            return mutant, before
-        worker = workers.get()
-        try:
-            return mutant, worker.judge(mutant, sources[mutant.file])
-        finally:
+    def verdict(mutant):
+        result = results.before(mutant)
+        if not result:
+            worker = workers.get()
+            result = worker.judge(mutant, sources[mutant.file])
             workers.put(worker)
+            results.note(mutant, result)
+        return mutant, result
 
-    counted, tried, killed = 0, 0, 0
     with ThreadPoolExecutor(PROCESSES) as pool:
-        for at in range(0, len(every), 16):
-            for mutant, result in pool.map(judge, every[at:at + 16]):
-                tried += 1
-                known.note(mutant, result)
-                if result in ("same", "no C") or counted == wanted:
-                    continue
-                counted += 1
-                killed += result != "survived"
-                yield mutant, result
-            print(f"\r  {counted} of {min(wanted, len(every))} judged ({tried} made), {killed} killed",
-                  end="", file=sys.stderr, flush=True)
-            if counted == wanted:
-                break
+        waiting = deque()
+        for mutant in every:
+            waiting.append(pool.submit(verdict, mutant))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def campaign(verdicts, wanted):
+    """All up to the one with which `wanted` are mutants."""
+    results, counted, killed = [], 0, 0
+    for mutant, result in verdicts:
+        results.append((mutant, result))
+        counted += result not in NO_MUTANT
+        killed += result not in (*NO_MUTANT, "survived")
+        print(f"\r  {counted} of {wanted} judged ({len(results)} made), {killed} killed", end="",
+              file=sys.stderr, flush=True)
+        if counted == wanted:
+            break
+    verdicts.close()
     print(file=sys.stderr)
+    return results
 
 
 def table(results):
     rows = defaultdict(Counter)
     for mutant, result in results:
+        if result in NO_MUTANT:
+            continue
         kind = result if result == "survived" else "endless" if result[:7] == "endless" else "killed"
         rows[mutant.file][kind] += 1
         rows["all"][kind] += 1
@@ -281,26 +151,21 @@ def main():
     parser.add_argument("--resume", action="store_true", help="what was killed before is killed")
     options = parser.parse_args()
     os.nice(10)
-    (OUT / "sound").mkdir(parents=True, exist_ok=True)
 
-    programs = []
-    for text in options.programs:
-        name, bits, sources = text.split(":")
-        programs.append(Program(name, int(bits), sources.split(",")))
     every, sources = draw(options.files)
-    known = Results(sources, options.resume)
-    sound = Sound(programs, sources)
-    results = list(campaign(every, sources, sound, options.number, known))
+    found = Results(sources, options.resume)
+    sound = judge.Sound([judge.Program(text) for text in options.programs], sources)
+    results = campaign(judged(every, sources, sound, found), options.number)
     survivors = [m for m, result in results if result == "survived"]
 
-    reasons = explained()
+    reasons, alive = explained(), {m.key for m in survivors}
     unexplained = [m for m in survivors if m.key not in reasons]
-    alive = {m.key for m in survivors}
-    wrong = [m for m, result in results if m.key in reasons and m.key not in alive]
+    wrong = {m.key: result for m, result in results if m.key in reasons and m.key not in alive}
+    wrong |= {key: "not in the source" for key in reasons.keys() - {m.key for m in every} if key[0] in sources}
     for mutant in unexplained:
         print(f"survived: {mutant}")
-    for mutant in wrong:
-        print(f"survivors.toml explains what is killed: {mutant}")
+    for key, result in wrong.items():
+        print(f"survivors.toml explains what does not survive ({result}): {': '.join(key)}")
     sums = table(results)
     score = 100 * (1 - sums["survived"] / max(1, sums.total()))
     print(f"{sums.total()} mutants of {len(every)}, {score:.1f} % killed; {len(survivors)} survived, "

@@ -41,6 +41,10 @@ class Mutant:
     def key(self):
         return self.file, self.name, self.text
 
+    @property
+    def id(self):
+        return *self.key, self.nth
+
     def apply(self, source):
         return source[:self.start] + self.new + source[self.end:]
 
