@@ -24,10 +24,8 @@ static vword_t next_free(const struct pmm *pmm, vword_t from, vword_t end, bool 
 {
     while (from < end) {
         vword_t block = from >> PMM_BLOCK_SHIFT;
-        if (!hidden && !tree_test(&pmm->avail, block)) {
+        if (!hidden && !tree_test(&pmm->avail, block))
             from = tree_next(&pmm->avail, block) << PMM_BLOCK_SHIFT;
-            continue;
-        }
         vword_t rest = leaf_word(pmm, from >> PMM_WORD_SHIFT) >> (from & WORD_MASK);
         if (rest) {
             from += bit_lowest(rest);

@@ -50,6 +50,18 @@ static void no_more_levels_than_needed(void **state)
     }
 }
 
+/* Aligned to 2048 frames, and that many; no order is higher than that of 1024. */
+static void runs_of_the_highest_order(void **state)
+{
+    (void)state;
+    struct pmm_stats s;
+    add(0x800, 0x800, RANGE_USABLE, OWNER_NONE);
+    start();
+    pmm_stats(&pmm, &s);
+    assert_true(s.largest_run == 0x800 && s.runs[PMM_ORDERS - 1] == 2);
+    assert_true(s.refused[0] == 0);
+}
+
 /* ---- metadata -------------------------------------------------------------------------------- */
 
 /* The masks are the last of it, those of the last mixed span at the very end. */
@@ -109,8 +121,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_number_of_blocks),       TEST(no_more_levels_than_needed),
-        TEST(metadata_ends_with_the_masks), TEST(invariants_of_the_last_block),
-        TEST(the_summary_of_the_last_word),
+        TEST(runs_of_the_highest_order),    TEST(metadata_ends_with_the_masks),
+        TEST(invariants_of_the_last_block), TEST(the_summary_of_the_last_word),
     };
     return cmocka_run_group_tests_name("pmm edges", tests, NULL, NULL);
 }

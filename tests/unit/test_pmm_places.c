@@ -94,6 +94,21 @@ static void of_which_nothing_is_left(void **state)
     holds();
 }
 
+/* No frame above 0 can be a multiple of as many frames as there can be: nonsense. */
+static void absurd_alignment(void **state)
+{
+    (void)state;
+    enum { ABSURD = PMM_WORD_BITS - PAGE_SHIFT };
+    pfn_t first = PFN(7);
+    start_blocks(1);
+    for (unsigned log2 = PMM_BLOCK_SHIFT + 2; log2 < WORD; log2++) {
+        struct pmm_run_request run = {.frames = 1, .align_log2 = log2};
+        enum mem_err err = pmm_alloc_run(&pmm, &run, OWNER_TEST, &first);
+        assert_int_equal(err, log2 < ABSURD ? MEM_NO_FRAME : MEM_BAD_ARG);
+    }
+    assert_int_equal(first.v, 7);
+}
+
 /* The lowest whole block, if the run just ends where it must; not the lower hole. */
 static void just_below(void **state)
 {
@@ -209,6 +224,7 @@ int main(void)
         TEST(one_behind_the_other),
         TEST(with_conditions),
         TEST(of_which_nothing_is_left),
+        TEST(absurd_alignment),
         TEST(just_below),
         TEST(flanks_are_found_to_be_none),
         TEST(chains_of_whole_blocks_come_first),
