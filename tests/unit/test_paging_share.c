@@ -84,6 +84,7 @@ static void what_lies_below_is_not_shared(void **state)
     unsigned taken = fake.taken_count;
     assert_int_equal(paging_create(&user, false, fake_source, &everything), MEM_OK);
     assert_int_equal(paging_share_kernel(&user, &as, VA(BASE + PAGE)), MEM_MISALIGNED);
+    assert_int_equal(paging_share_kernel(&user, &as, VA(BASE + 1)), MEM_MISALIGNED);
     assert_int_equal(paging_share_kernel(&user, &as, VA(BASE)), MEM_OK);
     assert_int_equal(translate(&user, low, &pa), MEM_NOT_MAPPED);
     assert_int_equal(map_page(&user, near, PA(0x7000), MAP_USER), MEM_OK);
@@ -94,6 +95,23 @@ static void what_lies_below_is_not_shared(void **state)
     assert_int_equal(unmap_page(&as, low, NULL), MEM_OK);
 }
 
+/* What a space has mapped below is no reason to refuse; what it has anywhere above is. */
+static void what_is_there_before(void **state)
+{
+    (void)state;
+    struct aspace user;
+    vaddr_t low = VA(0x400000), top = VA(~(vword_t)0 - PAGE + 1);
+    assert_int_equal(paging_pin(&as, VA(BASE), LARGE), MEM_OK);
+    assert_int_equal(paging_create(&user, false, fake_source, &everything), MEM_OK);
+    assert_int_equal(map_page(&user, low, PA(0x6000), 0), MEM_OK);
+    assert_int_equal(map_page(&user, top, PA(0x7000), 0), MEM_OK);
+    assert_int_equal(paging_share_kernel(&user, &as, VA(BASE)), MEM_MAPPED);
+    assert_int_equal(unmap_page(&user, top, NULL), MEM_OK);
+    assert_int_equal(paging_share_kernel(&user, &as, VA(BASE)), MEM_OK);
+    assert_int_equal(map_page(&user, top, PA(0x7000), 0), MEM_OUT_OF_RANGE);
+    paging_destroy(&user);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
@@ -102,6 +120,7 @@ int main(void)
         TEST(pinned_tables_stay),
         TEST(what_is_shared_is_the_kernels),
         TEST(what_lies_below_is_not_shared),
+        TEST(what_is_there_before),
     };
     return cmocka_run_group_tests_name("paging_share", tests, NULL, NULL);
 }
