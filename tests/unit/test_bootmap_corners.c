@@ -81,6 +81,28 @@ static void room_for_two_more(void **state)
     }
 }
 
+/* Every page of which a byte is wanted, and no other. */
+static void reservations_are_of_whole_pages(void **state)
+{
+    (void)state;
+    static const uint64_t bytes[][3] = {/* from, length, pages */
+                                        {0, 1, 1},
+                                        {PAGE - 1, 1, 1},
+                                        {0, PAGE, 1},
+                                        {0, PAGE + 1, 2},
+                                        {PAGE - 1, 2, 2}};
+    for (unsigned i = 0; i < sizeof bytes / sizeof bytes[0]; i++) {
+        new_map(ROOM, 0);
+        usable(0, 16 * MIB);
+        assert_int_equal(bootmap_finish(&map), MEM_OK);
+        assert_int_equal(bootmap_reserve(&map, 8 * MIB + bytes[i][0], bytes[i][1], OWNER_LOW),
+                         MEM_OK);
+        assert_int_equal(map.count, 3);
+        assert_true(array[1].start == 8 * MIB && array[1].owner == OWNER_LOW);
+        assert_true(array[1].last == 8 * MIB + bytes[i][2] * PAGE - 1);
+    }
+}
+
 static void reservations_stop_at_the_top(void **state)
 {
     (void)state;
@@ -93,6 +115,26 @@ static void reservations_stop_at_the_top(void **state)
     assert_true(map.ranges[1].last == UINT64_MAX && map.ranges[1].owner == OWNER_LOW);
     const char *broken;
     assert_true(bootmap_holds(&map, &broken));
+}
+
+/* What goes on to the top has no end to be sorted: an odd number of addresses, the last the
+ * highest. */
+static void to_the_top_after_others(void **state)
+{
+    (void)state;
+    for (unsigned before = 0; before < 6; before++) {
+        new_map(ROOM, 0);
+        for (unsigned i = 0; i < before; i++)
+            usable((2 * i + 1) * MIB, MIB);
+        usable(UINT64_MAX - MIB + 1, MIB);
+        assert_int_equal(bootmap_finish(&map), MEM_OK);
+        assert_int_equal(map.count, before + 1);
+        for (unsigned i = 0; i < before; i++)
+            assert_true(array[i].start == (2 * i + 1) * MIB &&
+                        array[i].last + 1 == (2 * i + 2) * MIB);
+        assert_true(array[before].start == UINT64_MAX - MIB + 1 &&
+                    array[before].last == UINT64_MAX);
+    }
 }
 
 /* A usable range in the middle of the last page has no whole page, and must not wrap to page 0. */
@@ -309,7 +351,9 @@ int main(void)
         TEST(a_map_needs_room),
         TEST(nothing_is_owned_before_the_end),
         TEST(room_for_two_more),
+        TEST(reservations_are_of_whole_pages),
         TEST(reservations_stop_at_the_top),
+        TEST(to_the_top_after_others),
         TEST(half_of_the_last_page_is_no_page),
         TEST(taken_below_the_limit),
         TEST(alignment_at_the_top),

@@ -112,7 +112,9 @@ static void what_is_refused_stays_refused_in_hand(void **state)
     assert_true(as.leaf.table != NULL);
     assert_int_equal(map_page(&as, VA(BASE), PA(0x1000), MAP_WRITE), MEM_MAPPED);
     assert_int_equal(map_page(&as, VA(BASE + PAGE + 8), PA(0x1000), MAP_WRITE), MEM_MISALIGNED);
-    assert_int_equal(map_page(&as, VA(BASE + PAGE), PA(0x1008), MAP_WRITE), MEM_MISALIGNED);
+    for (unsigned off = 1; off < PAGE; off *= 2)
+        assert_int_equal(map_page(&as, VA(BASE + PAGE), PA(0xa000 + off), MAP_WRITE),
+                         MEM_MISALIGNED);
     assert_int_equal(map_page(&as, VA(BASE + PAGE), PA(wide), MAP_WRITE), MEM_OUT_OF_RANGE);
     assert_int_equal(map_page(&as, VA(BASE + PAGE), PA(0), MAP_WRITE | MAP_EXEC), MEM_WX);
     assert_int_equal(map_page(&as, VA(BASE + PAGE), PA(0), ~0u), MEM_BAD_ARG);
