@@ -85,21 +85,18 @@ static void room_for_two_more(void **state)
 static void reservations_are_of_whole_pages(void **state)
 {
     (void)state;
-    static const uint64_t bytes[][3] = {/* from, length, pages */
-                                        {0, 1, 1},
-                                        {PAGE - 1, 1, 1},
-                                        {0, PAGE, 1},
-                                        {0, PAGE + 1, 2},
-                                        {PAGE - 1, 2, 2}};
-    for (unsigned i = 0; i < sizeof bytes / sizeof bytes[0]; i++) {
+    static const struct {
+        uint64_t from, length, pages;
+    } wanted[] = {{0, 1, 1}, {PAGE - 1, 1, 1}, {0, PAGE, 1}, {0, PAGE + 1, 2}, {PAGE - 1, 2, 2}};
+    for (unsigned i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         new_map(ROOM, 0);
         usable(0, 16 * MIB);
         assert_int_equal(bootmap_finish(&map), MEM_OK);
-        assert_int_equal(bootmap_reserve(&map, 8 * MIB + bytes[i][0], bytes[i][1], OWNER_LOW),
-                         MEM_OK);
+        assert_int_equal(
+            bootmap_reserve(&map, 8 * MIB + wanted[i].from, wanted[i].length, OWNER_LOW), MEM_OK);
         assert_int_equal(map.count, 3);
         assert_true(array[1].start == 8 * MIB && array[1].owner == OWNER_LOW);
-        assert_true(array[1].last == 8 * MIB + bytes[i][2] * PAGE - 1);
+        assert_true(array[1].last == 8 * MIB + wanted[i].pages * PAGE - 1);
     }
 }
 
@@ -117,8 +114,7 @@ static void reservations_stop_at_the_top(void **state)
     assert_true(bootmap_holds(&map, &broken));
 }
 
-/* What goes on to the top has no end to be sorted: an odd number of addresses, the last the
- * highest. */
+/* What goes on to the top has no end to be sorted: an odd number of addresses. */
 static void to_the_top_after_others(void **state)
 {
     (void)state;
