@@ -173,12 +173,13 @@ static void the_old_tables_say(void **state)
         {0x5000, MAP_WRITE | MAP_GLOBAL | MAP_CACHE_WT, PREFLIGHT_FINE},
         {0x6000, MAP_WRITE | MAP_GLOBAL, PREFLIGHT_STALE},
         {0x5000, MAP_GLOBAL, PREFLIGHT_STALE},
+        {0x5000, MAP_WRITE | MAP_GLOBAL | MAP_USER, PREFLIGHT_STALE},
         {0x6000, MAP_WRITE, PREFLIGHT_FINE},
     };
     map(BASE, 0x5000, MAP_WRITE | MAP_GLOBAL);
     for (unsigned i = 0; i < sizeof old / sizeof old[0]; i++) {
         struct aspace loaded;
-        assert_int_equal(paging_create(&loaded, true, fake_source, &features), MEM_OK);
+        assert_int_equal(paging_create(&loaded, false, fake_source, &features), MEM_OK);
         flight.loaded = loaded.root;
         says(PREFLIGHT_FINE); /* nothing there */
         assert_int_equal(map_page(&loaded, VA(BASE), PA(old[i].pa), old[i].flags), MEM_OK);
@@ -192,6 +193,19 @@ static void the_old_tables_say(void **state)
         flight.flushes = false;
         paging_destroy(&loaded);
     }
+}
+
+/* Where there is a bit that says so: what is only read from now on could still be executed. */
+static void the_old_tables_let_execute(void **state)
+{
+    (void)state;
+    struct aspace loaded;
+    map(BASE, 0x5000, MAP_GLOBAL);
+    assert_int_equal(paging_create(&loaded, true, fake_source, &features), MEM_OK);
+    flight.loaded = loaded.root;
+    assert_int_equal(map_page(&loaded, VA(BASE), PA(0x5000), MAP_EXEC | MAP_GLOBAL), MEM_OK);
+    says(WIDE ? PREFLIGHT_STALE : PREFLIGHT_FINE);
+    paging_destroy(&loaded);
 }
 
 /* ---- needs ---------------------------------------------------------------------------------- */
@@ -250,6 +264,7 @@ int main(void)
         TEST(nothing_lies_beyond_the_table),
         TEST(beside_lies_something_else),
         TEST(the_old_tables_say),
+        TEST(the_old_tables_let_execute),
         TEST(every_page_of_a_need),
         TEST(a_guard_is_absent),
         TEST(top_entries),
