@@ -62,6 +62,18 @@ static void runs_of_the_highest_order(void **state)
     assert_true(s.refused[0] == 0);
 }
 
+/* From an odd frame on, each block is as large as its start allows. */
+static void runs_of_every_order(void **state)
+{
+    (void)state;
+    struct pmm_stats s;
+    add(0x401, 0x3ff + 3, RANGE_USABLE, OWNER_NONE);
+    start();
+    pmm_stats(&pmm, &s);
+    for (unsigned order = 0; order < PMM_ORDERS; order++)
+        assert_true(s.runs[order] == (order < 2 ? 2 : order < 10));
+}
+
 /* ---- metadata -------------------------------------------------------------------------------- */
 
 /* The masks are the last of it, those of the last mixed span at the very end. */
@@ -121,8 +133,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_number_of_blocks),       TEST(no_more_levels_than_needed),
-        TEST(runs_of_the_highest_order),    TEST(metadata_ends_with_the_masks),
-        TEST(invariants_of_the_last_block), TEST(the_summary_of_the_last_word),
+        TEST(runs_of_every_order),          TEST(runs_of_the_highest_order),
+        TEST(metadata_ends_with_the_masks), TEST(invariants_of_the_last_block),
+        TEST(the_summary_of_the_last_word),
     };
     return cmocka_run_group_tests_name("pmm edges", tests, NULL, NULL);
 }

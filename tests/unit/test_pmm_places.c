@@ -109,17 +109,19 @@ static void absurd_alignment(void **state)
     assert_int_equal(first.v, 7);
 }
 
-/* The lowest whole block, if the run just ends where it must; not the lower hole. */
+/* The lowest whole block, not the lower hole; also if the run just ends where it must. */
 static void just_below(void **state)
 {
     (void)state;
     pfn_t first = PFN_NONE;
     struct pmm_run_request run = {.frames = 4};
-    start_blocks(3);
+    start_blocks(4);
     reserve(FIRST, 9);
-    run.below = (uint64_t)(frame_of_block(2) + 4) * PAGE;
+    assert_int_equal(aligned_run_of(1, 1).v, frame_of_block(2));
+    reserve(frame_of_block(2) + 1, BLOCK - 1);
+    run.below = (uint64_t)(frame_of_block(3) + 4) * PAGE;
     assert_int_equal(pmm_alloc_run(&pmm, &run, OWNER_TEST, &first), MEM_OK);
-    assert_int_equal(first.v, frame_of_block(2));
+    assert_int_equal(first.v, frame_of_block(3));
     run.below -= PAGE;
     assert_int_equal(pmm_alloc_run(&pmm, &run, OWNER_TEST, &first), MEM_OK);
     assert_int_equal(first.v, FIRST + 9);
