@@ -5,6 +5,7 @@ The program that is likely to fail soonest goes first: the one that saw this mut
 run, then those that saw most mutants of this file for their price. Nothing is compiled before a
 program needs it. So a mutant that is seen costs a second, and one that is not, all the programs.
 """
+import hashlib
 import math
 import os
 import resource
@@ -76,7 +77,7 @@ class Sound:
 
     def __init__(self, programs, files):
         (OUT / "sound").mkdir(parents=True, exist_ok=True)
-        self.objects, self.depends = {}, defaultdict(set)
+        self.objects, self.depends, self.digests = {}, defaultdict(set), {}
         wanted = sorted({(p.bits, s) for p in programs for s in p.sources})
         with ThreadPoolExecutor(PROCESSES) as pool:
             list(pool.map(lambda w: self.find_depends(*w), wanted))
@@ -103,6 +104,8 @@ class Sound:
     def measure(self, program):
         binary = OUT / "sound" / program.title
         link(program, [self.path(program.bits, s) for s in program.sources], binary)
+        made_of = b"".join(self.objects[program.bits, s] for s in program.sources)
+        self.digests[program.title] = hashlib.sha256(made_of).hexdigest()[:16]
         before = processor_seconds()
         if run(binary, 600):
             sys.exit(f"{program.title} fails without any mutant")
@@ -177,23 +180,27 @@ class Worker:
         for name in ("src", "include", "tests/unit", "tools/bootmap"):
             shutil.copytree(ROOT / name, self.tree / name)
 
-    def judge(self, mutant, source):
-        """'same', 'no C', 'survived', or what killed it."""
+    def judge(self, mutant, source, passed):
+        """'same', 'no C', 'survived', or what killed it; and the digests of the programs that tell
+        so. Those of `passed` have let it pass already, and need not be asked."""
         victim = self.tree / mutant.file
         victim.write_text(mutant.apply(source))
         try:
-            return self.ask(mutant)
+            return self.ask(mutant, passed)
         except NoC:
-            return "no C"
+            return "no C", []
         finally:
             victim.write_text(source)
 
-    def ask(self, mutant):
+    def ask(self, mutant, passed):
         planted = Planted(self.tree, self.sound, mutant.file)
+        asked = []
         for program in self.order.sort(self.sound.holding(mutant.file), mutant.id, mutant.file):
-            killer = planted.seen_by(program)
+            asked.append(self.sound.digests[program.title])
+            killer = None if asked[-1] in passed else planted.seen_by(program)
             if killer:
                 self.order.learn(mutant.id, mutant.file, killer.split()[-1])
-                return killer
+                return killer, asked[-1:]
         changed = any(planted.objects.values())
-        return "survived" if changed and not planted.is_optimised_away() else "same"
+        is_mutant = passed or (changed and not planted.is_optimised_away())
+        return ("survived", asked) if is_mutant else ("same", [])

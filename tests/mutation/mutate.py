@@ -50,7 +50,8 @@ def draw(files):
 
 class Results:
     """What runs have found. Kept as it comes: a run may be broken off. It always tells the order of
-    the programs; verdicts are taken from it with RESUME alone, for files that are as they were."""
+    the programs. With RESUME it also tells verdicts, and these as a run of everything would find
+    them again: the mutant is the same, and so is every object of the program that has judged it."""
 
     def __init__(self, sources, resume):
         self.digests = {f: hashlib.sha256(t.encode()).hexdigest()[:16] for f, t in sources.items()}
@@ -58,26 +59,28 @@ class Results:
         OUT.mkdir(parents=True, exist_ok=True)
         self.path.touch()
         for line in self.path.read_text().splitlines():
-            digest, id_, result = json.loads(line)
+            digest, id_, result, programs = json.loads(line)
             if result not in (*NO_MUTANT, "survived"):
                 self.order.learn(tuple(id_), id_[0], result.split()[-1])
             if resume:
-                self.known[digest, *id_] = result
+                self.known[digest, *id_] = result, programs
 
     def key(self, mutant):
         return self.digests[mutant.file], *mutant.id
 
-    def before(self, mutant):
-        """Tests are only added, so what they have seen once they see again."""
-        result = self.known.get(self.key(mutant), "survived")
-        return None if result == "survived" else result
+    def before(self, mutant, sound):
+        """(verdict or None, digests of programs that have let it pass)."""
+        result, programs = self.known.get(self.key(mutant), (None, []))
+        if result == "survived":
+            return None, programs
+        valid = result in NO_MUTANT or any(p in sound.digests.values() for p in programs)
+        return (result if valid else None), []
 
-    def note(self, mutant, result):
-        if self.known.get(self.key(mutant)) == result:
-            return
-        self.known[self.key(mutant)] = result
+    def note(self, mutant, result, programs):
+        self.known[self.key(mutant)] = result, programs
+        line = self.digests[mutant.file], mutant.id, result, programs
         with open(self.path, "a", encoding="ascii") as file:
-            file.write(json.dumps([self.digests[mutant.file], mutant.id, result]) + "\n")
+            file.write(json.dumps(line) + "\n")
 
 
 def judged(every, sources, sound, results):
@@ -87,12 +90,12 @@ def judged(every, sources, sound, results):
         workers.put(judge.Worker(n, sound, results.order))
 
     def verdict(mutant):
-        result = results.before(mutant)
+        result, passed = results.before(mutant, sound)
         if not result:
             worker = workers.get()
-            result = worker.judge(mutant, sources[mutant.file])
+            result, programs = worker.judge(mutant, sources[mutant.file], passed)
             workers.put(worker)
-            results.note(mutant, result)
+            results.note(mutant, result, programs)
         return mutant, result
 
     with ThreadPoolExecutor(PROCESSES) as pool:
@@ -148,7 +151,7 @@ def main():
     parser.add_argument("--programs", nargs="+", required=True, help="NAME:BITS:SOURCE,SOURCE...")
     parser.add_argument("--number", type=int, default=1500)
     parser.add_argument("--files", nargs="*")
-    parser.add_argument("--resume", action="store_true", help="what was killed before is killed")
+    parser.add_argument("--resume", action="store_true", help="programs that are the same say the same")
     options = parser.parse_args()
     os.nice(10)
 
