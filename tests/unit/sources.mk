@@ -15,7 +15,7 @@ UNITS += multiboot2 bootmap bootmap_corners boot_corners
 UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
 HEAP_LEVELS  := heap_corners_0 $(foreach l,1 3,heap_corners_$(l) heap_damage_$(l))
-UNITS += heap heap_exhaustive heap_corners heap_damage heap_invariants $(HEAP_LEVELS) kernel_heap
+UNITS += heap heap_exhaustive heap_corners heap_edges heap_damage heap_invariants $(HEAP_LEVELS) kernel_heap
 UNITS += oom oom_boot
 
 UNIT_cmdline := src/cmdline.c
@@ -35,6 +35,7 @@ HEAP := src/mem/heap.c src/mem/heap_resize.c src/mem/heap_space.c src/mem/heap_l
     src/mem/heap_walk.c src/mem/heap_check.c
 UNIT_heap            := $(HEAP)
 UNIT_heap_corners    := $(HEAP)
+UNIT_heap_edges      := $(HEAP)
 UNIT_heap_damage     := $(HEAP)
 UNIT_heap_invariants := $(HEAP)
 $(foreach u,$(HEAP_LEVELS),$(eval UNIT_$(u) := src/mem/mem_err.c))

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_heap_edges.c - what the heap tells of itself: sums, refusals, invariants at their last byte.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "heap_stage.h"
+
+/* ---- what it tells -------------------------------------------------------------------------- */
+
+static bool sum_up(void *ctx, const struct heap_block *b)
+{
+    struct heap_stats *s = ctx;
+    if (b->live) {
+        s->blocks++;
+        s->used += b->size;
+    } else {
+        s->free_blocks++;
+        s->free += b->size;
+        s->largest = b->size > s->largest ? b->size : s->largest;
+    }
+    return true;
+}
+
+/* Sums and walk agree, and leave out nothing but headers. */
+static void tells_the_sums(void)
+{
+    struct heap_stats told, seen = {0};
+    heap_stats(&heap, &told);
+    heap_walk(&heap, sum_up, &seen);
+    assert_int_equal(told.blocks, seen.blocks);
+    assert_int_equal(told.used, seen.used);
+    assert_int_equal(told.free_blocks, seen.free_blocks);
+    assert_int_equal(told.free, seen.free);
+    assert_int_equal(told.largest, seen.largest);
+    size_t tiles = (size_t)((uint8_t *)heap_last(&heap) - (uint8_t *)heap_first(&heap));
+    assert_int_equal(told.used + told.free + (told.blocks + told.free_blocks) * HEADER, tiles);
+}
+
+static void sums_of_what_it_holds(void **state)
+{
+    (void)state;
+    uint8_t *p[6];
+    tells_the_sums();
+    for (unsigned i = 0; i < 6; i++)
+        p[i] = get(1000 + 700 * i);
+    tells_the_sums();
+    for (unsigned i = 1; i < 6; i += 2) {
+        put(p[i]);
+        tells_the_sums();
+    }
+    holds();
+}
+
+/* A block that cannot be given out, because somebody wrote over its header: refused, and counted.
+ */
+static void refusals_are_counted(void **state)
+{
+    (void)state;
+    uint8_t *p = get(40);
+    put(p);
+    block_of(p)->word ^= 0x100;
+    assert_null(heap_alloc(&heap, 40, NULL));
+    assert_int_equal(heap.stats.refused, 1);
+    assert_int_equal(owner.reports, 1);
+    assert_null(heap_alloc(&heap, 0, NULL));
+    assert_int_equal(heap.stats.refused, 2);
+}
+
+/* ---- what a search has learned -------------------------------------------------------------- */
+
+/* No block of more than `units` is listed: after a search for one more, that is known. */
+static void below_is_what_a_search_has_seen(void **state)
+{
+    (void)state;
+    for (size_t units = EXACT + 60; units < EXACT + 63;
+         units++) { /* one class, that of 176 to 191 */
+        assert_int_equal(set_stage(NULL), 0);
+        uint8_t *p = get(payload_bytes(units)), *between = get(16);
+        put(p);
+        holds();
+        assert_true(heap.below >= units << UNIT_SHIFT);
+        uint8_t *more = get(payload_bytes(units + 1));
+        assert_true(more > between);
+        assert_int_equal(heap.below, units << UNIT_SHIFT);
+        holds();
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_stage)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(sums_of_what_it_holds),
+        TEST(refusals_are_counted),
+        TEST(below_is_what_a_search_has_seen),
+    };
+    return cmocka_run_group_tests_name("heap edges", tests, NULL, NULL);
+}
