@@ -74,22 +74,22 @@ static void refusals_are_counted(void **state)
 
 /* ---- what a search has learned -------------------------------------------------------------- */
 
-/* No block of more than `units` is listed: after a search for one more, that is known. */
+/* The larger of two has been taken since: a search for more than the other has is the last one. */
 static void below_is_what_a_search_has_seen(void **state)
 {
     (void)state;
-    for (size_t units = EXACT + 60; units < EXACT + 63;
-         units++) { /* one class, that of 176 to 191 */
-        assert_int_equal(set_stage(NULL), 0);
-        uint8_t *p = get(payload_bytes(units)), *between = get(16);
-        put(p);
-        holds();
-        assert_true(heap.below >= units << UNIT_SHIFT);
-        uint8_t *more = get(payload_bytes(units + 1));
-        assert_true(more > between);
-        assert_int_equal(heap.below, units << UNIT_SHIFT);
-        holds();
-    }
+    size_t units = EXACT + 60, more = units + 3; /* of one class, that of 176 to 191 */
+    uint8_t *p = get(payload_bytes(units)), *between = get(16);
+    uint8_t *q = get(payload_bytes(more)), *behind = get(16);
+    put(p);
+    put(q);
+    assert_int_equal(heap.below, more << UNIT_SHIFT);
+    assert_ptr_equal(get(payload_bytes(more)), q);
+    assert_int_equal(heap.below, more << UNIT_SHIFT);
+    assert_true(get(payload_bytes(units + 1)) > behind && behind > between);
+    assert_int_equal(heap.below, units << UNIT_SHIFT);
+    assert_ptr_equal(get(payload_bytes(units)), p);
+    holds();
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, set_stage)
