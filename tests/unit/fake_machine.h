@@ -21,6 +21,7 @@ struct fake_machine {
     unsigned taken_count;
     unsigned kmaps; /* not yet given back */
     unsigned page_flushes, whole_flushes, complaints;
+    vword_t flushed[16]; /* the latest of page_flushes, n at n modulo 16 */
     unsigned fail_after; /* this many takes succeed; UINT_MAX: all */
     jmp_buf *panics_to;  /* where platform_panic goes; NULL: abort */
     char panic_text[120];

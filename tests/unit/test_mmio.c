@@ -51,6 +51,8 @@ static void a_device_comes_and_goes(void **state)
     paging_walk(&as, ptr_vaddr(p), &w);
     assert_int_equal(w.flags & MAP_CACHE_MASK, MAP_CACHE_UC);
     assert_string_equal(mmio_find(&window, ptr_vaddr(p))->name, "apic");
+    void *second_page = vaddr_ptr(VA(window.region[0].va.v + PAGE));
+    assert_int_equal(unmap_mmio(&window, second_page), MEM_NOT_HELD);
     assert_int_equal(unmap_mmio(&window, p), MEM_OK);
     assert_int_equal(unmap_mmio(&window, p), MEM_NOT_HELD);
     assert_null(mmio_find(&window, ptr_vaddr(p)));

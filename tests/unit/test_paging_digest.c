@@ -71,7 +71,8 @@ static void what_is_undone_does_not_show(void **state)
 /* Every bit of the first, of the last and of some other word of a table. */
 static void flip_each(entry_t *table, vword_t before)
 {
-    static const unsigned words[] = {0, 1, 5, ENTRIES / 2, ENTRIES - 2, ENTRIES - 1};
+    static const unsigned words[] = {0,  1,  5,  16, 17,          18,          19,
+                                     20, 21, 22, 23, ENTRIES / 2, ENTRIES - 2, ENTRIES - 1};
     for (unsigned w = 0; w < sizeof words / sizeof words[0]; w++) {
         entry_t was = table[words[w]];
         for (unsigned bit = 0; bit < 8 * sizeof was; bit++) {

@@ -102,6 +102,21 @@ static void a_call_flushes_once(void **state)
     assert_int_equal(fake.whole_flushes, 0);
 }
 
+/* Each page of a short range, and no other. */
+static void the_pages_that_go_are_flushed(void **state)
+{
+    (void)state;
+    assert_int_equal(map_range(&as, VA(BASE), PA(0x5000), 5 * PAGE, MAP_WRITE), MEM_OK);
+    unsigned before = fake.page_flushes;
+    assert_int_equal(unmap_range(&as, VA(BASE + PAGE), 3 * PAGE), MEM_OK);
+    assert_int_equal(fake.page_flushes, before + 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(fake.flushed[(before + i) % 16] == BASE + (1 + i) * PAGE);
+    assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
+    assert_true(fake.flushed[(before + 3) % 16] == BASE);
+    assert_int_equal(unmap_page(&as, VA(BASE + 4 * PAGE), NULL), MEM_OK);
+}
+
 /* ---- the table in hand ---------------------------------------------------------------------- */
 
 static void what_is_refused_stays_refused_in_hand(void **state)
@@ -179,9 +194,13 @@ static void a_table_in_hand_goes_with_its_last_page(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(frames_one_by_one),          TEST(flushes_are_counted),
-        TEST(a_call_flushes_once),        TEST(what_is_refused_stays_refused_in_hand),
-        TEST(flags_are_not_carried_over), TEST(a_table_in_hand_goes_with_its_last_page),
+        TEST(frames_one_by_one),
+        TEST(flushes_are_counted),
+        TEST(a_call_flushes_once),
+        TEST(the_pages_that_go_are_flushed),
+        TEST(what_is_refused_stays_refused_in_hand),
+        TEST(flags_are_not_carried_over),
+        TEST(a_table_in_hand_goes_with_its_last_page),
     };
     return cmocka_run_group_tests_name("paging_hand", tests, NULL, NULL);
 }

@@ -83,6 +83,23 @@ static void part_of_a_large_page_is_split(void **state)
     assert_int_equal(as.tables, 1);
 }
 
+/* Accessed and dirty stay what they were, and no other bit of the large page's entry comes along.
+ */
+static void a_split_keeps_what_the_cpu_noted(void **state)
+{
+    (void)state;
+    static const entry_t noted[] = {0, ENTRY_ACCESSED, ENTRY_ACCESSED | ENTRY_DIRTY};
+    for (unsigned i = 0; i < sizeof noted / sizeof noted[0]; i++) {
+        assert_int_equal(map_range(&as, VA(BASE), PA(LARGE), LARGE, MAP_WRITE), MEM_OK);
+        *fake_entry(&as, BASE, 2) |= noted[i];
+        assert_int_equal(protect_page(&as, VA(BASE + PAGE), 0), MEM_OK);
+        entry_t plain = format_leaf(as.features, 1, PA(LARGE + 7 * PAGE), MAP_WRITE);
+        entry_t is = *fake_entry(&as, BASE + 7 * PAGE, 1) & ~ENTRY_OURS;
+        assert_true(is == (plain | noted[i]));
+        assert_int_equal(unmap_range(&as, VA(BASE), LARGE), MEM_OK);
+    }
+}
+
 static void next_in_order(void *ctx, pfn_t frame)
 {
     vword_t *expected = ctx;
@@ -136,7 +153,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(large_pages_where_they_fit),           TEST(no_large_pages_without_the_feature),
         TEST(cache_types_of_all_eight_pat_entries), TEST(gib_pages_in_long_mode),
-        TEST(part_of_a_large_page_is_split),        TEST(frames_of_large_pages_go_one_by_one),
+        TEST(part_of_a_large_page_is_split),        TEST(a_split_keeps_what_the_cpu_noted),
+        TEST(frames_of_large_pages_go_one_by_one),
     };
     return cmocka_run_group_tests_name("paging_large", tests, NULL, NULL);
 }
