@@ -14,7 +14,7 @@ UNITS := cmdline units fmt terminal shell
 UNITS += multiboot2 bootmap bootmap_corners boot_corners
 UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
-HEAP_LEVELS  := heap_corners_0 $(foreach l,1 3,heap_corners_$(l) heap_damage_$(l))
+HEAP_LEVELS  := heap_corners_0 heap_edges_0 heap_edges_3 $(foreach l,1 3,heap_corners_$(l) heap_damage_$(l))
 UNITS += heap heap_exhaustive heap_corners heap_edges heap_damage heap_invariants $(HEAP_LEVELS) kernel_heap
 UNITS += oom oom_boot
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_heap_edges.c - what the heap tells of itself: sums, refusals, invariants at their last byte.
+ * test_heap_edges.c - what the heap tells of itself, what searches have learned, and blocks in
+ * bins. Built at other HEAP_HARDEN levels as well (heap_level.h).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,6 +65,8 @@ static void refusals_are_counted(void **state)
     (void)state;
     uint8_t *p = get(40);
     put(p);
+    if (HEAP_HARDEN == 0) /* headers are not looked at */
+        skip();
     block_of(p)->word ^= 0x100;
     assert_null(heap_alloc(&heap, 40, NULL));
     assert_int_equal(heap.stats.refused, 1);
@@ -92,14 +95,46 @@ static void below_is_what_a_search_has_seen(void **state)
     holds();
 }
 
+/* ---- blocks in bins ------------------------------------------------------------------------- */
+
+/* Behind a free block, and still so when it is given out again. */
+static void binned_behind_a_free_block(void **state)
+{
+    (void)state;
+    uint8_t *p = get(3000), *q = get(40), *behind = get(3000);
+    put(p);
+    put(q);
+    assert_ptr_equal(get(40), q);
+    holds();
+    put(behind);
+    put(q);
+    holds();
+}
+
+/* Level 3: every byte behind the link, up to the canary. */
+static void written_to_in_its_bin(void **state)
+{
+    (void)state;
+    if (HEAP_HARDEN < 3)
+        skip();
+    for (size_t at = sizeof(void *); at < 40; at++) {
+        assert_int_equal(set_stage(NULL), 0);
+        uint8_t *p = get(40);
+        put(p);
+        p[at] ^= 1;
+        assert_null(heap_alloc(&heap, 40, NULL));
+        assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_stage)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sums_of_what_it_holds),
-        TEST(refusals_are_counted),
-        TEST(below_is_what_a_search_has_seen),
+        TEST(sums_of_what_it_holds),           TEST(refusals_are_counted),
+        TEST(below_is_what_a_search_has_seen), TEST(binned_behind_a_free_block),
+        TEST(written_to_in_its_bin),
     };
     return cmocka_run_group_tests_name("heap edges", tests, NULL, NULL);
 }
