@@ -127,6 +127,24 @@ static void written_to_in_its_bin(void **state)
     }
 }
 
+/* And in a list: between the links and the footer. */
+static void written_to_in_its_list(void **state)
+{
+    (void)state;
+    enum { SIZE = 1200, TAIL = sizeof(struct block) };
+    if (HEAP_HARDEN < 3)
+        skip();
+    for (size_t at = sizeof(struct links); at < SIZE - TAIL; at++) {
+        assert_int_equal(set_stage(NULL), 0);
+        uint8_t *p = get(SIZE);
+        (void)get(16);
+        put(p);
+        p[at] ^= 1;
+        assert_null(heap_alloc(&heap, SIZE, NULL));
+        assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_stage)
 
 int main(void)
@@ -134,7 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(sums_of_what_it_holds),           TEST(refusals_are_counted),
         TEST(below_is_what_a_search_has_seen), TEST(binned_behind_a_free_block),
-        TEST(written_to_in_its_bin),
+        TEST(written_to_in_its_bin),           TEST(written_to_in_its_list),
     };
     return cmocka_run_group_tests_name("heap edges", tests, NULL, NULL);
 }

@@ -30,14 +30,21 @@ void platform_flush_page(vaddr_t va)
     flushes++;
 }
 
+/* Interrupts come back on after every call, also one that is refused. */
+enum { IRQ_STATE = 0x202 };
+static bool irqs_off;
+
 vword_t platform_irq_save(void)
 {
-    return 0;
+    assert_false(irqs_off);
+    irqs_off = true;
+    return IRQ_STATE;
 }
 
 void platform_irq_restore(vword_t state)
 {
-    (void)state;
+    assert_true(irqs_off && state == IRQ_STATE);
+    irqs_off = false;
 }
 
 void platform_complain(const char *format, ...)
@@ -65,6 +72,7 @@ static int set_up(void **state)
     (void)state;
     memset(table, 0, sizeof table);
     flushes = complaints = 0;
+    irqs_off = false;
     physmap_init(VA(WINDOW), table, SLOTS);
     return 0;
 }
