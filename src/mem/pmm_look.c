@@ -68,9 +68,10 @@ static void count_run(struct pmm_stats *out, uint64_t start, uint64_t frames)
             order = PMM_ORDERS - 1;
         while ((uint64_t)1 << order > frames)
             order--;
-        out->runs[order]++;
-        start += (uint64_t)1 << order;
-        frames -= (uint64_t)1 << order;
+        uint64_t blocks = order == PMM_ORDERS - 1 ? frames >> order : 1; /* 4 TiB at once */
+        out->runs[order] += blocks;
+        start += blocks << order;
+        frames -= blocks << order;
     }
 }
 

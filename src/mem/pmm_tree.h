@@ -53,8 +53,10 @@ static inline bool tree_is_empty(const struct pmm_tree *t)
 static inline vword_t tree_first(const struct pmm_tree *t)
 {
     vword_t i = 0;
-    for (unsigned l = t->levels - 1; l > 1; l--)
-        i = i << PMM_WORD_SHIFT | bit_lowest(t->level[l][i]);
+    if (t->levels > TREE_LEVELS_MIN) { /* saves five instructions where there are two */
+        for (unsigned l = t->levels - 1; l > 1; l--)
+            i = i << PMM_WORD_SHIFT | bit_lowest(t->level[l][i]);
+    }
     i = i << PMM_WORD_SHIFT | bit_lowest(t->level[1][i]);
     return i << PMM_WORD_SHIFT | bit_lowest(t->level[0][i]);
 }
