@@ -49,8 +49,7 @@ _Noreturn static void broken(const char *what, uint32_t op)
     exit(1);
 }
 
-/* ---- counted calls: no tail calls, so that each has an end of its own --------------------------
- */
+/* ---- counted calls: no tail calls, so that each has an end of its own ------------------------ */
 
 #define END_OF_CALL() __asm__ volatile("" ::: "memory")
 

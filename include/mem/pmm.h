@@ -128,8 +128,7 @@ bool pmm_stretch(const struct pmm *pmm, pfn_t frame, uint64_t *frames);
 /* True if P1.. of pmm.c hold; reads only. Else *broken names the first that fails. */
 bool pmm_holds(const struct pmm *pmm, const char **broken);
 
-/* ---- private to pmm*.c and to the two inline calls; here so that it can be embedded -----------
- */
+/* ---- private to pmm*.c and to the two inline calls; here so that it can be embedded ---------- */
 
 enum {
     PMM_WORD_BITS = 8 * sizeof(vword_t),

@@ -34,8 +34,7 @@ enum {
     POINTS_MAX = 1 << 17,
 };
 
-/* ---- one exercise ------------------------------------------------------------------------------
- */
+/* ---- one exercise ---------------------------------------------------------------------------- */
 
 static const char *outcome(enum mem_err err, bool happened)
 {
@@ -71,8 +70,7 @@ const char *oom_exercise(const struct selftest *test, bool every, struct oom_tal
     return broken || !tally->frames ? broken : every_point(test, true, every, tally);
 }
 
-/* ---- all of them -------------------------------------------------------------------------------
- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 /* What is told, and how. */
 struct report {
@@ -176,8 +174,7 @@ static void sweep(struct report *r)
         run_tables(r);
 }
 
-/* ---- planted mistakes --------------------------------------------------------------------------
- */
+/* ---- planted mistakes ------------------------------------------------------------------------ */
 
 static void tell_plant(void *ctx, const char *name, const char *noticed)
 {
@@ -200,8 +197,7 @@ static void plant(struct report *r)
     r->broken = oom_plant(tell_plant, r);
 }
 
-/* ---- self-test and command ---------------------------------------------------------------------
- */
+/* ---- self-test and command ------------------------------------------------------------------- */
 
 static enum mem_err every_frame_missing(void)
 {

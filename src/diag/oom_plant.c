@@ -25,8 +25,7 @@ static void flip(paddr_t pa, uint8_t bits)
     kunmap(page);
 }
 
-/* ---- mistakes, and how each is taken back ------------------------------------------------------
- */
+/* ---- mistakes, and how each is taken back ---------------------------------------------------- */
 
 static enum mem_err keep_a_frame(void)
 {

@@ -109,8 +109,7 @@ bool report_blocks(const struct shell_args *args)
     return true;
 }
 
-/* ---- alloc and free ---------------------------------------------------------------------------
- */
+/* ---- alloc and free -------------------------------------------------------------------------- */
 
 bool command_alloc(const struct shell_args *args)
 {

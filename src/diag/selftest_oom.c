@@ -71,8 +71,7 @@ static enum mem_err with_fewer_and_fewer(attempt *call)
     return err;
 }
 
-/* ---- mapping ----------------------------------------------------------------------------------
- */
+/* ---- mapping --------------------------------------------------------------------------------- */
 
 static vword_t scratch; /* in user space, where tables come and go on both targets */
 
@@ -96,8 +95,7 @@ static enum mem_err mapping_with_the_last_frames(void)
     return with_fewer_and_fewer(map_and_unmap);
 }
 
-/* ---- the heap ---------------------------------------------------------------------------------
- */
+/* ---- the heap -------------------------------------------------------------------------------- */
 
 static enum mem_err grow_and_trim(uint64_t *took)
 {

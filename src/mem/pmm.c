@@ -35,8 +35,7 @@
  */
 #include "pmm_index.h"
 
-/* ---- breaking and merging blocks --------------------------------------------------------------
- */
+/* ---- breaking and merging blocks ------------------------------------------------------------- */
 
 /* Blocks broken out of turn are caught up with, a few at a time. */
 void pmm_note_written(struct pmm *pmm, vword_t index)
@@ -143,8 +142,7 @@ void pmm_publish_block(struct pmm *pmm, vword_t block)
     pmm_publish(pmm, (block << PMM_BLOCK_SHIFT) + w * PMM_WORD_BITS);
 }
 
-/* ---- single frames ----------------------------------------------------------------------------
- */
+/* ---- single frames --------------------------------------------------------------------------- */
 
 /* A frame of this word, which has one; false: its block is whole, or a cache was quicker. */
 static inline bool take_from(struct pmm *pmm, vword_t *low, vword_t first, enum frame_owner owner,
@@ -215,8 +213,7 @@ pfn_t pmm_alloc_slow(struct pmm *pmm, enum frame_owner owner)
     return alloc_anywhere(pmm, pmm->low_block, owner);
 }
 
-/* ---- giving back ------------------------------------------------------------------------------
- */
+/* ---- giving back ----------------------------------------------------------------------------- */
 
 /* Usable, and not reserved since boot? Asked of the boot map, a range at a time. */
 static enum mem_err check_at_boot(struct pmm *pmm, vword_t first, vword_t frames)

@@ -29,8 +29,7 @@ void pmm_cache_init(struct pmm_cache *cache, struct pmm *pmm)
     pmm->caches = cache;
 }
 
-/* ---- emptying ---------------------------------------------------------------------------------
- */
+/* ---- emptying -------------------------------------------------------------------------------- */
 
 /* `low` back to the first word of its block: there may be something there again. */
 static void lower_in_block(struct pmm *pmm)
@@ -106,8 +105,7 @@ bool pmm_publish_filled(struct pmm *pmm)
     return pmm->whole.count + pmm->flanks != known;
 }
 
-/* ---- filling ----------------------------------------------------------------------------------
- */
+/* ---- filling --------------------------------------------------------------------------------- */
 
 /* Where an entry goes that completes a batch: entries are noted from the end of the array down. */
 enum { ENOUGH = PMM_CACHE_DEPTH - PMM_CACHE_BATCH };

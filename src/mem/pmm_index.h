@@ -17,8 +17,7 @@ static inline void pmm_whole_no_more(struct pmm *pmm, vword_t block)
     bit_clear_counted(pmm->flanked, block, &pmm->flanks);
 }
 
-/* ---- leaves -----------------------------------------------------------------------------------
- */
+/* ---- leaves ---------------------------------------------------------------------------------- */
 
 static inline vword_t *leaf_of(const struct pmm *pmm, vword_t block)
 {
@@ -80,8 +79,7 @@ static inline void leaf_fill(vword_t *leaf, vword_t word)
         leaf[w] = word;
 }
 
-/* ---- frames and indices ------------------------------------------------------------------------
- */
+/* ---- frames and indices ---------------------------------------------------------------------- */
 
 /* The span that holds the frame, or NULL. */
 const struct pmm_span *pmm_span_of_frame(const struct pmm *pmm, vword_t frame);
@@ -103,8 +101,7 @@ const struct boot_range *pmm_boot_range(const struct pmm *pmm, vword_t frame);
 /* Which usable frames [*start, *end) below the limit a range has; none when start == end. */
 void pmm_extent(const struct bootmap *map, size_t range, uint64_t *start, uint64_t *end);
 
-/* ---- taking and giving ------------------------------------------------------------------------
- */
+/* ---- taking and giving ----------------------------------------------------------------------- */
 
 /* A wholly free block gets a leaf of its own and is whole no longer. */
 void pmm_break(struct pmm *pmm, vword_t block);

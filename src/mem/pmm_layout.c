@@ -31,8 +31,7 @@ void pmm_extent(const struct bootmap *map, size_t range, uint64_t *start, uint64
         *end = *start;
 }
 
-/* ---- spans ------------------------------------------------------------------------------------
- */
+/* ---- spans ----------------------------------------------------------------------------------- */
 
 enum { LEAF_BYTES = PMM_BLOCK / 8 };
 
@@ -110,8 +109,7 @@ static void lay_out(const struct bootmap *map, struct layout *l)
     close_span(l);
 }
 
-/* ---- metadata ---------------------------------------------------------------------------------
- */
+/* ---- metadata -------------------------------------------------------------------------------- */
 
 static vword_t words_for(vword_t bits)
 {
@@ -221,8 +219,7 @@ static void place(struct pmm *pmm, struct layout *l, const struct plan *p, void 
     pmm->tags = PMM_TAGS ? (uint8_t *)tail + p->tail : NULL;
 }
 
-/* ---- what is free at boot ---------------------------------------------------------------------
- */
+/* ---- what is free at boot -------------------------------------------------------------------- */
 
 /* Pure spans are stretches of set bits; mixed ones start with nothing free. */
 static void start_spans(struct pmm *pmm, const struct plan *p)
@@ -309,8 +306,7 @@ enum mem_err pmm_init(struct pmm *pmm, const struct bootmap *map, void *metadata
     return pmm->total ? MEM_OK : MEM_NO_FRAME;
 }
 
-/* ---- frames and indices ------------------------------------------------------------------------
- */
+/* ---- frames and indices ---------------------------------------------------------------------- */
 
 typedef uint64_t key_of(const struct pmm *pmm, size_t i);
 

@@ -15,8 +15,7 @@
  */
 #include "pmm_claim.h"
 
-/* ---- free runs in the index -------------------------------------------------------------------
- */
+/* ---- free runs in the index ------------------------------------------------------------------ */
 
 /* The first free frame in [from, end), or end; one that a cache hides from the trees if `hidden`.
  */
@@ -69,8 +68,7 @@ vword_t pmm_next_run(const struct pmm *pmm, vword_t from, vword_t end, vword_t f
     return 0;
 }
 
-/* ---- where a request fits ---------------------------------------------------------------------
- */
+/* ---- where a request fits -------------------------------------------------------------------- */
 
 /*
  * The lowest frame of [start, end) where the request fits, or PFN_NONE. Two rounds at most: right
@@ -100,8 +98,7 @@ static bool sane(const struct pmm_run_request *want)
                                 want->boundary >> PAGE_SHIFT >= want->frames));
 }
 
-/* ---- the four places: each returns the index of what it took, 0: nothing ----------------------
- */
+/* ---- the four places: each returns the index of what it took, 0: nothing --------------------- */
 
 enum { WITHOUT_BLOCK = 2 * (PMM_BLOCK - 1) }; /* a longer run contains a whole block */
 

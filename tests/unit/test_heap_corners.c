@@ -202,8 +202,7 @@ static void large_heaps_grow_in_bounded_steps(void **state)
     holds();
 }
 
-/* ---- an owner with little memory ---------------------------------------------------------------
- */
+/* ---- an owner with little memory ------------------------------------------------------------- */
 
 static size_t given;
 

@@ -218,8 +218,7 @@ static void a_long_game_with_caches(void **state)
         play(CACHES);
 }
 
-/* ---- caches -----------------------------------------------------------------------------------
- */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
 static void nothing_is_lost_in_a_cache(void **state)
 {
@@ -313,8 +312,7 @@ static void a_cached_frame_is_not_freed_twice(void **state)
     assert_true(s.refused[PMM_DOUBLE_FREE] == 3 && s.used == 0);
 }
 
-/* ---- owners of single frames, in builds with tags ----------------------------------------------
- */
+/* ---- owners of single frames, in builds with tags -------------------------------------------- */
 
 static void whose_frame_is_it(void **state)
 {
