@@ -61,6 +61,7 @@ struct heap_ops {
 struct heap_stats {
     size_t window; /* bytes of virtual space the heap may ever use                  */
     size_t mapped; /* bytes held from the owner now                                 */
+    size_t most;   /* the most that were                                            */
     size_t used;   /* payload bytes of live blocks, as rounded                      */
     size_t free;   /* payload bytes of free blocks                                  */
     size_t blocks; /* live blocks                                                   */
@@ -133,7 +134,7 @@ enum heap_state { HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_DAMAGED };
 
 enum {
     HEAP_BIN_UNITS = 69, /* blocks of up to so many units of 16 bytes wait in bins for reuse     */
-    HEAP_CLASSES = 256,  /* sizes of free blocks that are told apart                             */
+    HEAP_CLASSES = 320,  /* sizes of free blocks that are told apart                             */
     HEAP_WORD_BITS = 8 * sizeof(unsigned long),
 };
 
@@ -142,17 +143,19 @@ struct heap {
     struct heap_ops ops;
     uint64_t multiplier, inverse; /* of header seals                                      */
     uint64_t twice;               /* the multiplier, for fields without their lowest bit  */
+    uint64_t free_seal;           /* of a free block of no units, but for its place       */
     uint64_t to_binned;           /* added to a header: live becomes binned               */
     uintptr_t zero;               /* what addresses in headers count from                 */
     size_t span;                  /* bytes from there to the last header                  */
     size_t units;                 /* held, from the start to the top                      */
+    uint32_t links;               /* words of eight bytes to the last header, for links   */
     struct block *wild;           /* from here to the top nothing is in use               */
     size_t wild_bytes;
     size_t below;   /* no block in the lists has more bytes, its header included */
     ptrdiff_t room; /* units that may wait in bins, beside those that do */
     unsigned long filled[HEAP_CLASSES / HEAP_WORD_BITS]; /* a bit for each list           */
     uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be            */
-    unsigned flush_next;          /* the bin to be emptied next                           */
+    unsigned merge_next;          /* the bin that is looked into next for a block to merge */
     uintptr_t caller_base;        /* upper bits that recorded callers share               */
     struct heap_stats stats;
 };

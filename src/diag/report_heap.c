@@ -116,8 +116,8 @@ static void print_histogram(void)
 static void heap_text(const struct heap_stats *s)
 {
     unsigned fragmentation = s->free ? 1000 - permille(s->largest, s->free) : 0;
-    kprintf("  %s mapped; %zu live blocks hold %s\n", size_text(s->mapped).text, s->blocks,
-            size_text(s->used).text);
+    kprintf("  %s mapped, at most %s; %zu live blocks hold %s\n", size_text(s->mapped).text,
+            size_text(s->most).text, s->blocks, size_text(s->used).text);
     kprintf("  %zu free blocks hold %s, the largest %s\n", s->free_blocks, size_text(s->free).text,
             size_text(s->largest).text);
     kprintf("  fragmentation %u.%u%% (free memory outside the largest free block)\n",
@@ -134,6 +134,7 @@ static void heap_json(const struct heap_stats *s, bool holds, const char *broken
     json_begin(&j, "heap");
     json_number(&j, "window", s->window);
     json_number(&j, "mapped", s->mapped);
+    json_number(&j, "most", s->most);
     json_number(&j, "used", s->used);
     json_number(&j, "free", s->free);
     json_number(&j, "blocks", s->blocks);

@@ -6,9 +6,9 @@
  * eight (heap_block.h). A small block that is freed goes into the bin of its exact size, unmerged,
  * and the next request of that size takes it: neither touches a neighbour or a list. When the bins
  * hold an eighth of the heap, and for large blocks, freeing merges (heap_space.c), and what is free
- * is found again in lists by size (heap_lists.c). Each time the heap grows one binned block is
- * merged, so that bins are not kept at the price of growth for long; when the owner refuses, all of
- * them are merged before the call gives up.
+ * is found again in lists by size (heap_lists.c). Each time the heap grows for a request one binned
+ * block is merged, so that bins are not kept at the price of growth for long; when the owner
+ * refuses, all of them are merged before the call gives up.
  *
  * What is promised of places: a request of up to 1096 bytes gets the block of its size that was
  * freed last, as long as bins have room; else the smallest free block that is large enough (up to
@@ -30,19 +30,20 @@
  *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
  *         checked when it is given out again: writes after free. Costs grow with the block
  *
- * A call costs 53, 55, 57 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
+ * A call costs 51, 53, 54 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
  * x86_64), and some thousands at level 3.
  *
  * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; M, a merge,
- * is at most 200 instructions, the look into FLUSH_BINS bins 100:
+ * is at most 180 instructions, to find a block for it, in MERGE_BINS bins, 60:
  *
- *   to free      entry 50, a flush (bins and M), then M:                             about 550
- *   to allocate  entry 120, a search 130 (TRIES headers, HEAP_CLASSES bits), a flush,
- *                growth 160 beside the owner's, the cut from wild memory 70:         about 780
- *   aligned      the same, ALIGNED_TRIES headers and one more insert:                about 870
+ *   to free      entry 50, M of a block that waits, M:                               about 470
+ *   to allocate  entry 120, a search 140 (TRIES headers, HEAP_CLASSES bits), M of a block that
+ *                waits, growth 110 beside the owner's, the cut from wild memory 60:  about 670
+ *   aligned      entry 40, two searches 250 (ALIGNED_TRIES headers more), growth, the cut and one
+ *                more insert 120:                                                    about 520
  *
- * Measured: 390 to 710 on all traces, 770 aligned. None of it depends on how many blocks there are.
- * The exceptions are heap_trim and a call that the owner refuses memory for (all bins are merged),
+ * Measured: 200 to 600 on all traces. None of it depends on how many blocks there are. The
+ * exceptions are heap_trim and a call that the owner refuses memory for (all bins are merged),
  * copying by heap_realloc, and reports, which walk the tiles to say what is wrong.
  */
 #include "heap_space.h"
@@ -51,7 +52,7 @@ enum {
     BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes; more never waits in a bin    */
     EXACT_SIZE_MAX = (EXACT - 1) * UNIT - HEADER,  /* more shares its list with other sizes */
     CARVE = 3,      /* blocks that a search leaves in the bin, beside the one asked for */
-    FLUSH_BINS = 4, /* bins that one call looks into for a block to merge */
+    MERGE_BINS = 4, /* bins that one call looks into for a block to merge */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
 _Static_assert((uint64_t)MULTIPLIER *INVERSE == 1, "a header must open to what was sealed");
@@ -79,7 +80,7 @@ static bool merge_top(struct heap *h, void **bin)
     struct block *b = block_of(p);
     void *next = *link_in(p);
     uint64_t fields = block_open(h, b);
-    size_t units = short_units(live_size(fields));
+    size_t units = short_units((size_t)(fields >> SIZE_SHIFT) & SIZE_LOW);
     if (!is_sound(fields, HEAP_BINNED) || space_release(h, b, units, fields & PREV))
         return false; /* there is damage around it */
     *bin = next;
@@ -87,30 +88,29 @@ static bool merge_top(struct heap *h, void **bin)
     return true;
 }
 
-/* Merges up to `count` blocks of the next `bins` bins, large ones first. */
-static void flush(struct heap *h, unsigned count, unsigned bins)
+/* Merges one block that waits, of those in the next few bins; large ones first. */
+static void merge_one(struct heap *h)
 {
-    unsigned done = 0;
-    for (unsigned i = 0; i < bins && done < count; i++) {
-        while (done < count && merge_top(h, &h->bin[h->flush_next]))
-            done++;
-        if (done < count)
-            h->flush_next = h->flush_next ? h->flush_next - 1 : HEAP_BIN_UNITS;
+    for (unsigned i = 0; i < MERGE_BINS && !merge_top(h, &h->bin[h->merge_next]); i++)
+        h->merge_next = h->merge_next ? h->merge_next - 1 : HEAP_BIN_UNITS;
+}
+
+static void merge_all(struct heap *h)
+{
+    for (unsigned units = HEAP_BIN_UNITS; units; units--) {
+        while (merge_top(h, &h->bin[units]))
+            ;
     }
 }
 
 /* ---- allocating ----------------------------------------------------------------------------- */
 
-/*
- * Nothing fits: the owner is asked. One block that waits in a bin is merged each time, so that bins
- * are not kept at the price of growth for long; only when the owner refuses, all of them are.
- */
+/* Nothing fits: the owner is asked. Only when it refuses, all that waits in bins is merged. */
 static struct piece grow(struct heap *h, size_t align, size_t units)
 {
-    flush(h, 1, FLUSH_BINS);
     if (space_grow(h, units + (align >> UNIT_SHIFT)))
         return space_take_wild(h, align, units);
-    flush(h, ~0u, HEAP_BIN_UNITS + 1);
+    merge_all(h);
     (void)space_grow(h, units + (align >> UNIT_SHIFT)); /* merging may have given memory back */
     return space_take(h, align, units);
 }
@@ -137,6 +137,7 @@ static inline void *alloc_piece(struct heap *h, struct piece p, size_t size, con
  * what it does not need itself it does not keep. */
 [[gnu::noinline]] static void *alloc_grown(struct heap *h, size_t size, const void *caller)
 {
+    merge_one(h); /* so that bins are not kept at the price of growth for long */
     return alloc_piece(h, grow(h, HEAP_ALIGN, units_for(size)), size, caller);
 }
 
@@ -185,22 +186,29 @@ static inline size_t carve(struct heap *h, struct block *b, size_t rest, size_t 
 }
 
 /* Above: lists of several sizes are searched. */
-[[gnu::noinline]] static void *alloc_large(struct heap *h, size_t size, const void *caller)
+[[gnu::noinline]] static void *alloc_searched(struct heap *h, size_t size, const void *caller)
 {
-    if (!can_fit(h, size))
-        return refuse(h);
-    struct block *b = list_find(h, units_for(size));
+    struct block *b = list_find_large(h, units_for(size));
     if (!b)
         return alloc_wild(h, size, caller);
     return alloc_piece(h, take_from(h, b, 0, units_for(size)), size, caller);
 }
 
-/* The bin has nothing that could be a block: from wild memory, when no listed block can be large
- * enough. */
-[[gnu::noinline]] static void *alloc_unbinned(struct heap *h, size_t size, const void *caller)
+/* When there is something in them that could do. */
+[[gnu::noinline]] static void *alloc_large(struct heap *h, size_t size, const void *caller)
 {
-    size_t bytes = (size + HEADER + UNIT - 1) & ~(size_t)(UNIT - 1);
-    void *top = *bin_for(h, size);
+    if (!can_fit(h, size))
+        return refuse(h);
+    return units_for(size) << UNIT_SHIFT > h->below ? alloc_wild(h, size, caller)
+                                                    : alloc_searched(h, size, caller);
+}
+
+/* The bin has nothing that could be a block, but `top`: from wild memory, when no listed block can
+ * be large enough. */
+[[gnu::noinline]] static void *alloc_unbinned(struct heap *h, size_t size, const void *caller,
+                                              const void *top, size_t units)
+{
+    size_t bytes = units << UNIT_SHIFT;
     if (top)
         return refuse_block(h, top, HEAP_WRITE_AFTER_FREE, caller);
     if (HEAP_HARDEN >= 3 || bytes <= h->below || bytes > h->wild_bytes)
@@ -228,15 +236,16 @@ void *heap_alloc(struct heap *h, size_t size, const void *caller)
     if (size - 1 >= BIN_SIZE_MAX)
         return size - 1 < EXACT_SIZE_MAX ? alloc_listed(h, size, caller)
                                          : alloc_large(h, size, caller);
-    void **bin = bin_for(h, size), *p = *bin;
+    size_t units = short_units(size);
+    void *p = h->bin[units];
     size_t offset = offset_of(h, p);
     if (offset >= h->span)
-        return alloc_unbinned(h, size, caller);
+        return alloc_unbinned(h, size, caller, p, units);
     struct block *b = block_of(p);
     if (HEAP_HARDEN >= 3 || !is_plain_binned(opened(h, b->word, offset)))
         return alloc_binned(h, size, caller);
-    *bin = *link_in(p);
-    h->room += (ptrdiff_t)short_units(size);
+    h->bin[units] = *link_in(p);
+    h->room += (ptrdiff_t)units;
     return make_live(h, b, size, caller, 0);
 }
 
@@ -261,8 +270,10 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
     struct block *b = block_of(p);
     if (!is_sound(fields, HEAP_LIVE) || (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, fields)))
         return heap_name_fault(h, p, caller);
-    enum heap_fault fault = release(h, b, units_for(live_size(fields)), fields & PREV);
-    return fault ? heap_report_live(h, fault, b, caller) : HEAP_OK;
+    size_t units = units_for(live_size(fields));
+    struct around around;
+    enum heap_fault fault = look_around(h, b, units, fields & PREV, &around);
+    return fault ? heap_report_live(h, fault, b, caller) : join(h, b, units, around);
 }
 
 /* Puts a live block of so many units into its bin; the room for it is taken. */
@@ -281,7 +292,7 @@ static inline enum heap_fault push(struct heap *h, void *p, size_t units)
 [[gnu::noinline]] static enum heap_fault free_over_full(struct heap *h, void *p, const void *caller,
                                                         size_t units)
 {
-    flush(h, 1, FLUSH_BINS);
+    merge_one(h);
     if (h->room >= 0)
         return push(h, p, units);
     h->room += (ptrdiff_t)units;
@@ -308,7 +319,7 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
 
 void heap_trim(struct heap *h)
 {
-    flush(h, ~0u, HEAP_BIN_UNITS + 1);
+    merge_all(h);
     space_trim(h, 0);
 }
 
@@ -319,6 +330,7 @@ static void make_seal(struct heap *h)
     h->multiplier = (uint64_t)MULTIPLIER << 8;
     h->twice = 2 * h->multiplier;
     h->inverse = INVERSE;
+    h->free_seal = ((uint64_t)HEAP_FREE << CHECK_SHIFT) * h->multiplier + place(h->zero);
     h->to_binned = ((uint64_t)HEAP_BINNED << CHECK_SHIFT) * h->multiplier;
 }
 
@@ -340,6 +352,7 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
     heap->stats.window =
         bytes >> LINK_BITS >> LINK_SHIFT ? (size_t)1 << LINK_BITS << LINK_SHIFT : bytes;
     heap->limit = heap->start + heap->stats.window;
+    heap->zero = (uintptr_t)heap->start + ZERO;
     make_seal(heap);
     size_t room = (size_t)(heap->limit - heap->start);
     if (!space_start(heap, room < HEAP_START ? 2 * PAGE_SIZE : HEAP_START)) {

@@ -135,6 +135,20 @@ static inline uint64_t block_open(const struct heap *h, const struct block *b)
     return opened(h, b->word, offset_of(h, block_payload(b)));
 }
 
+/* A free block has its units and no other field: with what all of them share summed up before,
+ * sealing and opening take fewer steps. */
+static inline void seal_free(const struct heap *h, struct block *b, size_t units)
+{
+    b->word = units * h->multiplier + h->free_seal - place((uintptr_t)block_payload(b));
+}
+
+/* The units of a free block; of what is none, more than FIELDS. */
+static inline uint64_t open_free(const struct heap *h, const struct block *b)
+{
+    uint64_t sum = (b->word - h->free_seal + place((uintptr_t)block_payload(b))) * h->inverse;
+    return sum >> 8 | sum << 56;
+}
+
 /* Is it a header of that state? Level 0 does not ask. */
 static inline bool is_sound(uint64_t fields, enum heap_state state)
 {

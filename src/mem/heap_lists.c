@@ -3,7 +3,7 @@
  * heap_lists.c - the free blocks: a list for each size, a bit for each list.
  *
  * Up to 127 units (2 KiB) every size has its list; above, each doubling has eight. A request takes
- * a block from its own list, or from the next that is not empty, which a scan of 256 bits finds:
+ * a block from its own list, or from the next that is not empty, which a scan of 320 bits finds:
  * the smallest block that is large enough, and among equals the one that was freed last. A block
  * that was split goes to the list of what is left. This order keeps memory as well as first fit by
  * address does, or better, and costs much less (docs/decisions/0006).
@@ -12,7 +12,7 @@
  * looked at, the smallest that does is taken, and if none does, any of the next list will. A larger
  * block may so be split, or memory added, while one that fits stands further back in the list.
  *
- *   start     256 heads, one word each
+ *   start     320 heads, one word each
  *   behind    blocks. A free one: | header | next, prev | ... | footer |
  *             of a single unit:   | header | next, prev |
  *
@@ -34,8 +34,8 @@ enum { ALIGNED_TRIES = 2 };
 /* The units of a listed block; 0: it has no header of that state. */
 static inline size_t listed_units(const struct heap *h, const struct block *b)
 {
-    uint64_t fields = block_open(h, b);
-    return is_sound(fields, HEAP_FREE) ? (size_t)(fields & FIELDS) : 0;
+    uint64_t units = open_free(h, b);
+    return units <= h->units ? (size_t)units : 0;
 }
 
 /* The smallest that is large enough among the first few of the class; *all: there are no more. */
@@ -67,7 +67,7 @@ struct block *list_find_large(struct heap *h, size_t units)
     struct block *b = smallest_of(h, class, units, &all);
     if (b)
         return b;
-    class = class < HEAP_CLASSES - 1 ? next_filled(h, class + 1) : HEAP_CLASSES;
+    class = next_filled(h, class + 1);
     if (class < HEAP_CLASSES)
         return first_in(h, class);
     if (all)
@@ -88,8 +88,6 @@ struct block *list_find_aligned(struct heap *h, size_t align, size_t units)
             if (skip_for(b, align) + units <= listed_units(h, b))
                 return b;
         }
-        if (class == HEAP_CLASSES - 1)
-            break;
     }
     return list_find(h, units + (align >> UNIT_SHIFT) - 1);
 }

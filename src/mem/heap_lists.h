@@ -23,14 +23,17 @@ struct [[gnu::may_alias]] links {
     uint32_t next, prev;
 };
 
+/* The class of sizes of 2^log units and the part above that; `lead`: the part, and a bit before. */
+#define CLASS(log, lead) (EXACT + (((log) - EXACT_LOG - 1) << PART_LOG) + (lead))
+_Static_assert(CLASS(LINK_BITS + LINK_SHIFT - UNIT_SHIFT, 1 << PART_LOG) <= HEAP_CLASSES,
+               "no block is too large for the last of them");
+
 static inline unsigned class_of(size_t units)
 {
     if (units < EXACT)
         return (unsigned)units;
     unsigned log = (HEAP_WORD_BITS - 1) ^ (unsigned)__builtin_clzl(units);
-    unsigned lead = (unsigned)(units >> (log - PART_LOG)); /* the part, and a bit before it */
-    unsigned class = EXACT + ((log - EXACT_LOG - 1) << PART_LOG) + lead;
-    return class < HEAP_CLASSES ? class : HEAP_CLASSES - 1;
+    return CLASS(log, (unsigned)(units >> (log - PART_LOG)));
 }
 
 /* ---- links ---------------------------------------------------------------------------------- */
@@ -57,7 +60,7 @@ static inline struct block *first_in(const struct heap *h, unsigned class)
 
 static inline bool is_link(const struct heap *h, uint32_t link)
 {
-    return link < h->span >> LINK_SHIFT;
+    return link < h->links;
 }
 
 /* May it lead to a block? Before a head there need not be a header. */
@@ -94,7 +97,7 @@ static inline void list_insert_rest(struct heap *h, struct block *b, size_t unit
     unsigned class = class_of(units);
     struct links *all = links_at(h, 0), *l = links_of(b);
     uint32_t self = link_to(h, l), next = all[class].next;
-    block_seal(h, b, units, HEAP_FREE);
+    seal_free(h, b, units);
     block_at(b, units)[-1].word = FOOTER | units;
     l->next = next;
     all[next].prev = self;

@@ -21,7 +21,7 @@
 #include "heap_space.h"
 
 enum {
-    STEP_MIN = 4 << PAGE_SHIFT, /* growth: a 128th of what is held, between these    */
+    STEP_MIN = 2 << PAGE_SHIFT, /* growth: a 128th of what is held, between these    */
     BIN_SHIFT = UNIT_SHIFT + 3, /* an eighth of what is held may wait in bins */
     STEP_MAX = 64 << PAGE_SHIFT,
     KEEP = 16 << PAGE_SHIFT, /* and an eighth of what is used stay of a free tail of twice that */
@@ -40,8 +40,11 @@ static bool hold(struct heap *h, size_t bytes)
         return false;
     h->top += bytes;
     h->span += bytes;
+    h->links = (uint32_t)(h->span >> LINK_SHIFT);
     h->units += bytes >> UNIT_SHIFT;
     h->stats.mapped += bytes;
+    if (h->stats.mapped > h->stats.most)
+        h->stats.most = h->stats.mapped;
     h->room += (ptrdiff_t)(bytes >> BIN_SHIFT);
     return true;
 }
@@ -50,6 +53,7 @@ static void let_go(struct heap *h, size_t bytes)
 {
     h->top -= bytes;
     h->span -= bytes;
+    h->links = (uint32_t)(h->span >> LINK_SHIFT);
     h->units -= bytes >> UNIT_SHIFT;
     h->ops.shrink(h->ops.ctx, h->top, bytes);
     h->stats.mapped -= bytes;
@@ -60,20 +64,25 @@ static void let_go(struct heap *h, size_t bytes)
 /* The header at the end moves: where it was, nothing may be taken for a live block. */
 static void forget_last(const struct heap *h, struct block *last)
 {
-    block_seal(h, last, 0, HEAP_FREE);
+    seal_free(h, last, 0);
 }
 
-static size_t step(const struct heap *h)
+/* Bytes to ask for at best: a part of what is held more than the need, or, up to the most that was
+ * ever held, a long step. */
+static size_t step(const struct heap *h, size_t need)
 {
-    size_t part = whole_pages(h->stats.mapped >> 7);
-    return part < STEP_MIN ? STEP_MIN : part > STEP_MAX ? STEP_MAX : part;
+    size_t part = whole_pages(h->stats.mapped >> 7), again = h->stats.most - h->stats.mapped;
+    part = part < STEP_MIN ? STEP_MIN : part > STEP_MAX ? STEP_MAX : part;
+    again = again > need + STEP_MAX ? need + STEP_MAX : again;
+    part += need - PAGE_SIZE;
+    return again > part ? again : part;
 }
 
 /* Whole steps first; when the owner refuses, just what is needed. */
 static bool hold_for(struct heap *h, size_t need, size_t *got)
 {
     size_t room = (size_t)(h->limit - h->top);
-    size_t tries[] = {need + step(h) - PAGE_SIZE, need};
+    size_t tries[] = {step(h, need), need};
     for (unsigned i = 0; i < 2; i++) {
         *got = tries[i];
         if (*got <= room && hold(h, *got))
@@ -115,7 +124,6 @@ void space_trim(struct heap *h, size_t keep)
 bool space_start(struct heap *h, size_t bytes)
 {
     h->top = h->start;
-    h->zero = (uintptr_t)h->start + ZERO;
     h->span = (size_t)0 - ZERO;
     if (!hold(h, bytes))
         return false;
@@ -163,7 +171,9 @@ enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, s
 
 enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev)
 {
-    return release(h, b, units, prev);
+    struct around around;
+    enum heap_fault fault = look_around(h, b, units, prev, &around);
+    return fault ? fault : join(h, b, units, around);
 }
 
 bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)

@@ -42,7 +42,7 @@ static inline void set_wild(struct heap *h, struct block *b)
 {
     h->wild = b;
     h->wild_bytes = (size_t)((uint8_t *)heap_last(h) - (uint8_t *)b);
-    block_seal(h, b, 0, HEAP_FREE);
+    seal_free(h, b, 0);
 }
 
 static inline struct block *cut_wild(struct heap *h, size_t bytes)
@@ -65,25 +65,17 @@ static inline struct piece take_wild(struct heap *h, size_t units)
 
 /* ---- taking --------------------------------------------------------------------------------- */
 
-static inline enum heap_fault free_fault(const struct heap *h, const struct block *b,
-                                         uint64_t fields, size_t least)
-{
-    size_t units = (size_t)(fields & FIELDS);
-    if (!is_sound(fields, HEAP_FREE) || units < least)
-        return HEAP_BAD_HEADER;
-    bool sound = is_linked(h, b) && is_clean(b + 2, block_at(b, units) - 1);
-    return sound ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
-}
-
-/* Takes a listed block of at least so many units out of its list. */
+/* Takes a listed block of at least so many units out of its list; what is wrong with it. */
 static inline enum heap_fault detach(struct heap *h, struct block *b, size_t least, size_t *units)
 {
-    uint64_t fields = block_open(h, b);
-    *units = (size_t)(fields & FIELDS);
-    enum heap_fault fault = free_fault(h, b, fields, least);
-    if (!fault)
-        list_remove(h, b);
-    return fault;
+    uint64_t has = open_free(h, b);
+    *units = (size_t)has;
+    if (has < least || has > h->units)
+        return HEAP_BAD_HEADER;
+    if (!is_linked(h, b) || !is_clean(b + 2, block_at(b, *units) - 1))
+        return HEAP_WRITE_AFTER_FREE;
+    list_remove(h, b);
+    return HEAP_OK;
 }
 
 /* What is left at the end of a block that was detached is free still. */
@@ -146,10 +138,9 @@ static inline enum heap_fault look_before(const struct heap *h, const struct blo
     if (units > units_between(heap_first(h), b))
         return HEAP_UNDERRUN;
     const struct block *prev = block_back(b, units);
-    uint64_t expected = (uint64_t)HEAP_FREE << CHECK_SHIFT | units;
     out->prev_units = units;
-    return HEAP_HARDEN && (block_open(h, prev) != expected || !is_linked(h, prev)) ? HEAP_UNDERRUN
-                                                                                   : HEAP_OK;
+    return HEAP_HARDEN && (open_free(h, prev) != units || !is_linked(h, prev)) ? HEAP_UNDERRUN
+                                                                               : HEAP_OK;
 }
 
 static inline enum heap_fault look_behind(const struct heap *h, const struct block *next,
@@ -178,12 +169,12 @@ static inline struct block *join_prev(struct heap *h, struct block *b, struct ar
         return b;
     struct block *prev = block_back(b, a.prev_units);
     list_remove(h, prev);
-    block_seal(h, b, 0, HEAP_FREE); /* never again taken for a live one */
+    seal_free(h, b, 0); /* never again taken for a live one */
     fill(b - 1, b + 1);
     return prev;
 }
 
-/* The freed units and what is free before them become wild; never fails. */
+/* The freed units and what is free before them become wild. */
 enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, struct around a);
 
 static inline enum heap_fault join_listed(struct heap *h, struct block *b, size_t units,
@@ -200,21 +191,17 @@ static inline enum heap_fault join_listed(struct heap *h, struct block *b, size_
     return HEAP_OK;
 }
 
+/* Joins these units with what was found free around them; never fails. */
+static inline enum heap_fault join(struct heap *h, struct block *b, size_t units, struct around a)
+{
+    return block_at(b, units) == h->wild ? space_join_wild(h, b, units, a)
+                                         : join_listed(h, b, units, a);
+}
+
 /*
  * Makes these units free memory and joins them with what is free around them. PREV or not is for
  * the caller to know. Looks first: what is wrong there, if anything, and then nothing has changed.
  */
-static inline enum heap_fault release(struct heap *h, struct block *b, size_t units, bool prev)
-{
-    struct around around;
-    enum heap_fault fault = look_around(h, b, units, prev, &around);
-    if (fault)
-        return fault;
-    return block_at(b, units) == h->wild ? space_join_wild(h, b, units, around)
-                                         : join_listed(h, b, units, around);
-}
-
-/* The same, for calls that are rare. */
 enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev);
 
 #endif

@@ -170,8 +170,8 @@ static int drop_large(void **state)
     return munmap(far, huge);
 }
 
-/* All blocks of 120 MiB and more share the last list. */
-static void the_last_list(void **state)
+/* All blocks of 128 to 144 MiB share a list. */
+static void one_list_of_large_sizes(void **state)
 {
     (void)state;
     size_t largest = (size_t)140 * MIB;
@@ -179,12 +179,12 @@ static void the_last_list(void **state)
     (void)get(2000);
     put(p);
     holds();
-    assert_int_equal(class_of(units_for(largest)), HEAP_CLASSES - 1);
+    assert_int_equal(class_of(units_for(largest)), class_of(units_for((size_t)130 * MIB)));
     assert_null(list_find_large(&heap, units_for(largest) + 1));
-    assert_ptr_equal(list_find_large(&heap, units_for((size_t)125 * MIB)), block_of(p));
+    assert_ptr_equal(list_find_large(&heap, units_for((size_t)130 * MIB)), block_of(p));
     /* No place in it is so aligned, and behind all blocks is no memory. */
     assert_null(heap_alloc_aligned(&heap, (size_t)64 << 10, largest - 100, NULL));
-    uint8_t *q = heap_alloc_aligned(&heap, (size_t)64 << 10, (size_t)125 * MIB, NULL);
+    uint8_t *q = heap_alloc_aligned(&heap, (size_t)64 << 10, (size_t)130 * MIB, NULL);
     assert_true(q > p && q < p + largest && (uintptr_t)q % (64 << 10) == 0);
     put(q);
     holds();
@@ -199,6 +199,24 @@ static void large_heaps_grow_in_bounded_steps(void **state)
     while (heap.stats.mapped == before)
         (void)get(3000);
     assert_int_equal(heap.stats.mapped - before, 64 * PAGE);
+    holds();
+}
+
+/* What was held before and given back comes again in steps of 256 KiB beyond the need, up to the
+ * most that ever was, and not beyond. */
+static void what_was_held_before_comes_in_long_steps(void **state)
+{
+    (void)state;
+    put(get((size_t)100 * MIB));
+    size_t before = heap.stats.mapped, most = heap.stats.most;
+    assert_true(most > (size_t)100 * MIB && before < MIB);
+    while (heap.stats.mapped == before)
+        (void)get(3000);
+    assert_int_equal(heap.stats.mapped - before, 65 * PAGE);
+    (void)get(most - heap.stats.mapped);
+    assert_int_equal(heap.stats.mapped, most);
+    (void)get((size_t)2 * MIB);
+    assert_true(heap.stats.mapped > most && heap.stats.most == heap.stats.mapped);
     holds();
 }
 
@@ -364,8 +382,9 @@ int main(void)
         STAGED(a_search_leaves_more_of_the_size),
         STAGED(a_search_leaves_no_more_than_may_wait),
         STAGED(what_a_search_left_was_never_live),
-        LARGE(the_last_list),
+        LARGE(one_list_of_large_sizes),
         LARGE(large_heaps_grow_in_bounded_steps),
+        LARGE(what_was_held_before_comes_in_long_steps),
     };
     return cmocka_run_group_tests_name("heap corners", tests, NULL, NULL);
 }

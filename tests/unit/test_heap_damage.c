@@ -361,12 +361,16 @@ static void forged_sizes_end_a_walk(void **state)
     }
 }
 
-/* So many units that the block would not end in the heap: it is reported without its block. */
+/* More units than the heap has are no header; so many that the block would not end in the heap: it
+ * is reported without its block. */
 static void forged_sizes_are_not_told(void **state)
 {
     (void)state;
     leave_free(2000);
-    block_seal(&heap, head(b), WINDOW, HEAP_FREE);
+    block_seal(&heap, head(b), heap.units + 1, HEAP_FREE);
+    alloc_is_refused(2000, HEAP_BAD_HEADER);
+    assert_null(owner.last.block);
+    block_seal(&heap, head(b), heap.units, HEAP_FREE);
     links(b)->next = UINT32_MAX;
     alloc_is_refused(2000, HEAP_WRITE_AFTER_FREE);
     assert_null(owner.last.block);

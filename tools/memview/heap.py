@@ -21,7 +21,7 @@ class Block:
 
 # ---- what the heap looks like: include/mem/heap.h and src/mem/heap_block.h ---------------------
 LIVE, BINNED, FREE, DAMAGED = range(4)  # enum heap_state
-HEADER, UNIT, LISTS, SEALED = 8, 16, 256 * 8, 1 << 64
+HEADER, UNIT, LISTS, SEALED = 8, 16, 320 * 8, 1 << 64
 
 
 @dataclass(frozen=True)
