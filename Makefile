@@ -85,7 +85,8 @@ SRC_MUSEUM := src/museum.c src/museum_tables.c src/museum_frames.c src/museum_ma
 
 SRC_LIB := src/lib/fmt.c src/lib/string.c
 
-SRC_BOOTMAP := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/bootmap_multiboot2.c src/mem/range_kind.c
+SRC_BOOTMAP := src/mem/bootmap.c src/mem/bootmap_owners.c src/mem/bootmap_check.c src/mem/bootmap_multiboot2.c \
+    src/mem/range_kind.c
 SRC_PMM     := src/mem/pmm.c src/mem/pmm_layout.c src/mem/pmm_run.c src/mem/pmm_search.c src/mem/pmm_claim.c \
     src/mem/pmm_look.c src/mem/pmm_cache.c src/mem/pmm_check.c
 SRC_PAGING  := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c src/mem/paging_table.c \

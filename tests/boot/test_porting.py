@@ -41,7 +41,7 @@ int main(void)
 }
 FILES = {
     "heap": (["heap", "types"], ["heap*"]),
-    "frames": (["pmm", "pmm_bits", "pmm_cache", "bootmap", "owner", "types"], ["pmm*", "bootmap.c"]),
+    "frames": (["pmm", "pmm_bits", "pmm_cache", "bootmap", "owner", "types"], ["pmm*", "bootmap.c", "bootmap_owners.c", "bootmap_range.h"]),
     "paging": (["paging", "kmap", "owner", "types", "../platform"], ["paging*"]),
 }
 

@@ -17,6 +17,8 @@
 
 #include "src/mem/bootmap.c"
 
+#include "src/mem/bootmap_owners.c"
+
 /*@ assigns \nothing; ensures \result.v == v; */
 static inline paddr_t PA(uint64_t v);
 
@@ -89,12 +91,12 @@ static enum range_kind strongest(const size_t *active);
 /*@ assigns \nothing;
     ensures \result == at - at % 4096;
 */
-static uint64_t page_first(uint64_t at);
+static inline uint64_t page_first(uint64_t at);
 
 /*@ assigns \nothing;
     ensures \result == at - at % 4096 + 4095;
 */
-static uint64_t page_last(uint64_t at);
+static inline uint64_t page_last(uint64_t at);
 
 /*@ requires \valid(r);
     requires r->start <= r->last;
@@ -122,7 +124,7 @@ static bool settle(struct boot_range *out, size_t *count, struct boot_range *r);
     ensures \result <==> (uint64_t)(a->last + 1) == b->start && a->kind == b->kind &&
         a->owner == b->owner;
 */
-static bool joins(const struct boot_range *a, const struct boot_range *b);
+static inline bool joins(const struct boot_range *a, const struct boot_range *b);
 
 /*@ requires \valid_read(r);
     assigns \nothing;

@@ -5,7 +5,7 @@
 # OPS calls in 64 bits and in 32, from SEED on. soak.* is for speed, soak_checked.* has sanitizers.
 OPS  ?= 1000000
 SEED ?= 1
-SOAK := $(wildcard tests/soak/*.c) $(SRC_PMM) src/mem/bootmap.c src/mem/bootmap_check.c src/mem/range_kind.c $(SRC_HEAP) src/mem/kmalloc.c \
+SOAK := $(wildcard tests/soak/*.c) $(SRC_PMM) src/mem/bootmap.c src/mem/bootmap_owners.c src/mem/bootmap_check.c src/mem/range_kind.c $(SRC_HEAP) src/mem/kmalloc.c \
     src/mem/frames.c src/mem/lock.c src/mem/owner.c src/mem/mem_err.c $(filter-out $(PAGING_$(ARCH)),$(SRC_PAGING))
 SOAK_HEADERS := $(wildcard tests/soak/*.h include/*.h include/mem/*.h src/mem/*.h)
 WRAPPED := -Wl,--wrap=frames_take -Wl,--wrap=frames_give

@@ -41,7 +41,8 @@ UNIT_heap_invariants := $(HEAP)
 $(foreach u,$(HEAP_LEVELS),$(eval UNIT_$(u) := src/mem/mem_err.c))
 UNIT_heap_exhaustive := $(HEAP) tests/unit/heap_world.c
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
-UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_check.c src/mem/range_kind.c src/mem/owner.c src/mem/mem_err.c
+UNIT_bootmap := src/mem/bootmap.c src/mem/bootmap_owners.c src/mem/bootmap_check.c src/mem/range_kind.c \
+    src/mem/owner.c src/mem/mem_err.c
 UNIT_bootmap_corners := $(UNIT_bootmap)
 UNIT_boot_corners := $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/mem/mem_err.c src/lib/string.c
 UNIT_pmm := $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c src/lib/string.c
