@@ -59,3 +59,14 @@ bool cmdline_find(const char *line, const char *key, char *value, size_t bytes)
     }
     return found;
 }
+
+bool cmdline_number(const char *line, const char *key, unsigned *value)
+{
+    char text[12];
+    if (!cmdline_find(line, key, text, sizeof text))
+        return false;
+    *value = 0;
+    for (const char *c = text; *c >= '0' && *c <= '9'; c++)
+        *value = *value * 10 + (unsigned)(*c - '0');
+    return true;
+}

@@ -26,6 +26,7 @@
 #include "diag/heap_fault.h"
 #include "diag/input.h"
 #include "diag/ledger.h"
+#include "diag/refuse.h"
 #include "diag/report_line.h"
 #include "diag/screen.h"
 #include "diag/selftest.h"
@@ -123,7 +124,8 @@ static void take_over_paging(struct kernel *k)
     if (!err)
         err = asan_build(&k->map, &k->aspace);
     if (err)
-        verdict_fail("kernel page tables: %s", mem_err_name(err));
+        verdict_fail("kernel page tables: %s; %zu stand in %zu frames", mem_err_name(err),
+                     k->aspace.tables, (size_t)bootmap_totals(&k->map).owned_frames[OWNER_TABLE]);
     kernel_space_switch(k);
     mmio_init(&k->mmio, &k->aspace, VA(MMIO_START), MMIO_BYTES);
     screen_open(k);
@@ -171,7 +173,8 @@ static void start_frames(struct kernel *k)
     size_t frames = (bytes + PAGE_SIZE - 1) / PAGE_SIZE;
     pfn_t first;
     void *metadata;
-    enum mem_err err = bootmap_take(&k->map, frames, 0, 0, OWNER_PMM, &first);
+    enum mem_err err =
+        refuse_this() ? MEM_NO_FRAME : bootmap_take(&k->map, frames, 0, 0, OWNER_PMM, &first);
     if (!err)
         err = map_metadata(k, first, frames, &metadata);
     bootmap_close(&k->map);
@@ -181,17 +184,20 @@ static void start_frames(struct kernel *k)
         err = frames_init(&k->pmm);
     if (err)
         verdict_fail("frame allocator: %s (%zu KiB of metadata)", mem_err_name(err), bytes / 1024);
-    k->aspace.source = frames_for(OWNER_TABLE);
+    k->aspace.source = refuse_source(frames_for(OWNER_TABLE));
     banner_frames(k);
 }
 
 static void start_heap(struct kernel *k)
 {
-    k->heap_pages = frames_for(OWNER_HEAP);
+    k->heap_pages = refuse_source(frames_for(OWNER_HEAP));
     enum mem_err err = kmalloc_init(&k->heap, &k->aspace, &k->heap_pages, VA(HEAP_START),
                                     HEAP_BYTES, heap_fault_explain);
-    if (err)
-        verdict_fail("heap: %s", mem_err_name(err));
+    if (err) {
+        k->heap_pages.take = NULL; /* it has not begun */
+        verdict_fail("heap: %s; ledger: %s", mem_err_name(err),
+                     ledger_note("heap") ? "exact" : ledger_now().broken);
+    }
     banner_heap(k);
 }
 
@@ -245,6 +251,7 @@ void kernel_main(void)
     find_a_voice(k);
     k->begun = k->cpu.tsc ? read_tsc() : 0;
     read_boot_information(k);
+    refuse_at_start(k->cmdline);
     map_physical_memory(k);
     take_over_paging(k);
     start_frames(k);
@@ -255,6 +262,7 @@ void kernel_main(void)
     if (!selftest_smoke())
         verdict_fail("smoke test");
     balance("smoke test");
+    refuse_started();
     k->ready = k->cpu.tsc ? read_tsc() : 0;
     serve(k);
 }

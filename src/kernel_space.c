@@ -15,6 +15,7 @@
 #include <platform.h>
 
 #include "arch/cpu.h"
+#include "diag/refuse.h"
 #include "diag/screen.h"
 #include "kernel_preflight.h"
 #include "layout.h"
@@ -99,7 +100,8 @@ static enum mem_err map_section(struct aspace *as, const struct section *s)
 
 enum mem_err kernel_space_build(struct kernel *k)
 {
-    struct frame_source early = {take_early, give_early, &k->map};
+    struct frame_source early =
+        refuse_source((struct frame_source){take_early, give_early, &k->map});
     enum mem_err err = paging_create(&k->aspace, true, early, &k->features);
     for (unsigned i = 0; !err && i < SECTIONS; i++)
         err = map_section(&k->aspace, &sections[i]);

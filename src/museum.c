@@ -109,20 +109,12 @@ vword_t entry_on_the_way(const struct aspace *as, vaddr_t va, unsigned level)
 
 /* ---- the tour ----------------------------------------------------------------------------- */
 
-static unsigned number_of(const char *text)
-{
-    unsigned n = 0;
-    while (*text >= '0' && *text <= '9')
-        n = n * 10 + (unsigned)(*text++ - '0');
-    return n;
-}
-
 void museum_plant(struct kernel *k, struct switch_plan *plan)
 {
-    char word[8];
-    unsigned n = cmdline_find(k->cmdline, "break", word, sizeof word) ? number_of(word) : BREAK;
-    if (cmdline_find(k->cmdline, "preflight", word, sizeof word))
-        plan->check = number_of(word) != 0;
+    unsigned n = BREAK, check = plan->check;
+    cmdline_number(k->cmdline, "break", &n);
+    cmdline_number(k->cmdline, "preflight", &check);
+    plan->check = check != 0;
     if (n < 1 || n > EXHIBITS)
         verdict_fail("museum: there is no exhibit %u; BREAK=1 to BREAK=%u", n, EXHIBITS);
     shown = catalogue[n - 1];

@@ -7,6 +7,8 @@
 
 #include <platform.h>
 
+#include "cmdline.h"
+#include "diag/console.h"
 #include "kernel.h"
 
 static struct {
@@ -60,6 +62,38 @@ struct refuse_tally refuse_end(void)
     kernel.heap_pages = pages;
     plan.at = 0;
     return plan.tally;
+}
+
+/* ---- while the kernel starts ----------------------------------------------------------------- */
+
+enum { SOURCES = 3 }; /* tables before and after there is a frame allocator, heap pages */
+static struct frame_source at_start[SOURCES];
+static unsigned sources;
+
+void refuse_at_start(const char *cmdline)
+{
+    plan.always = cmdline_number(cmdline, "test-refuse-from", &plan.at);
+    if (!plan.always)
+        cmdline_number(cmdline, "test-refuse", &plan.at);
+}
+
+struct frame_source refuse_source(struct frame_source real)
+{
+    if (!plan.at || sources == SOURCES)
+        return real;
+    at_start[sources] = real;
+    return (struct frame_source){take, give, &at_start[sources++]};
+}
+
+void refuse_started(void)
+{
+    if (!plan.at)
+        return;
+    plan.at = 0;
+    kernel.aspace.source = at_start[1];
+    kernel.heap_pages = at_start[2];
+    kprintf("refuse: of %u frames while the kernel started %s\n", plan.tally.frames,
+            plan.tally.happened ? "one was refused" : "none was refused");
 }
 
 /* ---- the tests' own -------------------------------------------------------------------------- */

@@ -21,7 +21,16 @@ struct refuse_tally {
 struct refuse_tally refuse_end(void);
 
 /*
- * Counts a frame, or a run, that a test has been given past the sources. True: it is the one to be
+ * The same from the command line, while the kernel starts: test-refuse=n, or test-refuse-from=n for
+ * all after it, too. The kernel's sources go through refuse_source, which leaves them as they are
+ * where nobody asked; when the kernel has started, refuse_started says what happened and ends it.
+ */
+void refuse_at_start(const char *cmdline);
+struct frame_source refuse_source(struct frame_source real);
+void refuse_started(void);
+
+/*
+ * Counts a frame, or a run, that somebody has been given past the sources. True: it is the one to be
  * refused, and must go back unused.
  */
 bool refuse_this(void);
