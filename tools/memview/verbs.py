@@ -301,7 +301,8 @@ def heap(picture):
     if not h.held:
         return ["  there is no heap yet"]
     outside = 1000 - permille(h.largest, h.free) if h.free else 0
-    return [f"  {size_text(h.mapped)} mapped; {len(h.live)} live blocks hold {size_text(h.used)}",
+    return [f"  {size_text(h.mapped)} mapped, at most {size_text(stats.most)}; "
+            f"{len(h.live)} live blocks hold {size_text(h.used)}",
             f"  {len(h.dead)} free blocks hold {size_text(h.free)}, the largest {size_text(h.largest)}",
             f"  fragmentation {outside // 10}.{outside % 10}% "
             "(free memory outside the largest free block)",
