@@ -14,8 +14,13 @@ UNITS := cmdline units fmt terminal shell
 UNITS += multiboot2 bootmap bootmap_corners boot_corners
 UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
-HEAP_LEVELS  := heap_corners_0 heap_edges_0 heap_edges_3 $(foreach l,1 3,heap_corners_$(l) heap_damage_$(l))
-UNITS += heap heap_exhaustive heap_corners heap_edges heap_damage heap_invariants $(HEAP_LEVELS) kernel_heap
+
+# Some are there once more for another HEAP_HARDEN than 2, which their name then ends with.
+HEAP_TESTS  := heap $(addprefix heap_,misuse corners search edges damage_lists damage_bins invariants)
+HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search edges) \
+    $(addsuffix _1,corners search damage_lists damage_bins) \
+    $(addsuffix _3,corners search edges damage_lists damage_bins))
+UNITS += $(HEAP_TESTS) heap_exhaustive $(HEAP_LEVELS) kernel_heap
 UNITS += oom oom_boot
 
 UNIT_cmdline := src/cmdline.c
@@ -33,11 +38,7 @@ $(foreach t,$(PAGING_TESTS),$(eval $(call paging_test,$(t))))
 
 HEAP := src/mem/heap.c src/mem/heap_resize.c src/mem/heap_space.c src/mem/heap_lists.c src/mem/heap_guard.c \
     src/mem/heap_walk.c src/mem/heap_check.c
-UNIT_heap            := $(HEAP)
-UNIT_heap_corners    := $(HEAP)
-UNIT_heap_edges      := $(HEAP)
-UNIT_heap_damage     := $(HEAP)
-UNIT_heap_invariants := $(HEAP)
+$(foreach u,$(HEAP_TESTS),$(eval UNIT_$(u) := $(HEAP)))
 $(foreach u,$(HEAP_LEVELS),$(eval UNIT_$(u) := src/mem/mem_err.c))
 UNIT_heap_exhaustive := $(HEAP) tests/unit/heap_world.c
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
