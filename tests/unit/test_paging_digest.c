@@ -3,13 +3,6 @@
  * test_paging_digest.c - the digest of the tables' bytes: another one for every word that changes,
  * the same for what may, and nothing of tables that are not asked for or not ours.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <mem/kmap.h>
 
 #include "mem/paging_table.h"
@@ -198,8 +191,6 @@ static void what_is_shared_is_not_seen(void **state)
     is_as_before(of_kernel);
     paging_destroy(&user);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {
