@@ -29,12 +29,12 @@ UNIT_units   := src/diag/units.c src/lib/fmt.c
 PAGING := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c \
     src/mem/paging_table.c src/mem/paging_walk.c src/mem/paging_check.c src/mem/mem_err.c \
     src/lib/string.c tests/unit/fake_machine.c
-define paging_test
-UNIT_$(1)    := $(PAGING) tests/unit/paging_walker.c
+$(foreach t,$(PAGING_TESTS),$(eval UNIT_$(t) := $(PAGING) tests/unit/paging_walker.c))
+define paging_format
 UNIT_$(1)_64 := src/mem/paging64.c
 UNIT_$(1)_32 := src/mem/paging32.c
 endef
-$(foreach t,$(PAGING_TESTS),$(eval $(call paging_test,$(t))))
+$(foreach t,$(PAGING_TESTS) preflight preflight_corners kernel_heap mmio,$(eval $(call paging_format,$(t))))
 
 HEAP := src/mem/heap.c src/mem/heap_resize.c src/mem/heap_space.c src/mem/heap_lists.c src/mem/heap_guard.c \
     src/mem/heap_walk.c src/mem/heap_check.c
@@ -61,22 +61,14 @@ UNIT_pmm_maps := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c tools/bootmap/input.
     src/mem/mem_err.c src/lib/string.c
 UNIT_fmt := src/lib/fmt.c
 UNIT_terminal := src/dev/terminal.c src/diag/line_editor.c src/lib/fmt.c
-UNIT_preflight    := $(PAGING) src/mem/preflight.c src/diag/report_preflight.c src/lib/fmt.c
-UNIT_preflight_64 := src/mem/paging64.c
-UNIT_preflight_32 := src/mem/paging32.c
-UNIT_preflight_corners    := $(PAGING) src/mem/preflight.c
-UNIT_preflight_corners_64 := src/mem/paging64.c
-UNIT_preflight_corners_32 := src/mem/paging32.c
+UNIT_preflight         := $(PAGING) src/mem/preflight.c src/diag/report_preflight.c src/lib/fmt.c
+UNIT_preflight_corners := $(PAGING) src/mem/preflight.c
 UNIT_hhdm      := src/mem/hhdm.c
 UNIT_hhdm_BITS := 64
 KERNEL_FRAMES := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c src/mem/frames.c src/mem/lock.c src/mem/owner.c
-UNIT_kernel_frames  := $(KERNEL_FRAMES) src/mem/mem_err.c src/lib/string.c
-UNIT_kernel_heap    := $(KERNEL_FRAMES) $(SRC_HEAP) $(PAGING) src/mem/kmalloc.c
-UNIT_kernel_heap_64 := src/mem/paging64.c
-UNIT_kernel_heap_32 := src/mem/paging32.c
-UNIT_mmio    := $(PAGING) src/mem/mmio.c
-UNIT_mmio_64 := src/mem/paging64.c
-UNIT_mmio_32 := src/mem/paging32.c
+UNIT_kernel_frames := $(KERNEL_FRAMES) src/mem/mem_err.c src/lib/string.c
+UNIT_kernel_heap   := $(KERNEL_FRAMES) $(SRC_HEAP) $(PAGING) src/mem/kmalloc.c
+UNIT_mmio  := $(PAGING) src/mem/mmio.c
 UNIT_kmap  := src/mem/kmap.c
 UNIT_shell := src/diag/shell.c src/diag/line_editor.c src/diag/json.c src/lib/fmt.c src/lib/string.c
 
