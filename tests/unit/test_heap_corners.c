@@ -182,6 +182,18 @@ static void what_was_held_before_comes_in_long_steps(void **state)
     holds();
 }
 
+/* Where the owner has not enough for a step, what is needed is taken without it. */
+static void the_need_alone_when_a_step_is_refused(void **state)
+{
+    (void)state;
+    (void)get((size_t)100 * MIB);
+    owner.most = owner.held + PAGE;
+    (void)get(heap.wild_bytes + 100);
+    assert_int_equal(owner.held, owner.most);
+    assert_null(heap_alloc(&heap, heap.wild_bytes + 100, NULL));
+    holds();
+}
+
 /* ---- all that there is ---------------------------------------------------------------------- */
 
 /* Refused while bins hold on to the heap's end, a request gets what their merging gave back. */
@@ -257,6 +269,7 @@ int main(void)
         LARGE(one_list_of_large_sizes),
         LARGE(large_heaps_grow_in_bounded_steps),
         LARGE(what_was_held_before_comes_in_long_steps),
+        LARGE(the_need_alone_when_a_step_is_refused),
     };
     return cmocka_run_group_tests_name("heap corners", tests, NULL, NULL);
 }
