@@ -107,23 +107,19 @@ def check_trace(told, offered):
     assert (storm["hash"], storm["results"]) == first
 
 
-def with_storm_told(run):
+def check_run(run, arch, offered):
     """`storm clear` has no -j here, so that the one report of that name is the storm's."""
     assert run.passed, run.explain()
-    return reports(run)
+    told = reports(run)
+    check(arch, told["cpu"], offered)
+    check_trace(told, offered)
 
 
 @pytest.mark.parametrize("arch, model, offered", QEMU_ROWS)
 def test_features_of_a_qemu_cpu(arch, model, offered):
-    run = harness.boot(arch, cpu=model, cmdline=LINE, timeout=30)
-    told = with_storm_told(run)
-    check(arch, told["cpu"], offered)
-    check_trace(told, offered)
+    check_run(harness.boot(arch, cpu=model, cmdline=LINE, timeout=30), arch, offered)
 
 
 @pytest.mark.parametrize("arch, model, offered", BOCHS_ROWS)
 def test_features_of_a_bochs_cpu(arch, model, offered):
-    run = harness.boot_bochs(arch, cpu=model, cmdline=LINE, timeout=120)
-    told = with_storm_told(run)
-    check(arch, told["cpu"], offered)
-    check_trace(told, offered)
+    check_run(harness.boot_bochs(arch, cpu=model, cmdline=LINE, timeout=120), arch, offered)

@@ -12,7 +12,8 @@ FUZZ_multiboot2 := src/multiboot2.c
 FUZZ_boot       := src/multiboot2.c $(SRC_BOOTMAP) $(SRC_PMM) src/mem/owner.c src/mem/mem_err.c
 FUZZ_bootmap    := $(UNIT_bootmap)
 FUZZ_pmm        := $(filter-out src/lib/string.c,$(UNIT_pmm))
-FUZZ_paging     := tests/fuzz/mappings.c tests/fuzz/tables.c $(filter-out src/lib/string.c,$(PAGING))
+FUZZ_paging     := tests/fuzz/mappings.c tests/fuzz/paging_choices.c tests/fuzz/tables.c \
+    $(filter-out src/lib/string.c,$(PAGING))
 FUZZ_paging_64  := src/mem/paging64.c
 FUZZ_paging_32  := src/mem/paging32.c
 FUZZ_heap       := $(SRC_HEAP)

@@ -13,10 +13,9 @@
 #include "fake_machine.h"
 #include "fuzz.h"
 #include "mappings.h"
+#include "paging_choices.h"
 
 enum { CALLS = 60, LENT = 64, LENT_FIRST = 0x5000 };
-#define LARGE ((uint64_t)(WIDE ? 2 : 4) << 20)
-#define TOP   ((uint64_t)UINTPTR_MAX)
 
 static struct mappings model, found;
 static struct aspace as;
@@ -163,74 +162,9 @@ static void answers(enum mem_err err, enum mem_err expected)
 
 /* ---- calls ---------------------------------------------------------------------------------- */
 
-static uint64_t pick_va(struct choices *c)
-{
-    static const uint64_t wide[] = {0,
-                                    0x40000000,
-                                    0x8000000000,
-                                    0x7fffffe00000,
-                                    0x800000000000,
-                                    0xffff800000000000,
-                                    0xffffc00000000000,
-                                    0xffffffffffe00000},
-                          narrow[] = {0,          0x400000,   0x7fc00000, 0x80000000,
-                                      0xc0000000, 0xd0000000, 0xff800000, 0xffc00000};
-    uint8_t where = pick8(c), by = pick8(c);
-    uint64_t base = WIDE ? wide[where % 8] : narrow[where % 8];
-    uint64_t unit = where & 0x80 ? LARGE : where & 0x40 && WIDE ? 1ull << 30 : PAGE;
-    base += (uint64_t)(int8_t)by * unit + (where & 0x20 && by & 1 ? LARGE - PAGE : 0);
-    if (where == 0x18)
-        base++;
-    return base & TOP;
-}
-
-static uint64_t pick_bytes(struct choices *c)
-{
-    uint8_t how = pick8(c);
-    uint64_t n = how & 31;
-    switch (how >> 5) {
-    case 0 ... 2:
-        return n * PAGE;
-    case 3:
-    case 4:
-        return n % 8 * LARGE + n / 8 * PAGE;
-    case 5:
-        return WIDE && n & 1 ? (n >> 1 & 3) * (1ull << 30) : ((n >> 1) * LARGE - PAGE) & TOP;
-    case 6:
-        return ((uint64_t)pick8(c) + 1) * PAGE;
-    default:
-        return n & 1 ? TOP - n * PAGE + 1 : n & 2 ? n : 1ull << (WIDE ? 30 + n % 20 : 20 + n % 12);
-    }
-}
-
-/* Mostly aligned as va is, so that large pages are possible. */
-static uint64_t pick_pa(struct choices *c, uint64_t va)
-{
-    uint8_t how = pick8(c);
-    uint64_t near = va & (WIDE ? 0x3fffffff : 0x3fffff);
-    switch (how & 3) {
-    case 0:
-        return near + ((uint64_t)(how >> 2) << 30 & ((1ull << features.phys_bits) - 1));
-    case 1:
-        return near + (how >> 2) * LARGE;
-    case 2:
-        return (uint64_t)how * PAGE;
-    default:
-        return (1ull << features.phys_bits) - (uint64_t)how * PAGE + (how == 0xff);
-    }
-}
-
-static unsigned pick_flags(struct choices *c)
-{
-    uint8_t flags = pick8(c);
-    if (flags == 0xff)
-        return 1u << 20;
-    return (flags & 3) == 3 && flags < 0xc0 ? flags & 0x7d : flags & 0x7f;
-}
-
 static void call_map(struct choices *c, bool page)
 {
-    uint64_t va = pick_va(c), bytes = page ? PAGE : pick_bytes(c), pa = pick_pa(c, va);
+    uint64_t va = pick_va(c), bytes = page ? PAGE : pick_bytes(c), pa = pick_pa(c, va, &features);
     unsigned flags = pick_flags(c);
     enum mem_err expected = check_map(va, pa, bytes, flags);
     answers(page ? map_page(&as, VA((vword_t)va), PA(pa), flags)
@@ -404,23 +338,6 @@ static void call(struct choices *c)
     }
 }
 
-static void pick_features(struct choices *c)
-{
-    uint8_t f = pick8(c);
-    features = (struct paging_features){
-        .pse = WIDE || f & 1,
-        .pge = f & 2,
-        .pat = f & 4,
-        .nx = WIDE && f & 8,
-        .gib_pages = WIDE && f & 16,
-        .wp = true,
-        .phys_bits = !WIDE    ? 32
-                     : f & 32 ? 52
-                              : 36,
-        .virt_bits = WIDE ? 48 : 32,
-    };
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct choices c = {data, data + bytes};
@@ -430,7 +347,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     ready = true;
     model.count = 0;
     budget = 40;
-    pick_features(&c);
+    features = pick_features(&c);
     struct frame_source source = {take, give, NULL};
     CLAIM(paging_create(&as, pick8(&c) & 1, source, &features) == MEM_OK, "create");
     for (unsigned n = 0; n < CALLS && more(&c); n++) {

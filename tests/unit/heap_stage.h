@@ -6,8 +6,14 @@
 #ifndef HEAP_STAGE_H
 #define HEAP_STAGE_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include <cmocka.h>
 
 #include "mem/heap_space.h"
 
@@ -16,20 +22,24 @@ enum { PAGE = 4096, WINDOW = 64 * PAGE };
 static uint8_t *window; /* | guard | window | guard | */
 static struct heap heap;
 static struct {
-    bool refuses;
+    size_t held, most; /* bytes given, in all; and how many it has to give */
     unsigned reports;
     struct heap_report last;
 } owner;
 
 static bool owner_grows(void *ctx, void *at, size_t bytes)
 {
-    (void)ctx, (void)at, (void)bytes;
-    return !owner.refuses;
+    (void)ctx, (void)at;
+    if (bytes > owner.most - owner.held)
+        return false;
+    owner.held += bytes;
+    return true;
 }
 
 static void owner_shrinks(void *ctx, void *at, size_t bytes)
 {
-    (void)ctx, (void)at, (void)bytes;
+    (void)ctx, (void)at;
+    owner.held -= bytes;
 }
 
 static void owner_hears(void *ctx, const struct heap_report *r)
@@ -49,6 +59,15 @@ static uint8_t *reserve(size_t bytes, int access)
     return p;
 }
 
+/* A new heap and a new owner, who has memory without end. */
+static enum mem_err begin(void *at, size_t bytes, const struct heap_ops *ops)
+{
+    memset(&owner, 0, sizeof owner);
+    memset(&heap, 0, sizeof heap);
+    owner.most = SIZE_MAX;
+    return heap_init(&heap, at, bytes, ops);
+}
+
 static int set_stage(void **state)
 {
     (void)state;
@@ -56,11 +75,11 @@ static int set_stage(void **state)
         window = reserve(PAGE + WINDOW + PAGE, PROT_NONE) + PAGE;
         assert_int_equal(mprotect(window, WINDOW, PROT_READ | PROT_WRITE), 0);
     }
-    memset(&owner, 0, sizeof owner);
-    memset(&heap, 0, sizeof heap);
     memset(window, 0xd5, WINDOW);
-    return heap_init(&heap, window, WINDOW, &owner_ops) != MEM_OK;
+    return begin(window, WINDOW, &owner_ops) != MEM_OK;
 }
+
+#define STAGED(name) cmocka_unit_test_setup(name, set_stage)
 
 static uint8_t *get(size_t size)
 {
@@ -79,6 +98,7 @@ static void holds(void)
     const char *broken = "";
     if (!heap_check(&heap, &broken))
         fail_msg("%s", broken);
+    assert_int_equal(heap.stats.mapped, owner.held);
 }
 
 static inline struct block *head(uint8_t *payload)
@@ -94,6 +114,44 @@ static inline struct links *links(uint8_t *payload)
 static inline void flip(void *at, unsigned bit)
 {
     ((uint8_t *)at)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+}
+
+/* ---- what was refused ----------------------------------------------------------------------- */
+
+static struct heap heap_then;
+static uint8_t window_then[WINDOW];
+
+static inline void keep(void)
+{
+    heap_then = heap;
+    memcpy(window_then, window, WINDOW);
+    owner.reports = 0;
+}
+
+/* One report, and nothing else has happened since keep(). */
+static inline void refused_as(enum heap_fault expected)
+{
+    assert_int_equal(owner.reports, 1);
+    assert_int_equal(owner.last.fault, expected);
+    memcpy(heap.stats.faults, heap_then.stats.faults, sizeof heap.stats.faults);
+    heap.stats.refused = heap_then.stats.refused;
+    assert_memory_equal(&heap, &heap_then, sizeof heap);
+    assert_memory_equal(window, window_then, WINDOW);
+    owner.reports = 0;
+}
+
+static inline void free_is_refused(void *p, enum heap_fault expected)
+{
+    keep();
+    assert_int_equal(heap_free(&heap, p, NULL), expected);
+    refused_as(expected);
+}
+
+static inline void alloc_is_refused(size_t size, enum heap_fault expected)
+{
+    keep();
+    assert_null(heap_alloc(&heap, size, NULL));
+    refused_as(expected);
 }
 
 #endif

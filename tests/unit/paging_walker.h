@@ -6,6 +6,13 @@
 #ifndef PAGING_WALKER_H
 #define PAGING_WALKER_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <mem/paging.h>
 
 #include "fake_machine.h"
@@ -20,6 +27,8 @@ int paging_set_up(void **state);
 
 /* Whatever a test did: tables add up, every kmap came back, invariants hold. */
 int paging_tear_down(void **state);
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 /* What the hardware would find at `va`. */
 struct seen {

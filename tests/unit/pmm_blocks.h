@@ -48,11 +48,24 @@ static inline void give(vword_t frame, vword_t frames)
     assert_int_equal(pmm_free_run(&pmm, PFN(frame), frames, OWNER_TEST), MEM_OK);
 }
 
+/* So many single frames, from this one on: the lowest that there are. */
+static inline void take(vword_t frame, vword_t frames)
+{
+    for (; frames--; frame++)
+        assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, frame);
+}
+
 static inline pfn_t cached(struct pmm_cache *cache)
 {
     pfn_t frame;
     return pmm_cache_take(cache, OWNER_TEST, &frame) ? frame
                                                      : pmm_cache_take_slow(cache, OWNER_TEST);
+}
+
+static inline void take_cached(struct pmm_cache *cache, vword_t frame, vword_t frames)
+{
+    for (; frames--; frame++)
+        assert_int_equal(cached(cache).v, frame);
 }
 
 static inline void give_cached(struct pmm_cache *cache, vword_t frame, vword_t count)

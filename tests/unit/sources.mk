@@ -14,8 +14,13 @@ UNITS := cmdline units fmt terminal shell
 UNITS += multiboot2 bootmap bootmap_corners boot_corners
 UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
-HEAP_LEVELS  := heap_corners_0 heap_edges_0 heap_edges_3 $(foreach l,1 3,heap_corners_$(l) heap_damage_$(l))
-UNITS += heap heap_exhaustive heap_corners heap_edges heap_damage heap_invariants $(HEAP_LEVELS) kernel_heap
+
+# Some are there once more for another HEAP_HARDEN than 2, which their name then ends with.
+HEAP_TESTS  := heap $(addprefix heap_,misuse corners search edges damage_lists damage_bins invariants)
+HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search edges) \
+    $(addsuffix _1,corners search damage_lists damage_bins) \
+    $(addsuffix _3,corners search edges damage_lists damage_bins))
+UNITS += $(HEAP_TESTS) heap_exhaustive $(HEAP_LEVELS) kernel_heap
 UNITS += oom oom_boot
 
 UNIT_cmdline := src/cmdline.c
@@ -24,20 +29,16 @@ UNIT_units   := src/diag/units.c src/lib/fmt.c
 PAGING := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c \
     src/mem/paging_table.c src/mem/paging_walk.c src/mem/paging_check.c src/mem/mem_err.c \
     src/lib/string.c tests/unit/fake_machine.c
-define paging_test
-UNIT_$(1)    := $(PAGING) tests/unit/paging_walker.c
+$(foreach t,$(PAGING_TESTS),$(eval UNIT_$(t) := $(PAGING) tests/unit/paging_walker.c))
+define paging_format
 UNIT_$(1)_64 := src/mem/paging64.c
 UNIT_$(1)_32 := src/mem/paging32.c
 endef
-$(foreach t,$(PAGING_TESTS),$(eval $(call paging_test,$(t))))
+$(foreach t,$(PAGING_TESTS) preflight preflight_corners kernel_heap mmio,$(eval $(call paging_format,$(t))))
 
 HEAP := src/mem/heap.c src/mem/heap_resize.c src/mem/heap_space.c src/mem/heap_lists.c src/mem/heap_guard.c \
     src/mem/heap_walk.c src/mem/heap_check.c
-UNIT_heap            := $(HEAP)
-UNIT_heap_corners    := $(HEAP)
-UNIT_heap_edges      := $(HEAP)
-UNIT_heap_damage     := $(HEAP)
-UNIT_heap_invariants := $(HEAP)
+$(foreach u,$(HEAP_TESTS),$(eval UNIT_$(u) := $(HEAP)))
 $(foreach u,$(HEAP_LEVELS),$(eval UNIT_$(u) := src/mem/mem_err.c))
 UNIT_heap_exhaustive := $(HEAP) tests/unit/heap_world.c
 UNIT_multiboot2 := src/multiboot2.c src/lib/string.c
@@ -60,22 +61,14 @@ UNIT_pmm_maps := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c tools/bootmap/input.
     src/mem/mem_err.c src/lib/string.c
 UNIT_fmt := src/lib/fmt.c
 UNIT_terminal := src/dev/terminal.c src/diag/line_editor.c src/lib/fmt.c
-UNIT_preflight    := $(PAGING) src/mem/preflight.c src/diag/report_preflight.c src/lib/fmt.c
-UNIT_preflight_64 := src/mem/paging64.c
-UNIT_preflight_32 := src/mem/paging32.c
-UNIT_preflight_corners    := $(PAGING) src/mem/preflight.c
-UNIT_preflight_corners_64 := src/mem/paging64.c
-UNIT_preflight_corners_32 := src/mem/paging32.c
+UNIT_preflight         := $(PAGING) src/mem/preflight.c src/diag/report_preflight.c src/lib/fmt.c
+UNIT_preflight_corners := $(PAGING) src/mem/preflight.c
 UNIT_hhdm      := src/mem/hhdm.c
 UNIT_hhdm_BITS := 64
 KERNEL_FRAMES := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c src/mem/frames.c src/mem/lock.c src/mem/owner.c
-UNIT_kernel_frames  := $(KERNEL_FRAMES) src/mem/mem_err.c src/lib/string.c
-UNIT_kernel_heap    := $(KERNEL_FRAMES) $(SRC_HEAP) $(PAGING) src/mem/kmalloc.c
-UNIT_kernel_heap_64 := src/mem/paging64.c
-UNIT_kernel_heap_32 := src/mem/paging32.c
-UNIT_mmio    := $(PAGING) src/mem/mmio.c
-UNIT_mmio_64 := src/mem/paging64.c
-UNIT_mmio_32 := src/mem/paging32.c
+UNIT_kernel_frames := $(KERNEL_FRAMES) src/mem/mem_err.c src/lib/string.c
+UNIT_kernel_heap   := $(KERNEL_FRAMES) $(SRC_HEAP) $(PAGING) src/mem/kmalloc.c
+UNIT_mmio  := $(PAGING) src/mem/mmio.c
 UNIT_kmap  := src/mem/kmap.c
 UNIT_shell := src/diag/shell.c src/diag/line_editor.c src/diag/json.c src/lib/fmt.c src/lib/string.c
 

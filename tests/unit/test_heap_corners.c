@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_heap_corners.c - what the heap does rarely, with nothing damaged: windows, sizes and lists
+ * test_heap_corners.c - what the heap does rarely, with nothing damaged: windows, sizes and owners
  * that no program has. Built at every HEAP_HARDEN level (heap_level.h).
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "heap_stage.h"
 
 enum { MIB = 1 << 20 };
@@ -32,8 +25,7 @@ static void nobody_need_hear_of_faults(void **state)
 {
     (void)state;
     const struct heap_ops deaf = {owner_grows, owner_shrinks, NULL, NULL};
-    heap = (struct heap){0};
-    assert_int_equal(heap_init(&heap, window, WINDOW, &deaf), MEM_OK);
+    assert_int_equal(begin(window, WINDOW, &deaf), MEM_OK);
     assert_int_equal(heap_free(&heap, &heap, NULL), HEAP_FOREIGN);
     assert_int_equal(heap.stats.faults[HEAP_FOREIGN], 1);
     assert_int_equal(owner.reports, 0);
@@ -46,8 +38,7 @@ static void more_than_links_can_reach(void **state)
     if (sizeof(void *) < 8)
         skip();
     uint64_t bytes = (uint64_t)17 << 30;
-    heap = (struct heap){0};
-    assert_int_equal(heap_init(&heap, window, (size_t)bytes, &owner_ops), MEM_OK);
+    assert_int_equal(begin(window, (size_t)bytes, &owner_ops), MEM_OK);
     assert_int_equal(heap.stats.window, (uint64_t)16 << 30);
     assert_null(heap_alloc(&heap, (size_t)bytes - MIB, NULL));
     holds();
@@ -123,34 +114,6 @@ static void a_walk_can_be_stopped(void **state)
     assert_int_equal(left, 0);
 }
 
-/* ---- lists ---------------------------------------------------------------------------------- */
-
-/* Free blocks of these sizes, in this order in their lists, each between live ones. */
-static void leave_free(const size_t *sizes, unsigned count, uint8_t **out)
-{
-    for (unsigned i = 0; i < count; i++) {
-        out[i] = get(sizes[i]);
-        (void)get(1200);
-    }
-    while (count--)
-        put(out[count]);
-}
-
-/* Four too small in front of one that fits, in the only list there is: it is not seen, and memory
- * behind all blocks is taken. Nothing is wrong with that, and the fifth is not forgotten. */
-static void a_block_too_far_back(void **state)
-{
-    (void)state;
-    const size_t sizes[] = {5000, 5000, 5000, 5000, 5080};
-    uint8_t *at[5];
-    leave_free(sizes, 5, at);
-    assert_int_equal(class_of(units_for(5000)), class_of(units_for(5080)));
-    assert_true(get(5080) > at[4]);
-    assert_ptr_equal(get(5000), at[0]);
-    assert_ptr_equal(get(5080), at[4]);
-    holds();
-}
-
 /* ---- a large heap --------------------------------------------------------------------------- */
 
 static const size_t huge = (size_t)200 * MIB;
@@ -160,8 +123,7 @@ static int set_large(void **state)
 {
     assert_int_equal(set_stage(state), 0);
     far = reserve(huge, PROT_READ | PROT_WRITE);
-    heap = (struct heap){0};
-    return heap_init(&heap, far, huge, &owner_ops) != MEM_OK;
+    return begin(far, huge, &owner_ops) != MEM_OK;
 }
 
 static int drop_large(void **state)
@@ -220,34 +182,26 @@ static void what_was_held_before_comes_in_long_steps(void **state)
     holds();
 }
 
-/* ---- an owner with little memory ------------------------------------------------------------- */
-
-static size_t given;
-
-static bool scarce_grows(void *ctx, void *at, size_t bytes)
+/* Where the owner has not enough for a step, what is needed is taken without it. */
+static void the_need_alone_when_a_step_is_refused(void **state)
 {
-    (void)ctx, (void)at;
-    if (bytes > WINDOW - 2 * PAGE - given)
-        return false;
-    given += bytes;
-    return true;
+    (void)state;
+    (void)get((size_t)100 * MIB);
+    owner.most = owner.held + PAGE;
+    (void)get(heap.wild_bytes + 100);
+    assert_int_equal(owner.held, owner.most);
+    assert_null(heap_alloc(&heap, heap.wild_bytes + 100, NULL));
+    holds();
 }
 
-static void scarce_shrinks(void *ctx, void *at, size_t bytes)
-{
-    (void)ctx, (void)at;
-    given -= bytes;
-}
+/* ---- all that there is ---------------------------------------------------------------------- */
 
 /* Refused while bins hold on to the heap's end, a request gets what their merging gave back. */
 static void what_bins_gave_back_serves(void **state)
 {
     (void)state;
-    static const struct heap_ops scarce = {scarce_grows, scarce_shrinks, owner_hears, NULL};
     uint8_t *small[16];
-    memset(&heap, 0, sizeof heap);
-    given = 0;
-    assert_int_equal(heap_init(&heap, window, WINDOW, &scarce), MEM_OK);
+    owner.most = WINDOW - 2 * PAGE;
     uint8_t *large = get(WINDOW / 8 * 5);
     for (unsigned i = 0; i < 16; i++)
         small[i] = get(1000);
@@ -282,7 +236,8 @@ static void old_headers_are_no_blocks(void **state)
     holds();
 }
 
-/* All there is in one block, to the last byte: behind it stands the header at the end, which stays. */
+/* All there is in one block, to the last byte: behind it stands the header at the end, which stays.
+ */
 static void the_last_byte_is_used_and_given_back(void **state)
 {
     (void)state;
@@ -295,74 +250,7 @@ static void the_last_byte_is_used_and_given_back(void **state)
     holds();
 }
 
-/* A free block of so many units of 16 bytes, then a live one. */
-static uint8_t *leave_units(size_t units)
-{
-    uint8_t *p = get(units * UNIT - HEADER);
-    (void)get(1200);
-    put(p);
-    heap_trim(&heap);
-    return p;
-}
-
-/* [ 1 ][ 2 ][ 3 ][ 4 ][ rest ][live: a search that cuts 1 leaves up to three more in their bin */
-static void a_search_leaves_more_of_the_size(void **state)
-{
-    for (size_t units = 4; units <= 17; units++) {
-        (void)set_stage(state);
-        uint8_t *p = leave_units(units);
-        ptrdiff_t room = heap.room;
-        size_t more = units / 4 - 1 < 3 ? units / 4 - 1 : 3;
-        assert_ptr_equal(get(50), p);
-        assert_int_equal(heap.room, room - (ptrdiff_t)(4 * more));
-        holds();
-        for (size_t i = more; i; i--)
-            assert_ptr_equal(get(53), p + i * 64);
-        assert_null(heap.bin[4]);
-        assert_int_equal(heap.room, room);
-        holds();
-    }
-}
-
-/* What waits in bins has its bound there, too, and a size that never waits is cut alone. */
-static void a_search_leaves_no_more_than_may_wait(void **state)
-{
-    for (int room = -1; room <= 13; room++) {
-        (void)set_stage(state);
-        (void)leave_units(100);
-        heap.room = room;
-        (void)get(50);
-        assert_int_equal(heap.room, room < 0 ? room : room < 12 ? room % 4 : room - 12);
-        holds();
-    }
-    (void)set_stage(state);
-    uint8_t *p = leave_units(2 * HEAP_BIN_UNITS);
-    (void)get(HEAP_BIN_UNITS * UNIT - HEADER);
-    assert_ptr_equal(get(HEAP_BIN_UNITS * UNIT - HEADER), p + HEAP_BIN_UNITS * UNIT);
-    p = leave_units(3 * (HEAP_BIN_UNITS + 1));
-    ptrdiff_t room = heap.room;
-    assert_ptr_equal(get(HEAP_BIN_UNITS * UNIT - HEADER + 1), p);
-    assert_int_equal(heap.room, room);
-    holds();
-}
-
-/* Nobody was given what waits: to free it is a fault, and nobody is said to have allocated it. */
-static void what_a_search_left_was_never_live(void **state)
-{
-    (void)state;
-    if (HEAP_HARDEN < 1)
-        skip();
-    uint8_t *p = leave_units(12);
-    assert_ptr_equal(heap_alloc(&heap, 50, (void *)(heap.caller_base + 16)), p);
-    assert_int_equal(heap_free(&heap, p + 64, NULL), HEAP_DOUBLE_FREE);
-    assert_ptr_equal(owner.last.block, p + 64);
-    assert_int_equal(owner.last.size, 50);
-    assert_null(owner.last.allocated_by);
-    holds();
-}
-
-#define STAGED(name) cmocka_unit_test_setup(name, set_stage)
-#define LARGE(name)  cmocka_unit_test_setup_teardown(name, set_large, drop_large)
+#define LARGE(name) cmocka_unit_test_setup_teardown(name, set_large, drop_large)
 
 int main(void)
 {
@@ -375,16 +263,13 @@ int main(void)
         STAGED(no_alignment_above_the_window),
         STAGED(callers_are_recorded),
         STAGED(a_walk_can_be_stopped),
-        STAGED(a_block_too_far_back),
         STAGED(what_bins_gave_back_serves),
         STAGED(old_headers_are_no_blocks),
         STAGED(the_last_byte_is_used_and_given_back),
-        STAGED(a_search_leaves_more_of_the_size),
-        STAGED(a_search_leaves_no_more_than_may_wait),
-        STAGED(what_a_search_left_was_never_live),
         LARGE(one_list_of_large_sizes),
         LARGE(large_heaps_grow_in_bounded_steps),
         LARGE(what_was_held_before_comes_in_long_steps),
+        LARGE(the_need_alone_when_a_step_is_refused),
     };
     return cmocka_run_group_tests_name("heap corners", tests, NULL, NULL);
 }

@@ -3,13 +3,6 @@
  * test_heap_edges.c - what the heap tells of itself, what searches have learned, and blocks in
  * bins. Built at other HEAP_HARDEN levels as well (heap_level.h).
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "heap_stage.h"
 
 /* ---- what it tells -------------------------------------------------------------------------- */
@@ -145,14 +138,12 @@ static void written_to_in_its_list(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, set_stage)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sums_of_what_it_holds),           TEST(refusals_are_counted),
-        TEST(below_is_what_a_search_has_seen), TEST(binned_behind_a_free_block),
-        TEST(written_to_in_its_bin),           TEST(written_to_in_its_list),
+        STAGED(sums_of_what_it_holds),           STAGED(refusals_are_counted),
+        STAGED(below_is_what_a_search_has_seen), STAGED(binned_behind_a_free_block),
+        STAGED(written_to_in_its_bin),           STAGED(written_to_in_its_list),
     };
     return cmocka_run_group_tests_name("heap edges", tests, NULL, NULL);
 }

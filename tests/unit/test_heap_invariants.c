@@ -2,13 +2,6 @@
 /*
  * test_heap_invariants.c - every invariant that heap_check tells, broken once, alone.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "heap_stage.h"
 
 static uint8_t *a, *b, *c, *d;

@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -15,6 +14,8 @@
 #include <mem/frames.h>
 #include <mem/lock.h>
 #include <platform.h>
+
+#include "panic.h"
 
 enum { PAGE = 4096, FIRST = 0x400, FRAMES = 1024 };
 
@@ -26,8 +27,6 @@ static uint64_t metadata[1 << 12] __attribute__((aligned(64)));
 /* ---- the machine ---------------------------------------------------------------------------- */
 
 static vword_t interrupts = 1; /* 1: on */
-static jmp_buf panicked;
-static char panic_text[200];
 
 vword_t platform_irq_save(void)
 {
@@ -39,15 +38,6 @@ vword_t platform_irq_save(void)
 void platform_irq_restore(vword_t state)
 {
     interrupts = state;
-}
-
-void platform_panic(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(panic_text, sizeof panic_text, format, args);
-    va_end(args);
-    longjmp(panicked, 1);
 }
 
 /* ---- locks ---------------------------------------------------------------------------------- */

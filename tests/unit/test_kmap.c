@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -15,14 +14,14 @@
 #include <mem/kmap.h>
 #include <platform.h>
 
+#include "panic.h"
+
 enum { SLOTS = 128, PAGE = 4096 };
 #define WINDOW ((vword_t)0xffc00000u)
 
 static vword_t table[SLOTS], whole[1024];
 static unsigned flushes, complaints;
 static const void *blamed, *blamed_caller; /* of the last complaint */
-static jmp_buf panicked;
-static char panic_text[200];
 
 void platform_flush_page(vaddr_t va)
 {
@@ -56,15 +55,6 @@ void platform_complain(const char *format, ...)
     blamed_caller = va_arg(args, const void *);
     va_end(args);
     complaints++;
-}
-
-void platform_panic(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(panic_text, sizeof panic_text, format, args);
-    va_end(args);
-    longjmp(panicked, 1);
 }
 
 static int set_up(void **state)

@@ -4,15 +4,6 @@
  *
  * Both paging modes from one text: 32 bits with paging32.c, 64 with paging64.c.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "paging_walker.h"
 
 /* ---- single pages --------------------------------------------------------------------------- */
@@ -133,8 +124,6 @@ static void effective_permissions_over_all_levels(void **state)
     }
     assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {

@@ -4,13 +4,6 @@
  * are there already, the top of the address space, frames that run out half way, adopted tables.
  */
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "paging_walker.h"
 
@@ -365,8 +358,6 @@ static void shared_entries_do_not_overwrite(void **state)
     paging_destroy(&user);
     assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {

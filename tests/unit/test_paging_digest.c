@@ -3,13 +3,6 @@
  * test_paging_digest.c - the digest of the tables' bytes: another one for every word that changes,
  * the same for what may, and nothing of tables that are not asked for or not ours.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <mem/kmap.h>
 
 #include "mem/paging_table.h"
@@ -68,22 +61,28 @@ static void what_is_undone_does_not_show(void **state)
     unmap(BASE, 3);
 }
 
+/* Does the digest tell that these bits of a word are flipped? They are put back. */
+static bool shows(entry_t *word, entry_t bits, vword_t before)
+{
+    *word ^= bits;
+    bool seen = digest() != before;
+    *word ^= bits;
+    return seen;
+}
+
 /* Every bit of the first, of the last and of some other word of a table. */
 static void flip_each(entry_t *table, vword_t before)
 {
     static const unsigned words[] = {0,  1,  5,  16, 17,          18,          19,
                                      20, 21, 22, 23, ENTRIES / 2, ENTRIES - 2, ENTRIES - 1};
     for (unsigned w = 0; w < sizeof words / sizeof words[0]; w++) {
-        entry_t was = table[words[w]];
-        for (unsigned bit = 0; bit < 8 * sizeof was; bit++) {
+        for (unsigned bit = 0; bit < 8 * sizeof *table; bit++) {
             entry_t flipped = (entry_t)1 << bit;
             bool walked = flipped & (ENTRY_PRESENT | ENTRY_LARGE);
             if (walked) /* of what would be another tree */
                 continue;
-            table[words[w]] = was ^ flipped;
             bool cpus = flipped == ENTRY_ACCESSED || flipped == ENTRY_DIRTY;
-            assert_true((digest() == before) == cpus);
-            table[words[w]] = was;
+            assert_true(shows(&table[words[w]], flipped, before) != cpus);
         }
     }
 }
@@ -104,14 +103,17 @@ static void every_level_shows(void **state)
     (void)state;
     map(BASE, 2);
     vword_t before = digest();
-    for (unsigned level = 1; level <= LEVELS; level++) {
-        entry_t *table = table_at(BASE, level);
-        table[ENTRIES - 1] ^= (entry_t)1 << 9;
-        assert_true(digest() != before);
-        table[ENTRIES - 1] ^= (entry_t)1 << 9;
-        is_as_before(before);
-    }
+    for (unsigned level = 1; level <= LEVELS; level++)
+        assert_true(shows(&table_at(BASE, level)[ENTRIES - 1], (entry_t)1 << 9, before));
+    is_as_before(before);
     unmap(BASE, 2);
+}
+
+static void swap(entry_t *a, entry_t *b)
+{
+    entry_t was = *a;
+    *a = *b;
+    *b = was;
 }
 
 static void two_words_that_change_places_show(void **state)
@@ -119,12 +121,10 @@ static void two_words_that_change_places_show(void **state)
     (void)state;
     map(BASE, 8);
     vword_t before = digest();
-    entry_t *table = table_at(BASE, 1), was = table[5];
-    table[5] = table[6];
-    table[6] = was;
+    entry_t *table = table_at(BASE, 1);
+    swap(&table[5], &table[6]);
     assert_true(digest() != before);
-    table[6] = table[5];
-    table[5] = was;
+    swap(&table[5], &table[6]);
     is_as_before(before);
     unmap(BASE, 8);
 }
@@ -198,8 +198,6 @@ static void what_is_shared_is_not_seen(void **state)
     is_as_before(of_kernel);
     paging_destroy(&user);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {

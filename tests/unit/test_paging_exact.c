@@ -3,13 +3,6 @@
  * test_paging_exact.c - small mistakes that planted mutants found unseen: a run of large pages that
  * meets an empty table, frames where a large page would fit, a visit that begins between pages.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "paging_walker.h"
 
 /* A pinned table is empty and stays: large pages go up to it and on behind it, never over it.
@@ -131,8 +124,6 @@ static void the_second_table_is_taken_in_hand(void **state)
     assert_non_null(as.leaf.table);
     assert_int_equal(unmap_range(&as, VA(LARGE - PAGE), 2 * PAGE), MEM_OK);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {

@@ -4,37 +4,25 @@
  * borders of every level.
  *
  * A call is map, unmap or protect, of a page, a range or (map) single frames, with each kind of
- * flags. What it should answer and leave is told by a model that knows nothing of tables: an array
- * of pages, of which the walker of paging_walker.c, written from the SDM, sees those that it looks
- * at. After each call: the answer, every page of interest by three readers (the walker, translate
- * and paging_walk), the invariants, no frame lost; and a call that was refused has not changed a
- * byte.
+ * flags. What it should answer and leave is told by a model that knows nothing of tables: a list of
+ * pieces (paging_pieces.h), of which the walker of paging_walker.c, written from the SDM, sees the
+ * pages that it looks at. After each call: the answer, every page of interest by three readers (the
+ * walker, translate and paging_walk), the invariants, no frame lost; and a call that was refused
+ * has not changed a byte.
  *
  * Calls are made on a state, and the state is put back by copying: the frames that tables are in.
  * `make exhaustive` makes four calls deep of three.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "paging_pieces.h"
 #include "paging_walker.h"
 
-enum { CALLS_MAX = 4, FRAMES = 32, FIRST = FAKE_FRAMES / 2, SPANS_MAX = 32, MARKS_MAX = 40 };
+enum { FRAMES = 32, FIRST = FAKE_FRAMES / 2, SPANS_MAX = 32, MARKS_MAX = 40 };
 
 /* ---- the calls ------------------------------------------------------------------------------- */
 
 enum verb { MAP, UNMAP, PROTECT, VERBS };
-
-struct span {
-    vword_t va;
-    size_t bytes;
-};
 
 struct call {
     enum verb verb;
@@ -49,8 +37,7 @@ static struct call calls[600];
 static unsigned call_count;
 static struct span spans[SPANS_MAX];
 static unsigned span_count;
-static vword_t
-    marks[MARKS_MAX]; /* pages that are looked at: the ends of spans and their neighbours */
+static vword_t marks[MARKS_MAX]; /* pages to look at: the ends of spans, and their neighbours */
 static unsigned mark_count;
 
 static void add_mark(vword_t va)
@@ -88,71 +75,6 @@ static void add_calls_for(struct span s)
         calls[call_count++] = (struct call){PROTECT, s, flags[f], PA(0), page};
     }
     calls[call_count++] = (struct call){UNMAP, s, 0, PA(0), page};
-}
-
-/* ---- the model ------------------------------------------------------------------------------- */
-
-/* What is mapped, as disjoint pieces: calls that succeed cut and add. */
-struct piece {
-    struct span at;
-    paddr_t pa;
-    unsigned flags;
-};
-struct model {
-    struct piece piece[8 * CALLS_MAX];
-    unsigned count;
-};
-
-static const struct piece *piece_at(const struct model *m, vword_t va)
-{
-    for (unsigned i = 0; i < m->count; i++) {
-        if (va - m->piece[i].at.va < m->piece[i].at.bytes)
-            return &m->piece[i];
-    }
-    return NULL;
-}
-
-/* Bytes of the span that are mapped. */
-static size_t mapped_in(const struct model *m, struct span s)
-{
-    size_t sum = 0;
-    for (unsigned i = 0; i < m->count; i++) {
-        struct span p = m->piece[i].at;
-        vword_t from = p.va > s.va ? p.va : s.va;
-        vword_t p_last = p.va + (p.bytes - 1), s_last = s.va + (s.bytes - 1);
-        vword_t last = p_last < s_last ? p_last : s_last;
-        if (from <= last)
-            sum += last - from + 1;
-    }
-    return sum;
-}
-
-static void add_piece(struct model *m, struct span s, paddr_t pa, unsigned flags)
-{
-    if (s.bytes)
-        m->piece[m->count++] = (struct piece){s, pa, flags};
-}
-
-/* Cuts [s) out of every piece; with `flags` not NULL the part cut out comes back with them. */
-static void cut(struct model *m, struct span s, const unsigned *flags)
-{
-    struct model old = *m;
-    m->count = 0;
-    for (unsigned i = 0; i < old.count; i++) {
-        struct piece p = old.piece[i];
-        vword_t p_last = p.at.va + (p.at.bytes - 1), s_last = s.va + (s.bytes - 1);
-        if (p_last < s.va || s_last < p.at.va) {
-            m->piece[m->count++] = p;
-            continue;
-        }
-        vword_t from = p.at.va > s.va ? p.at.va : s.va, last = p_last < s_last ? p_last : s_last;
-        add_piece(m, (struct span){p.at.va, from - p.at.va}, p.pa, p.flags);
-        if (flags)
-            add_piece(m, (struct span){from, last - from + 1}, paddr_add(p.pa, from - p.at.va),
-                      *flags);
-        add_piece(m, (struct span){last + 1, p_last - last}, paddr_add(p.pa, last + 1 - p.at.va),
-                  p.flags);
-    }
 }
 
 /* What the call must answer, and what is mapped then. */
@@ -406,8 +328,6 @@ static void borders_of_gib_pages(void **state)
     add_span(BASE + gib / 2, LARGE);
     walk_places("borders of GiB pages");
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(int argc, char **argv)
 {

@@ -3,15 +3,6 @@
  * test_paging_hand.c - frames one by one, flushes counted, and the table that the last call left in
  * hand (as->leaf), which must never outlive its last page nor carry flags over.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "paging_walker.h"
 
 /* ---- frames, flushes ------------------------------------------------------------------------ */
@@ -188,8 +179,6 @@ static void a_table_in_hand_goes_with_its_last_page(void **state)
         assert_int_equal(as.tables, 1);
     }
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {

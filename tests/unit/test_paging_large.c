@@ -1,14 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* test_paging_large.c - large pages: where they fit, how they are split, their cache types. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "paging_walker.h"
 
 /* ---- large pages ---------------------------------------------------------------------------- */
@@ -145,8 +136,6 @@ static void cache_types_of_all_eight_pat_entries(void **state)
     *entry = plain;
     assert_int_equal(unmap_page(&as, VA(BASE), NULL), MEM_OK);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {

@@ -2,14 +2,8 @@
 /*
  * test_paging_life.c - thousands of random calls against an array that says what should be mapped.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "paging_walker.h"
 
@@ -148,8 +142,6 @@ static void single_pages_at_random(void **state)
     }
     assert_int_equal(as.tables, 1);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {

@@ -1,14 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* test_paging_share.c - what is pinned stays, what is shared belongs to the kernel. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include <limits.h>
 
 #include "paging_walker.h"
@@ -111,8 +102,6 @@ static void what_is_there_before(void **state)
     assert_int_equal(map_page(&user, top, PA(0x7000), 0), MEM_OUT_OF_RANGE);
     paging_destroy(&user);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {

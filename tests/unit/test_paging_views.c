@@ -2,14 +2,6 @@
 /*
  * test_paging_views.c - what only looks: the walk, the visit, and the invariants, each broken once.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "mem/paging_table.h"
 #include "paging_walker.h"
 
@@ -340,8 +332,6 @@ static void an_adopted_table_is_not_counted(void **state)
     broken_as("T1");
     as.adopted = lent;
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, paging_set_up, paging_tear_down)
 
 int main(void)
 {

@@ -113,8 +113,7 @@ static void low_moves_to_the_only_frame(void **state)
     (void)state;
     start_blocks(2);
     reserve(frame_of_block(2), BLOCK);
-    for (vword_t i = 0; i < BLOCK; i++)
-        assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, FIRST + i);
+    take(FIRST, BLOCK);
     assert_true(pmm.low_block == 1 && tree_test(&pmm.avail, 1));
     give(frame_of_block(2) + 7, 1);
     assert_int_equal(pmm.low_block, 2);
@@ -145,8 +144,7 @@ static void whole_and_gone(void **state)
     (void)state;
     static struct pmm_cache cache[4];
     start_blocks(2);
-    for (unsigned i = 0; i < 2 * BLOCK; i++)
-        assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, FIRST + i);
+    take(FIRST, 2 * BLOCK);
     for (unsigned i = 0; i < 4; i++) {
         pmm_cache_init(&cache[i], &pmm);
         cache[i].frames = pmm.written;
@@ -176,14 +174,11 @@ static void emptied_before_the_unwritten(void **state)
     (void)state;
     static struct pmm_cache cache;
     start_blocks(4);
-    for (vword_t i = 0; i < BLOCK; i++)
-        assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, FIRST + i);
+    take(FIRST, BLOCK);
     pmm_cache_init(&cache, &pmm);
-    for (vword_t i = 0; i < BLOCK; i++) {
-        assert_int_equal(cached(&cache).v, FIRST + BLOCK + i);
-        if (i == BLOCK - 2)
-            assert_true(pmm_publish_caches(&pmm));
-    }
+    take_cached(&cache, FIRST + BLOCK, BLOCK - 1);
+    assert_true(pmm_publish_caches(&pmm));
+    take_cached(&cache, FIRST + 2 * BLOCK - 1, 1);
     assert_true(tree_test(&pmm.avail, 2) && leaf_is_empty(leaf_of(&pmm, 2)));
     leaf_of(&pmm, 3)[0] = 0; /* as memory might be that nobody has written */
     assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, FIRST + 2 * BLOCK);
@@ -277,8 +272,7 @@ static void home_at_the_end_of_a_word(void **state)
     start_blocks(WIDE);
     assert_int_equal(run_of((LAST - 1) * BLOCK).v, FIRST);
     pmm_cache_init(&cache, &pmm);
-    for (unsigned i = 0; i < BLOCK; i++)
-        assert_int_equal(cached(&cache).v, frame_of_block(LAST) + i);
+    take_cached(&cache, frame_of_block(LAST), BLOCK);
     assert_true(cache.home == LAST && !cache.count);
     assert_int_equal(pmm_free(&pmm, PFN(FIRST), OWNER_TEST), MEM_OK);
     assert_int_equal(cached(&cache).v, frame_of_block(LAST + 1));

@@ -174,11 +174,9 @@ static void a_cache_goes_from_block_to_block(void **state)
     (void)state;
     static struct pmm_cache cache;
     start_blocks(3);
-    for (vword_t i = 0; i < BLOCK - 3; i++)
-        assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, FIRST + i);
+    take(FIRST, BLOCK - 3);
     pmm_cache_init(&cache, &pmm);
-    for (vword_t i = BLOCK - 3; i < BLOCK + 10; i++)
-        assert_int_equal(cached(&cache).v, FIRST + i);
+    take_cached(&cache, FIRST + BLOCK - 3, 13);
     assert_int_equal(cache.home, 2);
     pmm_cache_drain(&cache);
     holds();
@@ -206,8 +204,7 @@ static void a_drained_cache_begins_anew(void **state)
     (void)state;
     static struct pmm_cache cache;
     start_blocks(3);
-    for (vword_t i = 0; i < BLOCK; i++)
-        assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, FIRST + i);
+    take(FIRST, BLOCK);
     pmm_cache_init(&cache, &pmm);
     assert_int_equal(cached(&cache).v, FIRST + BLOCK);
     give(FIRST + 7, 1);

@@ -1,6 +1,0 @@
-/* SPDX-License-Identifier: MIT */
-/* test_heap_damage_3.c - test_heap_damage.c at HEAP_HARDEN level 3. */
-#define HEAP_HARDEN 3
-#include "heap_level.h"
-
-#include "test_heap_damage.c"

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_heap_damage_bins.c - what has no links to be checked, overwritten on purpose: blocks that
+ * wait in bins, live ones and their canaries, freed memory.
+ *
+ * A call that finds damage says so by its right name, is refused, and changes nothing but a count.
+ * Built at HEAP_HARDEN 1 to 3 (heap_level.h): what a level does not look at is skipped there.
+ */
+#include "heap_damage.h"
+
+/* ---- bins ----------------------------------------------------------------------------------- */
+
+static void headers_in_bins(void **state)
+{
+    (void)state;
+    for (unsigned bit = 0; bit < 64; bit++) {
+        leave_binned();
+        flip(head(b), bit);
+        alloc_is_refused(100, HEAP_BAD_HEADER);
+        keep();
+        heap_trim(&heap); /* leaves both where they are */
+        assert_ptr_equal(heap.bin[7], b);
+        assert_memory_equal(window, window_then, WINDOW);
+    }
+}
+
+/* Nothing is merged with what is damaged. */
+static void bins_beside_damage(void **state)
+{
+    (void)state;
+    leave_binned();
+    flip(head(c), 40);
+    ptrdiff_t units = heap.room;
+    heap_trim(&heap);
+    assert_ptr_equal(heap.bin[7], b);
+    assert_int_equal(heap.room, units);
+}
+
+/* The link in b is overwritten: whatever it is, the next but one request is refused. */
+static void links_in_bins(void **state)
+{
+    (void)state;
+    uintptr_t foreign[] = {1,
+                           8,
+                           4096,
+                           (uintptr_t)&heap,
+                           (uintptr_t)window,
+                           UINTPTR_MAX & ~7ul,
+                           (uintptr_t)(window + WINDOW)};
+    for (unsigned i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        leave_binned();
+        *(uintptr_t *)(void *)b = foreign[i];
+        assert_ptr_equal(get(100), b);
+        alloc_is_refused(100, HEAP_WRITE_AFTER_FREE);
+        assert_null(owner.last.block);
+        heap_trim(&heap);
+    }
+    leave_binned();
+    *(uint8_t **)(void *)b = c;
+    assert_ptr_equal(get(100), b);
+    alloc_is_refused(100, HEAP_BAD_HEADER); /* what is live is in no bin */
+}
+
+static void needs(int level)
+{
+    if (HEAP_HARDEN < level)
+        skip();
+}
+
+/* ---- live blocks ---------------------------------------------------------------------------- */
+
+static void canaries(void **state)
+{
+    (void)state;
+    needs(2);
+    const size_t sizes[] = {1, 24, 40, 1096, 1097, 5000, 16383, 16384, 20000};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            (void)set_stage(NULL);
+            uint8_t *p = get(sizes[i]);
+            (void)get(24);
+            flip(p + sizes[i], bit);
+            free_is_refused(p, HEAP_OVERRUN);
+            assert_true(owner.last.live && owner.last.size == sizes[i]);
+            keep();
+            assert_null(heap_realloc(&heap, p, 100, NULL));
+            refused_as(HEAP_OVERRUN);
+            keep();
+            assert_int_equal(heap_usable_size(&heap, p), 0);
+            refused_as(HEAP_OVERRUN);
+        }
+    }
+}
+
+/* The canary is whole and the header behind it is not: only level 3 looks there at once. */
+static void overruns_past_the_canary(void **state)
+{
+    (void)state;
+    needs(3);
+    const size_t sizes[] = {20, 24, 5000};
+    for (unsigned i = 0; i < 3; i++) {
+        (void)set_stage(NULL);
+        uint8_t *p = get(sizes[i]), *q = get(100);
+        flip(head(q), 30);
+        free_is_refused(p, HEAP_OVERRUN);
+        flip(head(q), 30);
+        put(p);
+        put(q);
+    }
+}
+
+/* ---- freed memory that was written to, level 3 ---------------------------------------------- */
+
+static void writes_after_free(void **state)
+{
+    (void)state;
+    needs(3);
+    leave_binned();
+    b[99] = 0;
+    alloc_is_refused(100, HEAP_WRITE_AFTER_FREE);
+    leave_free(2000);
+    b[1000] = 0;
+    alloc_is_refused(2000, HEAP_WRITE_AFTER_FREE);
+    leave_free(40000);
+    b[30000] ^= 1;
+    alloc_is_refused(40000, HEAP_WRITE_AFTER_FREE);
+    leave_free(2000);
+    c[1200 + 600] = 0;
+    alloc_is_refused(3000, HEAP_WRITE_AFTER_FREE);
+    alloc_is_refused(20000, HEAP_WRITE_AFTER_FREE);
+    keep();
+    assert_null(heap_alloc_aligned(&heap, PAGE, 3000, NULL));
+    refused_as(HEAP_WRITE_AFTER_FREE);
+}
+
+/* The same calls, with nothing damaged: none is refused. */
+static void what_is_whole_is_not_refused(void **state)
+{
+    (void)state;
+    leave_free(1100);
+    assert_ptr_equal(heap_realloc(&heap, a, 2000, NULL), a);
+    assert_ptr_equal(heap_realloc(&heap, a, 1150, NULL), a);
+    assert_ptr_equal(heap_realloc(&heap, a, 1149, NULL), a);
+    put(c);
+    (void)get(100000);
+    leave_free(2000);
+    put(c);
+    leave_free(2000);
+    put(a);
+    leave_binned();
+    heap_trim(&heap);
+    assert_null(heap.bin[7]);
+    assert_int_equal(owner.reports, 0);
+    holds();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STAGED(headers_in_bins),
+        STAGED(bins_beside_damage),
+        STAGED(links_in_bins),
+        STAGED(canaries),
+        STAGED(overruns_past_the_canary),
+        STAGED(writes_after_free),
+        STAGED(what_is_whole_is_not_refused),
+    };
+    return cmocka_run_group_tests_name("heap damage, bins", tests, NULL, NULL);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_heap_damage_lists.c - headers, footers and links of free blocks, overwritten on purpose; and
+ * what is said of blocks behind such damage.
+ *
+ * A call that finds damage says so by its right name, is refused, and changes nothing but a count.
+ * Built at HEAP_HARDEN 1 to 3 (heap_level.h): what a level does not look at is skipped there.
+ */
+#include "heap_damage.h"
+
+/* ---- free blocks that were written to ------------------------------------------------------- */
+
+/* One of the four words that say that b is in its list. */
+static void unlink_in_part(unsigned which)
+{
+    struct links *l = links(b);
+    uint32_t *const words[] = {&l->next, &l->prev, &links_at(&heap, l->next)->prev,
+                               &links_at(&heap, l->prev)->next};
+    *words[which] = which < 2 ? UINT32_MAX - which : *words[which] ^ 1;
+}
+
+static void links_that_disagree(void **state)
+{
+    (void)state;
+    for (unsigned which = 0; which < 4; which++) {
+        leave_free(2000);
+        unlink_in_part(which);
+        free_is_refused(a, HEAP_WRITE_AFTER_FREE);
+        free_is_refused(c, HEAP_UNDERRUN);
+        if (which < 3) /* else b is not found at all */
+            alloc_is_refused(2000, HEAP_WRITE_AFTER_FREE);
+    }
+}
+
+static void headers_of_free_blocks(void **state)
+{
+    (void)state;
+    for (unsigned bit = 0; bit < 64; bit++) {
+        leave_free(2000);
+        flip(head(b), bit);
+        free_is_refused(a, HEAP_OVERRUN);
+        free_is_refused(c, HEAP_UNDERRUN);
+        alloc_is_refused(2000, HEAP_BAD_HEADER);
+        assert_null(owner.last.block);
+    }
+}
+
+/* A header of the right state that claims too little. */
+static void free_blocks_that_shrank(void **state)
+{
+    (void)state;
+    leave_free(2000);
+    block_seal(&heap, head(b), units_for(2000) - 1, HEAP_FREE);
+    free_is_refused(c, HEAP_UNDERRUN);
+    alloc_is_refused(2000, HEAP_BAD_HEADER);
+}
+
+static void footers(void **state)
+{
+    (void)state;
+    const uint64_t words[] = {0, FOOTER, FOOTER | (units_for(2000) - 1), FOOTER | 1000, ~0ull};
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
+        leave_free(2000);
+        head(c)[-1].word = words[i];
+        free_is_refused(c, HEAP_UNDERRUN);
+    }
+}
+
+/* The search does not follow what is no link, and takes from elsewhere; next is zero after a
+ * memset. */
+static void links_that_lead_nowhere(void **state)
+{
+    (void)state;
+    const uint32_t wrong[] = {0, 1, HEAP_CLASSES - 1, WINDOW, UINT32_MAX};
+    for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        leave_two_free(5080, 5000);
+        links(d)->next = wrong[i];
+        assert_true(get(5080) > e);
+        alloc_is_refused(5000, HEAP_WRITE_AFTER_FREE);
+        alloc_is_refused(2000, HEAP_WRITE_AFTER_FREE);
+        assert_true((uint8_t *)heap_alloc_aligned(&heap, 4096, 5000, NULL) > e);
+    }
+}
+
+/* A block of a large class whose header is gone is passed by. */
+static void large_headers_are_passed_by(void **state)
+{
+    (void)state;
+    leave_two_free(5080, 5060);
+    flip(head(d), 20);
+    assert_ptr_equal(get(5000), b);
+    assert_true(get(5060) > e); /* d is not seen to be large enough */
+}
+
+static void aligned_requests_find_damage_too(void **state)
+{
+    (void)state;
+    leave_free(5080);
+    links(b)->prev = UINT32_MAX;
+    keep();
+    assert_null(heap_alloc_aligned(&heap, 64, 4000, NULL));
+    refused_as(HEAP_WRITE_AFTER_FREE);
+    assert_ptr_equal(owner.last.block, b);
+    assert_int_equal(owner.last.size, payload_bytes(units_for(5080)));
+    leave_free(40000);
+    links(b)->prev = UINT32_MAX;
+    alloc_is_refused(40000, HEAP_WRITE_AFTER_FREE);
+}
+
+/* The block cannot grow or shrink where damage is: it moves, and the old place stays. */
+static void resizing_moves_away_from_damage(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {1400, 1150};
+    for (unsigned i = 0; i < 2; i++) {
+        leave_free(1100);
+        for (unsigned k = 0; k < 1200; k++)
+            a[k] = (uint8_t)k;
+        links(b)->prev = UINT32_MAX;
+        uint8_t *p = heap_realloc(&heap, a, sizes[i], NULL);
+        assert_true(p && p != a);
+        assert_memory_equal(p, a, i ? 1150 : 1200);
+        assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
+        assert_int_equal(heap_usable_size(&heap, p), sizes[i]);
+    }
+}
+
+/* ---- naming, behind damage ------------------------------------------------------------------ */
+
+static bool visit(void *ctx, const struct heap_block *block)
+{
+    (void)block;
+    ++*(unsigned *)ctx;
+    return true;
+}
+
+/* Units that cannot be end a walk; what lies behind is named without its block. */
+static void forged_sizes_end_a_walk(void **state)
+{
+    (void)state;
+    const size_t units[] = {0, WINDOW, (size_t)-1 >> 1};
+    for (unsigned i = 0; i < 3; i++) {
+        leave_free(2000);
+        block_seal(&heap, head(b), units[i], HEAP_FREE);
+        unsigned blocks = 0;
+        heap_walk(&heap, visit, &blocks);
+        assert_int_equal(blocks, 1);
+        free_is_refused(b, HEAP_BAD_HEADER);
+        free_is_refused(c + 8, HEAP_MISALIGNED);
+        free_is_refused(c + 16, HEAP_BAD_HEADER);
+        assert_null(owner.last.block);
+    }
+}
+
+/* More units than the heap has are no header; so many that the block would not end in the heap: it
+ * is reported without its block. */
+static void forged_sizes_are_not_told(void **state)
+{
+    (void)state;
+    leave_free(2000);
+    block_seal(&heap, head(b), heap.units + 1, HEAP_FREE);
+    alloc_is_refused(2000, HEAP_BAD_HEADER);
+    assert_null(owner.last.block);
+    block_seal(&heap, head(b), heap.units, HEAP_FREE);
+    links(b)->next = UINT32_MAX;
+    alloc_is_refused(2000, HEAP_WRITE_AFTER_FREE);
+    assert_null(owner.last.block);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STAGED(links_that_disagree),
+        STAGED(headers_of_free_blocks),
+        STAGED(free_blocks_that_shrank),
+        STAGED(footers),
+        STAGED(links_that_lead_nowhere),
+        STAGED(large_headers_are_passed_by),
+        STAGED(aligned_requests_find_damage_too),
+        STAGED(resizing_moves_away_from_damage),
+        STAGED(forged_sizes_end_a_walk),
+        STAGED(forged_sizes_are_not_told),
+    };
+    return cmocka_run_group_tests_name("heap damage, lists", tests, NULL, NULL);
+}

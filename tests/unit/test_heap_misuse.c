@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_heap_misuse.c - what a program does wrong: it frees what is no block, and writes over the
+ * ends of those it has. Each is named and refused.
+ */
+#include "heap_stage.h"
+
+static void unchanged_and_named(void *p, enum heap_fault expected)
+{
+    const void *caller = __builtin_return_address(0);
+    keep();
+    assert_int_equal(heap_free(&heap, p, caller), expected);
+    assert_ptr_equal(owner.last.address, p);
+    assert_ptr_equal(owner.last.caller, caller);
+    refused_as(expected);
+    holds();
+}
+
+static void invalid_frees_are_named(void **state)
+{
+    (void)state;
+    static uint8_t in_data[64] __attribute__((aligned(16)));
+    uint8_t on_stack[64] __attribute__((aligned(16)));
+    uint8_t *a = get(500), *b = get(500), *c = get(500);
+    memset(a, 0x41, 500);
+    memset(b, 0, 500);
+    unchanged_and_named(on_stack, HEAP_FOREIGN);
+    unchanged_and_named(in_data, HEAP_FOREIGN);
+    unchanged_and_named((void *)16, HEAP_FOREIGN);
+    unchanged_and_named(window + HEAP_ALIGN, HEAP_FOREIGN);
+    unchanged_and_named(heap.top, HEAP_FOREIGN);
+    unchanged_and_named((void *)UINTPTR_MAX, HEAP_FOREIGN);
+    unchanged_and_named(a + 1, HEAP_MISALIGNED);
+    for (unsigned i = 16; i < 480; i += 16) {
+        unchanged_and_named(a + i, HEAP_INTERIOR);
+        unchanged_and_named(b + i, HEAP_INTERIOR);
+    }
+    put(b);
+    unchanged_and_named(b, HEAP_DOUBLE_FREE);
+    put(a);
+    unchanged_and_named(b, HEAP_DOUBLE_FREE); /* merged into the block of a */
+    unchanged_and_named(a, HEAP_DOUBLE_FREE);
+    put(c);
+    put(NULL);
+    assert_int_equal(heap_usable_size(&heap, c), 0);
+    assert_null(heap_realloc(&heap, c, 10, NULL));
+}
+
+static void overruns_are_found_when_freed(void **state)
+{
+    if (HEAP_HARDEN < 2)
+        skip();
+    for (size_t size = 1; size < 70; size++) {
+        for (size_t by = 1; by <= 8; by += 7) {
+            (void)set_stage(state);
+            uint8_t *p = get(size);
+            (void)get(size);
+            for (size_t i = 0; i < by; i++)
+                p[size + i] ^= 0x5a;
+            assert_int_equal(heap_free(&heap, p, NULL), HEAP_OVERRUN);
+        }
+    }
+}
+
+static void damaged_headers_are_found(void **state)
+{
+    for (unsigned bit = 0; bit < 8 * HEADER; bit++) {
+        (void)set_stage(state);
+        (void)get(100);
+        uint8_t *p = get(100);
+        (void)get(100);
+        flip(head(p), bit);
+        enum heap_fault fault = heap_free(&heap, p, NULL);
+        assert_true(fault == HEAP_BAD_HEADER || fault == HEAP_DOUBLE_FREE ||
+                    fault == HEAP_INTERIOR || fault == HEAP_OVERRUN);
+    }
+}
+
+static void an_underrun_is_found(void **state)
+{
+    (void)state;
+    uint8_t *a = get(1100), *p = get(96);
+    p[-1] ^= 0x80;
+    assert_int_not_equal(heap_free(&heap, p, NULL), HEAP_OK);
+    assert_int_not_equal(heap_free(&heap, a, NULL), HEAP_OK); /* its neighbour is damaged */
+    assert_int_equal(owner.reports, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STAGED(invalid_frees_are_named),
+        STAGED(overruns_are_found_when_freed),
+        STAGED(damaged_headers_are_found),
+        STAGED(an_underrun_is_found),
+    };
+    return cmocka_run_group_tests_name("heap misuse", tests, NULL, NULL);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_heap_search.c - how far a search through a list goes, and what it leaves in a bin of the
+ * block it cuts. Built at every HEAP_HARDEN level (heap_level.h).
+ */
+#include "heap_stage.h"
+
+/* ---- how far it goes ------------------------------------------------------------------------ */
+
+/* Free blocks of these sizes, in this order in their lists, each between live ones. */
+static void leave_free(const size_t *sizes, unsigned count, uint8_t **out)
+{
+    for (unsigned i = 0; i < count; i++) {
+        out[i] = get(sizes[i]);
+        (void)get(1200);
+    }
+    while (count--)
+        put(out[count]);
+}
+
+/* Four too small in front of one that fits, in the only list there is: it is not seen, and memory
+ * behind all blocks is taken. Nothing is wrong with that, and the fifth is not forgotten. */
+static void a_block_too_far_back(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {5000, 5000, 5000, 5000, 5080};
+    uint8_t *at[5];
+    leave_free(sizes, 5, at);
+    assert_int_equal(class_of(units_for(5000)), class_of(units_for(5080)));
+    assert_true(get(5080) > at[4]);
+    assert_ptr_equal(get(5000), at[0]);
+    assert_ptr_equal(get(5080), at[4]);
+    holds();
+}
+
+/* ---- what it leaves ------------------------------------------------------------------------- */
+
+/* A free block of so many units of 16 bytes, then a live one. */
+static uint8_t *leave_units(size_t units)
+{
+    uint8_t *p = get(units * UNIT - HEADER);
+    (void)get(1200);
+    put(p);
+    heap_trim(&heap);
+    return p;
+}
+
+/* [ 1 ][ 2 ][ 3 ][ 4 ][ rest ][live: a search that cuts 1 leaves up to three more in their bin */
+static void a_search_leaves_more_of_the_size(void **state)
+{
+    for (size_t units = 4; units <= 17; units++) {
+        (void)set_stage(state);
+        uint8_t *p = leave_units(units);
+        ptrdiff_t room = heap.room;
+        size_t more = units / 4 - 1 < 3 ? units / 4 - 1 : 3;
+        assert_ptr_equal(get(50), p);
+        assert_int_equal(heap.room, room - (ptrdiff_t)(4 * more));
+        holds();
+        for (size_t i = more; i; i--)
+            assert_ptr_equal(get(53), p + i * 64);
+        assert_null(heap.bin[4]);
+        assert_int_equal(heap.room, room);
+        holds();
+    }
+}
+
+/* What waits in bins has its bound there, too, and a size that never waits is cut alone. */
+static void a_search_leaves_no_more_than_may_wait(void **state)
+{
+    for (int room = -1; room <= 13; room++) {
+        (void)set_stage(state);
+        (void)leave_units(100);
+        heap.room = room;
+        (void)get(50);
+        assert_int_equal(heap.room, room < 0 ? room : room < 12 ? room % 4 : room - 12);
+        holds();
+    }
+    (void)set_stage(state);
+    uint8_t *p = leave_units(2 * HEAP_BIN_UNITS);
+    (void)get(HEAP_BIN_UNITS * UNIT - HEADER);
+    assert_ptr_equal(get(HEAP_BIN_UNITS * UNIT - HEADER), p + HEAP_BIN_UNITS * UNIT);
+    p = leave_units(3 * (HEAP_BIN_UNITS + 1));
+    ptrdiff_t room = heap.room;
+    assert_ptr_equal(get(HEAP_BIN_UNITS * UNIT - HEADER + 1), p);
+    assert_int_equal(heap.room, room);
+    holds();
+}
+
+/* Nobody was given what waits: to free it is a fault, and nobody is said to have allocated it. */
+static void what_a_search_left_was_never_live(void **state)
+{
+    (void)state;
+    if (HEAP_HARDEN < 1)
+        skip();
+    uint8_t *p = leave_units(12);
+    assert_ptr_equal(heap_alloc(&heap, 50, (void *)(heap.caller_base + 16)), p);
+    assert_int_equal(heap_free(&heap, p + 64, NULL), HEAP_DOUBLE_FREE);
+    assert_ptr_equal(owner.last.block, p + 64);
+    assert_int_equal(owner.last.size, 50);
+    assert_null(owner.last.allocated_by);
+    holds();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STAGED(a_block_too_far_back),
+        STAGED(a_search_leaves_more_of_the_size),
+        STAGED(a_search_leaves_no_more_than_may_wait),
+        STAGED(what_a_search_left_was_never_live),
+    };
+    return cmocka_run_group_tests_name("heap search", tests, NULL, NULL);
+}
