@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_heap_ends.c - what lies behind the last block: what was given back is no part of the heap
+ * any more, what is still there is kept for a while, and blocks grow into it. And what callers are
+ * told.
+ */
+#include "heap_stage.h"
+
+enum { SIZE = 2000, GIB = 1 << 30 };
+
+/* Where a block of 100 bytes stood, far behind what is held since. */
+static uint8_t *leave_released(void)
+{
+    uint8_t *large = get(WINDOW - 80 * (size_t)1024), *p = get(100);
+    put(large);
+    put(p);
+    heap_trim(&heap);
+    assert_true(p > heap.top && p + 200 < window + WINDOW);
+    holds();
+    return p;
+}
+
+/* ---- released memory ------------------------------------------------------------------------- */
+
+/* What looks like a live block there is none. */
+static void headers_there_are_none(void **state)
+{
+    (void)state;
+    uint8_t *p = leave_released();
+    block_seal(&heap, head(p), (uint64_t)100 << SIZE_SHIFT, HEAP_LIVE);
+    p[100] = CANARY;
+    free_is_refused(p, HEAP_FOREIGN);
+    assert_null(heap_realloc(&heap, p, 50, NULL));
+    assert_int_equal(owner.last.fault, HEAP_FOREIGN);
+    holds();
+}
+
+/* What looks like a neighbour in a list there is none. */
+static void links_there_are_none(void **state)
+{
+    (void)state;
+    uint8_t *there = leave_released(), *b = get(SIZE);
+    (void)get(16);
+    put(b);
+    links(b)->next = link_to(&heap, links(there));
+    links(there)->prev = link_to(&heap, links(b));
+    alloc_is_refused(SIZE, HEAP_WRITE_AFTER_FREE);
+}
+
+/* ---- what is still there --------------------------------------------------------------------- */
+
+/* A little is kept, so that a loop does not give it back and take it again. */
+static void a_little_is_kept(void **state)
+{
+    (void)state;
+    uint8_t *p = get(20 * (size_t)PAGE);
+    size_t held = heap.stats.mapped;
+    put(p);
+    assert_int_equal(heap.stats.shrunk, 0);
+    assert_int_equal(heap.stats.mapped, held);
+    put(get(40 * (size_t)PAGE));
+    assert_int_equal(heap.stats.shrunk, 1);
+    holds();
+}
+
+static void the_last_block_grows_where_it_stands(void **state)
+{
+    (void)state;
+    uint8_t *p = get(SIZE);
+    assert_ptr_equal(heap_realloc(&heap, p, 3 * SIZE, NULL), p);
+    assert_ptr_not_equal(heap_realloc(&heap, p, WINDOW / 2, NULL), p); /* wild memory is less */
+    holds();
+}
+
+/* ---- aligned --------------------------------------------------------------------------------- */
+
+static void no_alignment_to_speak_of(void **state)
+{
+    (void)state;
+    uint8_t *p = get(100);
+    put(p);
+    assert_ptr_equal(heap_alloc_aligned(&heap, HEAP_ALIGN, 100, NULL), p); /* from its bin */
+}
+
+/* A damaged block is passed by for one behind it in the list, to be told when it is asked for. */
+static void damaged_blocks_are_passed_by(void **state)
+{
+    (void)state;
+    const size_t align = 2 * HEAP_ALIGN;
+    uint8_t *good = heap_alloc_aligned(&heap, align, SIZE, NULL);
+    (void)get(16);
+    uint8_t *bad = heap_alloc_aligned(&heap, align, SIZE, NULL);
+    (void)get(16);
+    put(good);
+    put(bad);
+    flip(head(bad), 13);
+    assert_ptr_equal(heap_alloc_aligned(&heap, align, 8, NULL), good);
+    assert_int_equal(owner.reports, 0);
+    alloc_is_refused(SIZE, HEAP_BAD_HEADER);
+}
+
+/* One GiB is the most; of the window only three pages are ever touched. */
+static void the_largest_alignment(void **state)
+{
+    (void)state;
+    if (sizeof(void *) < 8)
+        skip();
+    size_t bytes = (size_t)4 * GIB;
+    uint8_t *far = reserve(bytes, PROT_READ | PROT_WRITE);
+    assert_int_equal(begin(far, bytes, &owner_ops), MEM_OK);
+    uint8_t *p = heap_alloc_aligned(&heap, GIB, 100, NULL);
+    assert_true(p && (uintptr_t)p % GIB == 0);
+    assert_null(heap_alloc_aligned(&heap, 2 * (size_t)GIB, 100, NULL));
+    assert_int_equal(heap.stats.refused, 1);
+    assert_int_equal(munmap(far, bytes), 0);
+}
+
+/* ---- what callers are told ------------------------------------------------------------------- */
+
+static void who_allocated_it(void **state)
+{
+    (void)state;
+    const void *caller = (const void *)(heap.caller_base | 0x1234);
+    const size_t sizes[] = {100, SIZE, LONG + SIZE};
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t *p = heap_alloc(&heap, sizes[i], caller);
+        p[sizes[i]] ^= 1;
+        free_is_refused(p, HEAP_OVERRUN);
+        assert_ptr_equal(owner.last.allocated_by, caller);
+        p[sizes[i]] ^= 1;
+        put(p);
+    }
+}
+
+static void refused_growth_is_counted(void **state)
+{
+    (void)state;
+    owner.most = owner.held;
+    const size_t sizes[] = {WINDOW / 2, 2 * WINDOW};
+    for (unsigned i = 0; i < 2; i++) {
+        assert_null(heap_alloc(&heap, sizes[i], NULL));
+        assert_int_equal(heap.stats.refused, i + 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STAGED(headers_there_are_none),    STAGED(links_there_are_none),
+        STAGED(a_little_is_kept),          STAGED(the_last_block_grows_where_it_stands),
+        STAGED(no_alignment_to_speak_of),  STAGED(damaged_blocks_are_passed_by),
+        STAGED(the_largest_alignment),     STAGED(who_allocated_it),
+        STAGED(refused_growth_is_counted),
+    };
+    return cmocka_run_group_tests_name("heap ends", tests, NULL, NULL);
+}
