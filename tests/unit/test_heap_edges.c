@@ -104,6 +104,38 @@ static void binned_behind_a_free_block(void **state)
     holds();
 }
 
+/* When they are full a block that has waited is merged, and the one freed last waits. */
+static void full_bins_make_room(void **state)
+{
+    (void)state;
+    enum { BLOCKS = 30, BYTES = 1000 };
+    uint8_t *p[BLOCKS];
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        p[i] = get(BYTES);
+        (void)get(16);
+    }
+    for (unsigned i = 0; i < BLOCKS; i++)
+        put(p[i]);
+    assert_true(heap.room >= 0 && heap.below > BYTES); /* some are merged */
+    assert_ptr_equal(get(BYTES), p[BLOCKS - 1]);
+    holds();
+}
+
+/* What was written before a block was freed is no write after it. */
+static void written_to_while_it_was_live(void **state)
+{
+    (void)state;
+    for (size_t size = 16; size < 3000; size += 480) {
+        uint8_t *p = get(size);
+        (void)get(16);
+        memset(p, 0x5a, size);
+        put(p);
+        assert_ptr_equal(get(size), p);
+        (void)get(16);
+    }
+    holds();
+}
+
 /* Level 3: every byte behind the link, up to the canary. */
 static void written_to_in_its_bin(void **state)
 {
@@ -142,9 +174,14 @@ static void written_to_in_its_list(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(sums_of_what_it_holds),           STAGED(refusals_are_counted),
-        STAGED(below_is_what_a_search_has_seen), STAGED(binned_behind_a_free_block),
-        STAGED(written_to_in_its_bin),           STAGED(written_to_in_its_list),
+        STAGED(sums_of_what_it_holds),
+        STAGED(refusals_are_counted),
+        STAGED(below_is_what_a_search_has_seen),
+        STAGED(binned_behind_a_free_block),
+        STAGED(full_bins_make_room),
+        STAGED(written_to_while_it_was_live),
+        STAGED(written_to_in_its_bin),
+        STAGED(written_to_in_its_list),
     };
     return cmocka_run_group_tests_name("heap edges", tests, NULL, NULL);
 }
