@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_heap_ends.c - what lies behind the last block: what was given back is no part of the heap
- * any more, what is still there is kept for a while, and blocks grow into it. And what callers are
- * told.
+ * any more, what is still there is kept for a while, and blocks grow into it. And aligned blocks,
+ * and what callers are told.
  */
 #include "heap_stage.h"
 
@@ -99,6 +99,24 @@ static void damaged_blocks_are_passed_by(void **state)
     alloc_is_refused(SIZE, HEAP_BAD_HEADER);
 }
 
+/* The smallest that is large enough is not aligned; the next, a unit more, is. */
+static void the_next_list_is_looked_at(void **state)
+{
+    (void)state;
+    enum { ALIGN = 256 };
+    uint8_t *good = heap_alloc_aligned(&heap, ALIGN, SIZE + UNIT, NULL);
+    size_t front = units_between(heap_first(&heap), head(good));
+    (void)(front ? get(payload_bytes(front)) : NULL);
+    (void)get(16);
+    uint8_t *bad = get(SIZE);
+    (void)get(16);
+    assert_true((uintptr_t)bad % ALIGN);
+    put(bad);
+    put(good);
+    assert_ptr_equal(heap_alloc_aligned(&heap, ALIGN, SIZE, NULL), good);
+    holds();
+}
+
 /* One GiB is the most; of the window only three pages are ever touched. */
 static void the_largest_alignment(void **state)
 {
@@ -113,6 +131,23 @@ static void the_largest_alignment(void **state)
     assert_null(heap_alloc_aligned(&heap, 2 * (size_t)GIB, 100, NULL));
     assert_int_equal(heap.stats.refused, 1);
     assert_int_equal(munmap(far, bytes), 0);
+}
+
+/* ---- an instance ----------------------------------------------------------------------------- */
+
+/* Nothing that stood in the struct before matters, but for its start. */
+static void what_was_there_before_is_forgotten(void **state)
+{
+    (void)state;
+    memset(&heap, 0xa5, sizeof heap);
+    heap.start = NULL;
+    memset(window, 0xa5, WINDOW);
+    owner.held = 0;
+    assert_int_equal(heap_init(&heap, window, WINDOW, &owner_ops), MEM_OK);
+    put(get(100));
+    put(get(SIZE));
+    holds();
+    assert_int_equal(heap.stats.refused, 0);
 }
 
 /* ---- what callers are told ------------------------------------------------------------------- */
@@ -146,10 +181,16 @@ static void refused_growth_is_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(headers_there_are_none),    STAGED(links_there_are_none),
-        STAGED(a_little_is_kept),          STAGED(the_last_block_grows_where_it_stands),
-        STAGED(no_alignment_to_speak_of),  STAGED(damaged_blocks_are_passed_by),
-        STAGED(the_largest_alignment),     STAGED(who_allocated_it),
+        STAGED(headers_there_are_none),
+        STAGED(links_there_are_none),
+        STAGED(a_little_is_kept),
+        STAGED(the_last_block_grows_where_it_stands),
+        STAGED(no_alignment_to_speak_of),
+        STAGED(damaged_blocks_are_passed_by),
+        STAGED(the_next_list_is_looked_at),
+        STAGED(the_largest_alignment),
+        STAGED(what_was_there_before_is_forgotten),
+        STAGED(who_allocated_it),
         STAGED(refused_growth_is_counted),
     };
     return cmocka_run_group_tests_name("heap ends", tests, NULL, NULL);
