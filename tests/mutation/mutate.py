@@ -163,7 +163,8 @@ def main():
 
     reasons, alive = explained(), {m.key for m in survivors}
     unexplained = [m for m in survivors if m.key not in reasons]
-    wrong = {m.key: result for m, result in results if m.key in reasons and m.key not in alive}
+    twins = {m.key for m in every[len(results):]}  # of the same name in the same line, not judged
+    wrong = {m.key: result for m, result in results if m.key in reasons and m.key not in alive | twins}
     wrong |= {key: "not in the source" for key in reasons.keys() - {m.key for m in every} if key[0] in sources}
     for mutant in unexplained:
         print(f"survived: {mutant}")
