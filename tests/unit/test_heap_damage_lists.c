@@ -167,6 +167,24 @@ static void forged_sizes_are_not_told(void **state)
     assert_null(owner.last.block);
 }
 
+/* The same calls, with nothing damaged: none is refused. */
+static void what_is_whole_is_not_refused(void **state)
+{
+    (void)state;
+    leave_free(1100);
+    assert_ptr_equal(heap_realloc(&heap, a, 2000, NULL), a);
+    assert_ptr_equal(heap_realloc(&heap, a, 1150, NULL), a);
+    assert_ptr_equal(heap_realloc(&heap, a, 1149, NULL), a);
+    put(c);
+    (void)get(100000);
+    leave_free(2000);
+    put(c);
+    leave_free(2000);
+    put(a);
+    assert_int_equal(owner.reports, 0);
+    holds();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +198,7 @@ int main(void)
         STAGED(resizing_moves_away_from_damage),
         STAGED(forged_sizes_end_a_walk),
         STAGED(forged_sizes_are_not_told),
+        STAGED(what_is_whole_is_not_refused),
     };
     return cmocka_run_group_tests_name("heap damage, lists", tests, NULL, NULL);
 }
