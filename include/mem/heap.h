@@ -147,7 +147,8 @@ struct heap {
     uint64_t to_binned;           /* added to a header: live becomes binned               */
     uintptr_t zero;               /* what addresses in headers count from                 */
     size_t span;                  /* bytes from there to the last header                  */
-    size_t units;                 /* held, from the start to the top                      */
+    uintptr_t first;              /* the first payload there can be                       */
+    size_t units;                 /* held, from there to the top                          */
     uint32_t links;               /* words of eight bytes to the last header, for links   */
     struct block *wild;           /* from here to the top nothing is in use               */
     size_t wild_bytes;

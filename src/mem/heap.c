@@ -304,7 +304,7 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
     size_t before = units_to(h, p);
     if (before >= h->units)
         return heap_name_fault(h, p, caller);
-    struct block *b = block_of(p); /* only now: before NULL there is nothing */
+    struct block *b = block_of(p); /* only now: before the heap there is nothing */
     uint64_t fields = opened(h, b->word, offset_behind(before));
     size_t size = short_size(fields);
     if (size > BIN_SIZE_MAX)
@@ -352,7 +352,8 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
     heap->stats.window =
         bytes >> LINK_BITS >> LINK_SHIFT ? (size_t)1 << LINK_BITS << LINK_SHIFT : bytes;
     heap->limit = heap->start + heap->stats.window;
-    heap->zero = (uintptr_t)heap->start + ZERO;
+    heap->zero = (uintptr_t)window + ZERO;
+    heap->first = (uintptr_t)window + FIRST;
     make_seal(heap);
     size_t room = (size_t)(heap->limit - heap->start);
     if (!space_start(heap, room < HEAP_START ? 2 * PAGE_SIZE : HEAP_START)) {

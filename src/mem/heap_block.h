@@ -46,6 +46,7 @@ enum {
     FREED = 0xdf,                  /* in free memory, at level 3                           */
     HEAP_START = 16 << PAGE_SHIFT, /* a heap's first bytes, never given back    */
     LISTS = HEAP_CLASSES * 8,      /* bytes at its start for the heads of lists */
+    FIRST = LISTS + UNIT,          /* from there to the first payload           */
 };
 #define MULTIPLIER  0x9e3779b97f4a7c15u
 #define INVERSE     0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
@@ -96,18 +97,18 @@ static inline size_t offset_of(const struct heap *h, const void *payload)
     return (size_t)((uintptr_t)payload - h->zero);
 }
 
-/* The units before a payload. The low bits of its distance are turned to the top: of what is
- * misaligned, as of what is outside, it is more than the heap has. */
+/* The units between the first payload and this one. The low bits of the distance are turned to the
+ * top: of what is misaligned, as of what is outside, it is more than the heap has. */
 static inline size_t units_to(const struct heap *h, const void *p)
 {
-    size_t bytes = (size_t)((uintptr_t)p - (uintptr_t)h->start);
+    size_t bytes = (size_t)((uintptr_t)p - h->first);
     return bytes >> UNIT_SHIFT | bytes << (8 * sizeof bytes - UNIT_SHIFT);
 }
 
-/* The offset of a payload that has so many units before it. */
+/* The offset of a payload so many units behind the first. */
 static inline size_t offset_behind(size_t units)
 {
-    return (units << UNIT_SHIFT) - ZERO;
+    return (units << UNIT_SHIFT) + (FIRST - ZERO);
 }
 
 /* What an offset takes off a header. */
@@ -242,7 +243,7 @@ static inline void clear_prev(const struct heap *h, struct block *b)
 
 static inline struct block *heap_first(const struct heap *h)
 {
-    return (struct block *)(h->start + LISTS + UNIT - HEADER);
+    return (struct block *)(h->start + FIRST - HEADER);
 }
 
 /* The header at the end: live, of size 0, never freed. */

@@ -125,6 +125,7 @@ bool space_start(struct heap *h, size_t bytes)
 {
     h->top = h->start;
     h->span = (size_t)0 - ZERO;
+    h->units = (size_t)0 - FIRST / UNIT;
     if (!hold(h, bytes))
         return false;
     lists_start(h);

@@ -27,7 +27,6 @@ static void invalid_frees_are_named(void **state)
     unchanged_and_named(on_stack, HEAP_FOREIGN);
     unchanged_and_named(in_data, HEAP_FOREIGN);
     unchanged_and_named((void *)16, HEAP_FOREIGN);
-    unchanged_and_named(window + HEAP_ALIGN, HEAP_FOREIGN);
     unchanged_and_named(heap.top, HEAP_FOREIGN);
     unchanged_and_named((void *)UINTPTR_MAX, HEAP_FOREIGN);
     unchanged_and_named(a + 1, HEAP_MISALIGNED);
@@ -44,6 +43,24 @@ static void invalid_frees_are_named(void **state)
     put(NULL);
     assert_int_equal(heap_usable_size(&heap, c), 0);
     assert_null(heap_realloc(&heap, c, 10, NULL));
+}
+
+/* The page before the window cannot even be read; the heads of the lists can be forged. */
+static void before_the_first_block_is_nothing(void **state)
+{
+    (void)state;
+    uint8_t *first = block_payload(heap_first(&heap));
+    assert_ptr_equal(get(100), first);
+    for (uint8_t *p = window + UNIT; p < first; p += UNIT) {
+        block_seal(&heap, head(p), (uint64_t)1 << SIZE_SHIFT, HEAP_LIVE);
+        p[1] = CANARY;
+    }
+    for (uint8_t *p = window - 2 * UNIT; p < first; p++) {
+        assert_int_equal(heap_free(&heap, p, NULL), HEAP_FOREIGN);
+        assert_int_equal(heap_usable_size(&heap, p), 0);
+        assert_null(heap_realloc(&heap, p, 100, NULL));
+        assert_int_equal(owner.last.fault, HEAP_FOREIGN);
+    }
 }
 
 static void overruns_are_found_when_freed(void **state)
@@ -89,9 +106,8 @@ static void an_underrun_is_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(invalid_frees_are_named),
-        STAGED(overruns_are_found_when_freed),
-        STAGED(damaged_headers_are_found),
+        STAGED(invalid_frees_are_named),       STAGED(before_the_first_block_is_nothing),
+        STAGED(overruns_are_found_when_freed), STAGED(damaged_headers_are_found),
         STAGED(an_underrun_is_found),
     };
     return cmocka_run_group_tests_name("heap misuse", tests, NULL, NULL);
