@@ -128,6 +128,14 @@ def test_why_names_owner_and_bits(shell):
         assert {bit for bit, _ in denied(hole).values()} == {"address"}
 
 
+def test_before_the_heap_is_nothing_to_free(shell):
+    """Not a header that would be read there: the page before the heap is not mapped."""
+    heap = {"i386": 0xd0000000, "x86_64": 0xffffc00000000000}[shell.arch]
+    for address in (heap - 16, heap, heap + 16, heap + 4096 * 16):
+        assert "foreign pointer" in shell.run(f"free {address:#x}"), hex(address)
+    assert shell.json("heap")["faults"]["foreign pointer"] == 4
+
+
 def test_why_is_one_sentence(shell):
     arch = shell.arch
     at = symbols(arch)
