@@ -245,6 +245,7 @@ static enum multiboot2_err read_next(const uint8_t *blob, uint32_t total, uint32
         return err;
     struct tag tag = tag_at(blob, at);
     *next = tag.type == TAG_END ? at : at + padded(tag.size); /* total is a multiple of 8 too */
+    /*@ assert still{Pre, Here}(out); */
     /*@ assert kept(out, total); */
     return read_tag(tag, out);
 }

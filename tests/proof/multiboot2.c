@@ -28,6 +28,16 @@
     table_inside(&b->mmap, 24, total) && table_inside(&b->efi_map, 40, total) &&
     b->rsdp_offset <= total;
 
+  // What `kept` looks at is as it was.
+  predicate still{A, B}(struct boot_info *b) =
+    \at(b->mmap.offset, A) == \at(b->mmap.offset, B) &&
+    \at(b->mmap.stride, A) == \at(b->mmap.stride, B) &&
+    \at(b->mmap.count, A) == \at(b->mmap.count, B) &&
+    \at(b->efi_map.offset, A) == \at(b->efi_map.offset, B) &&
+    \at(b->efi_map.stride, A) == \at(b->efi_map.stride, B) &&
+    \at(b->efi_map.count, A) == \at(b->efi_map.count, B) &&
+    \at(b->rsdp_offset, A) == \at(b->rsdp_offset, B);
+
   predicate nothing{L}(struct boot_info *b) =
     b->mmap.count == 0 && b->efi_map.count == 0 && b->module_count == 0 && b->rsdp_offset == 0 &&
     b->framebuffer.kind == FB_NONE && b->mmap.offset == 0 && b->efi_map.offset == 0;

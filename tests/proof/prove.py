@@ -2,39 +2,39 @@
 # SPDX-License-Identifier: MIT
 """prove.py - proves the units of this directory with Frama-C/WP, for both machines.
 
-    prove.py [UNIT...]         proves; 0 when every goal of every unit is proved
-    prove.py --plant [UNIT...] puts each mistake of plants.txt into a copy: the proof has to fail
+    prove.py [UNIT...]         proves; 0 when nothing of any unit is open
+    prove.py --plant [UNIT...] puts each mistake of plants.txt into a copy: it has to be noticed
 
-A unit is a C file here that includes real sources and states their contracts; nothing is copied.
-Every memory access, division and shift gets a goal of its own (-wp-rte), and so does every call that
-contradictory contracts would make meaningless (-wp-smoke-tests). Z3 and CVC4 both may prove a goal.
+A unit is a C file here that includes real sources and states their contracts; nothing is copied. It is
+asked for three things: `goals`, the contracts, and that every memory access, division and shift is
+sound (-wp-rte); `lemmas`, which goals may use, and which WP leaves out when it is given functions;
+`smoke`, that no contract contradicts itself and no code is dead for it (-wp-smoke-tests).
 """
 import argparse
 import concurrent.futures
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-
-import bits
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 MACHDEPS = {"gcc_x86_32": ("32", "i386"), "gcc_x86_64": ("64", "x86_64")}
 TOOLS = ["frama-c", "why3", "z3", "cvc4", "gcc"]
 
-# What else Frama-C has to know.
-UNITS = {"bootmap": [],
-         "heap": [],
-         "multiboot2": ["-wp-model", "Typed+cast"],  # its blob is a const void *
+# What else Frama-C has to know; the longest first, so that no long one is left to the end.
+UNITS = {"multiboot2": ["-wp-model", "Typed+cast"],  # its blob is a const void *
+         "bootmap": [],
+         "pmm": ["-c11", "-rte-no-pointer-call"],  # a goal of `calls` says that the pointer is good
          "paging": [],
-         "pmm": ["-c11", "-rte-no-pointer-call"]}  # a goal of `calls` says that the pointer is good
+         "heap": []}
 
 # Those that take seconds, for `make test`.
-FAST = ["heap", "paging"]
+FAST = ["pmm", "paging", "heap"]
 
 # Not proved but taken from C: that `= {0}` makes zeros. Z3 finds it within no limit (docs/proofs.md).
 TAKEN = {"forget"}
@@ -42,8 +42,22 @@ TAKEN = {"forget"}
 # A branch of these is for the other machine only, and dead here: not contradictory.
 ONE_SIDED = {"end_of_names", "bootmap_init"}
 
-# A limit for each goal that does not depend on how busy the machine is; then seconds are the CPU's.
-STEPS = 60000000
+# Who is asked, in turn, for what is open yet. Limits are steps, which do not depend on how busy the machine
+# is, and no proof needs half of the last of its prover; one of CVC4's is as long as 30 of Z3's, which counts
+# none in some loops: then WP's clock ends it. Nine proofs of ten are short ones.
+SHORT = ["-wp-prover", "cvc4", "-wp-steps", "60000", "-wp-timeout", "60", "-wp-smoke-timeout", "60"]
+ASKED = [SHORT, ["-wp-prover=-cvc4,+z3", "-wp-steps", "6000000", "-wp-timeout", "30"],
+         ["-wp-prover=-z3,+cvc4", "-wp-steps", "600000", "-wp-timeout", "120"]]
+
+# WP has no word for "smoke tests only"; these are all other goals.
+ALL_ELSE = ["lemma", "requires", "assigns", "ensures", "exits", "assert", "invariant", "variant", "breaks",
+            "continues", "returns", "complete_behaviors", "disjoint_behaviors", "terminates", "decreases"]
+
+# What Frama-C says before it asks a prover.
+ASKS = "Running WP plugin"
+
+# What it says about a goal that a prover left open, or a smoke test that it proved.
+OPEN = re.compile(r"\[Failed\] Smoke-test (\S+)|Goal (\S+) : (?!Valid)")
 
 
 def missing():
@@ -51,11 +65,15 @@ def missing():
     return [tool for tool in TOOLS if not shutil.which(tool)]
 
 
+def source(unit):
+    with open(os.path.join(HERE, unit + ".c"), encoding="ascii") as file:
+        return file.read()
+
+
 def contracts(unit):
     """The functions that the unit states contracts of."""
-    with open(os.path.join(HERE, unit + ".c"), encoding="ascii") as file:
-        text = file.read()
-    return re.findall(r"\*/\n(?:[\w *]*?[ *])(\w+)\([^;{]*\)\s*;", text)
+    names = re.findall(r"\*/\n(?:[\w *]*?[ *])(\w+)\([^;{]*\)\s*;", source(unit))
+    return [name for name in names if name not in TAKEN]
 
 
 def provers(home):
@@ -68,43 +86,55 @@ def provers(home):
             os.replace(os.path.join(new, ".why3.conf"), os.path.join(home, ".why3.conf"))
 
 
-def prove(unit, machdep, root, cache, timeout, smoke, functions=None):
-    """The whole unit, or some functions of it: (proved, goals, seconds, what is open, all that was said)."""
-    names = functions or contracts(unit)
-    parts = [([name for name in names if name not in TAKEN | ONE_SIDED], smoke),
-             ([name for name in names if name in ONE_SIDED], False)]
-    outcomes = [run(unit, machdep, root, cache, timeout, look, part) for part, look in parts if part]
-    proved, goals, seconds, failed, text = zip(*outcomes)
-    return sum(proved), sum(goals), sum(seconds), sum(failed, []), "".join(text)
+def asked(unit, question, functions):
+    """Frama-C's options for a question about some functions of a unit; None if there is nothing to ask."""
+    if question == "smoke":  # one that passes runs to its limit
+        functions = [name for name in functions if name not in ONE_SIDED]
+        others = ",".join("-@" + kind for kind in ALL_ELSE)
+        return ["-wp", "-wp-smoke-tests", "-wp-prop=" + others, "-wp-fct", ",".join(functions), *SHORT]
+    if question == "lemmas" and " lemma " not in source(unit):
+        return None
+    about = ["-wp-prop", "@lemma"] if question == "lemmas" else ["-wp-fct", ",".join(functions)]
+    return sum((["-wp", *about, *limits, "-then"] for limits in ASKED), [])[:-1]
 
 
-def run(unit, machdep, root, cache, timeout, smoke, functions):
-    """Frama-C, once; what it does not prove at all counts as a goal that is open."""
+def run(unit, machdep, root, cache, options, first=False):
+    """Frama-C, once, if `first` only to the first goal that is open: (proved, goals, seconds, open, text)."""
     word, arch = MACHDEPS[machdep]
     includes = " ".join(f"-I{root}/{d}" for d in ("include", "src", f"src/arch/{arch}", "tests/proof"))
-    home = os.path.join(cache, "home")
-    provers(home)
     command = [
         "frama-c", "-machdep", machdep, "-cpp-frama-c-compliant", "-cpp-command",
-        f"{HERE}/cpp.sh %i %o %args -m{word} -I{root} {includes}", "-wp", "-wp-rte",
-        *(["-wp-smoke-tests", "-wp-smoke-timeout", "1"] if smoke else []), "-wp-prover", "z3,cvc4",
-        "-wp-timeout", str(timeout), "-wp-steps", str(STEPS), "-wp-par", "1",
+        f"{HERE}/cpp.sh %i %o %args -m{word} -I{root} {includes}", "-wp-rte", "-wp-par", "1",
         "-wp-cache", "update", "-wp-cache-dir", os.path.join(cache, "wp"),
-        *UNITS[unit], "-wp-fct", ",".join(functions), f"{root}/tests/proof/{unit}.c"]
-    begin = time.monotonic()
-    done = subprocess.run(command, env=dict(os.environ, HOME=home), text=True, errors="replace",
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    text, seconds = done.stdout, time.monotonic() - begin
-    last = re.findall(r"Proved goals:\s+(\d+) / (\d+)", text)
-    proved, goals = map(int, last[-1]) if last and done.returncode == 0 else (0, 1)
-    failed = re.findall(r"\[(?:Failed|Doomed)\] (?:Goal |Smoke-test )?(\S+)", text)
-    return proved, goals, seconds, failed, text
+        *UNITS[unit], f"{root}/tests/proof/{unit}.c", *options]
+    begin, text = time.monotonic(), ""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        env = dict(os.environ, HOME=os.path.join(cache, "home"), TMPDIR=scratch)
+        with subprocess.Popen(command, env=env, text=True, errors="replace", start_new_session=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            for line in process.stdout:
+                text += line
+                if first and OPEN.search(line) and text.count(ASKS) == options.count("-wp"):
+                    os.killpg(process.pid, signal.SIGKILL)
+                    break
+    seconds = time.monotonic() - begin
+    failed = ["".join(names) for names in OPEN.findall(text.rsplit(ASKS, 1)[-1])]
+    asks = re.findall(r"Proved goals:\s+(\d+) / (\d+)", text)  # of each prover, of what was open then
+    if process.returncode or not asks or (asks[-1][0] == asks[-1][1]) == bool(failed):
+        return 0, 1, seconds, failed, text
+    goals = int(asks[0][1])
+    return goals - len(failed), goals, seconds, failed, text
 
 
-def tell(unit, machdep, outcome):
+def is_proved(outcome):
+    proved, goals, _, failed, _ = outcome
+    return goals == proved > 0 and not failed
+
+
+def tell(unit, machdep, question, outcome):
     proved, goals, seconds, failed, text = outcome
-    good = goals > 0 and proved == goals and not failed
-    print(f"  PROVE   {unit:<12} {machdep:<11} {proved:4} / {goals:<4} goals {seconds:6.1f} s"
+    good = is_proved(outcome)
+    print(f"  PROVE   {unit:<12} {machdep:<11} {question:<7} {proved:4} / {goals:<4} {seconds:6.1f} s"
           f"{'' if good else '  OPEN'}", flush=True)
     if not good:
         print("\n".join(f"            {name}" for name in failed) or text[-2000:], flush=True)
@@ -134,55 +164,63 @@ def copy_with(plant, copy):
         file.write(text.replace(right, wrong))
 
 
-def planted(plant, machdep, cache, timeout):
-    """True when the function is proved as it is, and is not, in the same time, with the mistake."""
-    unit, _, function, _, wrong = plant
-    right = prove(unit, machdep, ROOT, cache, timeout, False, [function])
+def planted(plant, machdep, cache):
+    """True when the function is proved as it is, and is not, within the same limits, with the mistake."""
+    unit, path, function, _, wrong = plant
+    question = "smoke" if path.startswith("tests/proof/") else "goals"
+    options = asked(unit, question, [function])
+    right = run(unit, machdep, ROOT, cache, options)
     with tempfile.TemporaryDirectory() as copy:
         copy_with(plant, copy)
-        done = prove(unit, machdep, copy, cache, timeout, False, [function])
-    proved, goals, seconds, failed, _ = done
-    here = [name for name in failed if function in name]
-    noticed = right[0] == right[1] > 0 and not right[3] and proved < goals and bool(here)
+        _, _, seconds, failed, text = run(unit, machdep, copy, cache, options, first=True)
+    noticed = is_proved(right) and bool(failed)
     print(f"  PLANT   {unit:<12} {machdep:<11} {'noticed' if noticed else 'MISSED '} "
-          f"{seconds:6.1f} s  {wrong}\n            {' '.join(here)}", flush=True)
+          f"{right[2] + seconds:6.1f} s  {wrong}\n            {' '.join(failed)}", flush=True)
+    if not noticed:
+        print((right[4] if failed else text)[-2000:], flush=True)
     return noticed
+
+
+def prove(units, machdeps, cache, pool):
+    """Asks all there is to ask; True when nothing is open."""
+    jobs = {}
+    for unit in units:
+        for question in ("goals", "smoke", "lemmas"):
+            options = asked(unit, question, contracts(unit))
+            for machdep in machdeps if options else []:
+                jobs[pool.submit(run, unit, machdep, ROOT, cache, options)] = unit, machdep, question
+    good = [tell(*jobs[job], job.result()) for job in concurrent.futures.as_completed(jobs)]
+    return all(good)
+
+
+def plant(units, machdeps, cache, pool):
+    """Tries every mistake; True when there are some, and all are noticed."""
+    jobs = [pool.submit(planted, mistake, machdep, cache)
+            for mistake in plants() if mistake[0] in units for machdep in machdeps]
+    good = [job.result() for job in jobs]
+    return bool(good) and all(good)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cache", default=os.path.join(ROOT, "build", "proof"))
-    parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--timeout", type=int, default=20, help="seconds of the CPU for one goal and prover")
+    parser.add_argument("-j", "--jobs", type=int, default=2 * os.cpu_count(),
+                        help="two for each CPU, as Frama-C sleeps for a while before it sees that a prover is done")
     parser.add_argument("--machdep", action="append", choices=sorted(MACHDEPS))
-    parser.add_argument("--no-smoke", action="store_true", help="contracts are taken to be sensible")
     parser.add_argument("--plant", action="store_true")
-    parser.add_argument("units", nargs="*", metavar="UNIT")
+    parser.add_argument("units", nargs="*", metavar="UNIT", default=list(UNITS))
     options = parser.parse_args()
 
     absent = missing()
     if absent:
         print("prove: not there: " + " ".join(absent) + "; make deps prove installs it")
         return 2
-    every, wrong = bits.prove()
-    print(f"  PROVE   bits.h       {len(every) - len(wrong):4} / {len(every):<4} axioms", *wrong)
-    if wrong or not every:
-        return 1
     cache = os.path.abspath(options.cache)
     provers(os.path.join(cache, "home"))
-    units = options.units or sorted(UNITS)
-    machdeps = options.machdep or sorted(MACHDEPS)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        if options.plant:
-            jobs = [pool.submit(planted, plant, machdep, cache, options.timeout)
-                    for plant in plants() if plant[0] in units for machdep in machdeps]
-            good = [job.result() for job in jobs]
-        else:
-            jobs = {pool.submit(prove, unit, machdep, ROOT, cache, options.timeout,
-                                not options.no_smoke): (unit, machdep)
-                    for unit in units for machdep in machdeps}
-            good = [tell(*jobs[job], job.result()) for job in concurrent.futures.as_completed(jobs)]
-    return 0 if good and all(good) else 1
+        do = plant if options.plant else prove
+        good = do(options.units, options.machdep or sorted(MACHDEPS), cache, pool)
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
