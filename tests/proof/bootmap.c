@@ -61,6 +61,8 @@ static void add_event(struct bootmap *map, uint64_t at, bool begins, enum range_
         map->ranges[\old(map->count) + 1].start == start + length;
     ensures \result == MEM_OK ==> length > 0 ==> start + length >= 18446744073709551616 ==>
         map->count == \old(map->count) + 1;
+    ensures \result == MEM_OK ==> length > 0 ==> start + length <= 18446744073709551616 ==>
+        map->clamped == \old(map->clamped);
 */
 enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length,
                          enum range_kind kind);

@@ -205,7 +205,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cache", default=os.path.join(ROOT, "build", "proof"))
     parser.add_argument("-j", "--jobs", type=int, default=2 * os.cpu_count(),
-                        help="two for each CPU, as Frama-C sleeps for a while before it sees that a prover is done")
+                        help="two for each CPU, as Frama-C looks only now and then if a prover is done")
     parser.add_argument("--machdep", action="append", choices=sorted(MACHDEPS))
     parser.add_argument("--plant", action="store_true")
     parser.add_argument("units", nargs="*", metavar="UNIT", default=list(UNITS))
