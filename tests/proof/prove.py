@@ -46,8 +46,8 @@ ONE_SIDED = {"end_of_names", "bootmap_init"}
 # is, and no proof needs half of the last of its prover; one of CVC4's is as long as 30 of Z3's, which counts
 # none in some loops: then WP's clock ends it. Nine proofs of ten are short ones.
 SHORT = ["-wp-prover", "cvc4", "-wp-steps", "60000", "-wp-timeout", "60", "-wp-smoke-timeout", "60"]
-ASKED = [SHORT, ["-wp-prover=-cvc4,+z3", "-wp-steps", "6000000", "-wp-timeout", "30"],
-         ["-wp-prover=-z3,+cvc4", "-wp-steps", "600000", "-wp-timeout", "120"]]
+ASKED = [SHORT, ["-wp-prover=-cvc4,+z3", "-wp-steps", "12000000", "-wp-timeout", "30"],
+         ["-wp-prover=-z3,+cvc4", "-wp-steps", "1200000", "-wp-timeout", "120"]]
 
 # WP has no word for "smoke tests only"; these are all other goals.
 ALL_ELSE = ["lemma", "requires", "assigns", "ensures", "exits", "assert", "invariant", "variant", "breaks",
