@@ -206,10 +206,7 @@ static size_t round_all(struct boot_range *r, size_t count)
         struct boot_range now = r[i];
         if (!round_range(&now) || !settle(r, &out, &now))
             continue;
-        if (out && joins(&r[out - 1], &now))
-            r[out - 1].last = now.last;
-        else
-            r[out++] = now;
+        out = put_behind(r, out, now);
     }
     return out;
 }

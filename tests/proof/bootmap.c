@@ -15,6 +15,16 @@
     m->capacity <= 0xffffff && \separated(m, m->ranges + (0 .. m->capacity - 1));
 */
 
+/*@
+  predicate known{L}(struct boot_range *r, integer n) =
+    \forall integer i; 0 <= i < n ==> r[i].kind < RANGE_KIND_COUNT && r[i].owner < OWNER_COUNT;
+
+  // Each range has a byte, and they follow each other.
+  predicate ordered{L}(struct boot_range *r, integer n) =
+    (\forall integer i; 0 <= i < n ==> r[i].start <= r[i].last) &&
+    \forall integer i, j; 0 <= i < j < n ==> r[i].last < r[j].start;
+*/
+
 #include "src/mem/bootmap.c"
 
 #include "src/mem/bootmap_owners.c"
@@ -119,18 +129,22 @@ static bool round_range(struct boot_range *r);
 */
 static bool settle(struct boot_range *out, size_t *count, struct boot_range *r);
 
-/*@ requires \valid_read(a) && \valid_read(b);
-    assigns \nothing;
-    ensures \result <==> (uint64_t)(a->last + 1) == b->start && a->kind == b->kind &&
-        a->owner == b->owner;
+/*@ assigns \nothing;
+    ensures \result <==> (uint64_t)(a.last + 1) == b.start && a.kind == b.kind && a.owner == b.owner;
 */
-static inline bool joins(const struct boot_range *a, const struct boot_range *b);
+static inline bool joins(struct boot_range a, struct boot_range b);
 
-/*@ requires \valid_read(r);
-    assigns \nothing;
-    ensures \result <==> r->kind == RANGE_USABLE && r->owner == OWNER_NONE;
+/*@ requires \valid(r + (0 .. count)) && count <= 0xffffff;
+    assigns r[0 .. count];
+    ensures count <= \result <= count + 1;
+    ensures count == 0 ==> \result == 1;
 */
-static bool is_free(const struct boot_range *r);
+static inline size_t put_behind(struct boot_range *r, size_t count, struct boot_range now);
+
+/*@ assigns \nothing;
+    ensures \result <==> r.kind == RANGE_USABLE && r.owner == owner;
+*/
+static bool is_held(struct boot_range r, enum frame_owner owner);
 
 /*@ assigns \nothing;
     ensures \result == \min(a, b);
@@ -142,15 +156,6 @@ static uint64_t least(uint64_t a, uint64_t b);
 */
 static uint64_t greatest(uint64_t a, uint64_t b);
 
-/*@ requires sound((struct bootmap *)map);
-    assigns \nothing;
-    ensures \result <= map->count;
-    ensures \result < map->count ==> map->ranges[\result].kind == RANGE_USABLE &&
-        map->ranges[\result].owner == OWNER_NONE && map->ranges[\result].start <= last &&
-        start <= map->ranges[\result].last;
-*/
-static size_t find_free(const struct bootmap *map, uint64_t start, uint64_t last);
-
 /*@ requires \valid(at) && 12 <= shift < 64 && 1 <= bytes;
     assigns *at;
     ensures \result ==> *at <= last && bytes - 1 <= last - *at;
@@ -160,9 +165,47 @@ static bool fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift, ui
 /*@ requires sound((struct bootmap *)map);
     assigns \nothing;
     ensures \result <= map->count;
-    ensures \result < map->count ==> map->ranges[\result].kind == RANGE_USABLE &&
-        map->ranges[\result].owner == owner && map->ranges[\result].start <= start &&
-        last <= map->ranges[\result].last;
+    ensures \result < map->count ==> map->ranges[\result].kind == RANGE_USABLE;
+    ensures \result < map->count ==> map->ranges[\result].owner == owner;
+    ensures \result < map->count ==> map->ranges[\result].start <= start;
+    ensures \result < map->count ==> last <= map->ranges[\result].last;
+    ensures \result < map->count ==> \forall integer j; 0 <= j < \result ==>
+        map->ranges[j].last < start;
 */
 static size_t find_held(const struct bootmap *map, uint64_t start, uint64_t last,
                         enum frame_owner owner);
+
+/*@ requires \valid(r + (0 .. count)) && index <= count <= 0xffffff;
+    assigns r[index + 1 .. count];
+*/
+static void open_gap(struct boot_range *r, size_t index, size_t count);
+
+/*@ requires sound(map) && index < map->count < map->capacity;
+    requires map->ranges[index].start < at <= map->ranges[index].last;
+    assigns map->count, map->ranges[index .. map->count];
+    ensures map->count == \old(map->count) + 1;
+    ensures map->ranges[index].start == \old(map->ranges[index].start);
+    ensures map->ranges[index].last == at - 1;
+    ensures map->ranges[index + 1].start == at;
+*/
+static void split(struct bootmap *map, size_t index, uint64_t at);
+
+/*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff && start <= last;
+    assigns r[0 .. count - 1];
+    ensures \result <= count;
+    ensures count > 0 ==> \result > 0;
+*/
+static size_t pass_on(struct boot_range *r, size_t count, uint64_t start, uint64_t last,
+                      enum frame_owner from, enum frame_owner to);
+
+/*@ requires sound(map) && start <= last;
+    assigns map->count, map->ranges[0 .. map->capacity - 1];
+    ensures \result == MEM_OK || \result == MEM_FULL;
+    ensures \old(map->count) + 2 <= map->capacity ==> \result == MEM_OK;
+    ensures map->count <= map->capacity && map->count <= \old(map->count) + 2;
+    ensures \result != MEM_OK ==> map->count == \old(map->count);
+    ensures \result != MEM_OK ==> \forall integer j; 0 <= j < map->capacity ==>
+        map->ranges[j] == \old(map->ranges[j]);
+*/
+static enum mem_err hand_over(struct bootmap *map, uint64_t start, uint64_t last,
+                              enum frame_owner from, enum frame_owner to);
