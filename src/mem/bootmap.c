@@ -75,6 +75,7 @@ static void swap(struct boot_range *a, struct boot_range *b)
 static void sift_down(struct boot_range *heap, size_t root, size_t count)
 {
     /*@ loop invariant 0 <= root <= count;
+        loop invariant known_kinds(heap, count);
         loop assigns root, heap[0 .. count - 1];
         loop variant count - root;
     */
@@ -92,12 +93,14 @@ static void sift_down(struct boot_range *heap, size_t root, size_t count)
 static void sort_by_start(struct boot_range *r, size_t count)
 {
     /*@ loop invariant 0 <= i <= count / 2;
+        loop invariant known_kinds(r, count);
         loop assigns i, r[0 .. count - 1];
         loop variant i;
     */
     for (size_t i = count / 2; i-- > 0;)
         sift_down(r, i, count);
     /*@ loop invariant 0 <= left <= count;
+        loop invariant known_kinds(r, count);
         loop assigns left, r[0 .. count - 1];
         loop variant left;
     */
@@ -124,20 +127,38 @@ static enum range_kind strongest(const size_t *active)
     return RANGE_KIND_COUNT;
 }
 
+/* Counts the events at the address of event i; the first behind them. */
+static size_t count_events(const struct boot_range *r, size_t i, size_t events, size_t *active)
+{
+    uint64_t at = r[i].start;
+    /*@ loop invariant \at(i, Pre) <= i <= events && (i == \at(i, Pre) ==> r[i].start == at);
+        loop assigns i, active[0 .. RANGE_KIND_COUNT - 1];
+        loop variant events - i;
+    */
+    for (; i < events && r[i].start == at; i++) {
+        if (r[i].last)
+            active[r[i].kind]++;
+        else
+            active[r[i].kind]--;
+    }
+    return i;
+}
+
 /* Events -> ranges to the byte, disjoint, neighbours of one kind joined. */
 static size_t sweep(struct boot_range *r, size_t events)
 {
     size_t active[RANGE_KIND_COUNT] = {0}, out = 0;
     enum range_kind now = RANGE_KIND_COUNT;
     uint64_t since = 0;
+    /*@ loop invariant 0 <= i <= events && 0 <= now <= RANGE_KIND_COUNT;
+        loop invariant 0 <= out && out + (now != RANGE_KIND_COUNT ? 1 : 0) <= i;
+        loop invariant known_kinds(r, events);
+        loop assigns i, now, since, out, active[0 .. RANGE_KIND_COUNT - 1], r[0 .. events - 1];
+        loop variant events - i;
+    */
     for (size_t i = 0; i < events;) {
         uint64_t at = r[i].start;
-        for (; i < events && r[i].start == at; i++) {
-            if (r[i].last)
-                active[r[i].kind]++;
-            else
-                active[r[i].kind]--;
-        }
+        i = count_events(r, i, events, active);
         enum range_kind next = strongest(active);
         if (next == now)
             continue;
@@ -202,6 +223,10 @@ static bool settle(struct boot_range *out, size_t *count, struct boot_range *r)
 static size_t round_all(struct boot_range *r, size_t count)
 {
     size_t out = 0;
+    /*@ loop invariant 0 <= out <= i <= count;
+        loop assigns i, out, r[0 .. count - 1];
+        loop variant count - i;
+    */
     for (size_t i = 0; i < count; i++) {
         struct boot_range now = r[i];
         if (!round_range(&now) || !settle(r, &out, &now))

@@ -114,14 +114,32 @@ enum mem_err bootmap_reserve(struct bootmap *map, uint64_t start, uint64_t lengt
     return hand_over(map, page_first(start), page_last(last), OWNER_NONE, owner);
 }
 
-/* The lowest fitting address in [from, last], all ends inclusive; false: none. */
-static bool fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift, uint64_t *at)
+/* The lowest address in [from, last] where `bytes` fit, all ends inclusive; 0: none, or from is 0. */
+static uint64_t fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift)
 {
-    uint64_t unit = 1ull << shift;
-    if (from > UINT64_MAX - (unit - 1))
-        return false;
-    *at = (from + (unit - 1)) & ~(unit - 1);
-    return *at <= last && last - *at >= bytes - 1;
+    uint64_t mask = (1ull << shift) - 1;
+    if (from > UINT64_MAX - mask)
+        return 0;
+    uint64_t up = from + mask, at = up - (up & mask);
+    /*@ assert mask == pow2(shift) - 1; */
+    /*@ assert (up & (uint64_t)(mask)) == rem(up, shift); */
+    return at <= last && last - at >= bytes - 1 ? at : 0;
+}
+
+/* The lowest address at or above 1 MiB where a free range has room for all of it up to `top`, or 0. */
+static uint64_t find_room(const struct bootmap *map, uint64_t top, uint64_t bytes, unsigned shift)
+{
+    /*@ loop invariant 0 <= i <= map->count;
+        loop assigns i;
+        loop variant map->count - i;
+    */
+    for (size_t i = 0; i < map->count; i++) {
+        struct boot_range r = map->ranges[i];
+        uint64_t at = fit(greatest(r.start, MIB), least(r.last, top), bytes, shift);
+        if (at && is_held(r, OWNER_NONE))
+            return at;
+    }
+    return 0;
 }
 
 enum mem_err bootmap_take(struct bootmap *map, size_t frames, unsigned align_log2, uint64_t below,
@@ -139,18 +157,14 @@ enum mem_err bootmap_take(struct bootmap *map, size_t frames, unsigned align_log
     uint64_t top = below ? below - 1 : UINT64_MAX;
     if (map->limit)
         top = least(top, map->limit - 1);
-    uint64_t bytes = (uint64_t)frames << PAGE_SHIFT, at;
+    uint64_t bytes = (uint64_t)frames << PAGE_SHIFT;
     if (bytes >> PAGE_SHIFT != frames)
         return MEM_NO_FRAME;
-    for (size_t i = 0; i < map->count; i++) {
-        struct boot_range r = map->ranges[i];
-        if (!is_held(r, OWNER_NONE) ||
-            !fit(greatest(r.start, MIB), least(r.last, top), bytes, PAGE_SHIFT + align_log2, &at))
-            continue;
-        *first = paddr_pfn(PA(at));
-        return hand_over(map, at, at + (bytes - 1), OWNER_NONE, owner);
-    }
-    return MEM_NO_FRAME;
+    uint64_t at = find_room(map, top, bytes, PAGE_SHIFT + align_log2);
+    if (!at)
+        return MEM_NO_FRAME;
+    *first = paddr_pfn(PA(at));
+    return hand_over(map, at, at + (bytes - 1), OWNER_NONE, owner);
 }
 
 enum mem_err bootmap_give(struct bootmap *map, pfn_t first, size_t frames, enum frame_owner owner)
@@ -181,6 +195,10 @@ struct bootmap_totals bootmap_totals(const struct bootmap *map)
 {
     struct bootmap_totals t = {0};
     uint64_t limit = map->limit ? map->limit >> PAGE_SHIFT : UINT64_MAX;
+    /*@ loop invariant 0 <= i <= map->count;
+        loop assigns i, t;
+        loop variant map->count - i;
+    */
     for (size_t i = 0; i < map->count; i++) {
         const struct boot_range *r = &map->ranges[i];
         if (r->kind != RANGE_USABLE)

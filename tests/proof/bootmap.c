@@ -18,12 +18,18 @@
 /*@
   predicate known{L}(struct boot_range *r, integer n) =
     \forall integer i; 0 <= i < n ==> r[i].kind < RANGE_KIND_COUNT && r[i].owner < OWNER_COUNT;
-
-  // Each range has a byte, and they follow each other.
-  predicate ordered{L}(struct boot_range *r, integer n) =
-    (\forall integer i; 0 <= i < n ==> r[i].start <= r[i].last) &&
-    \forall integer i, j; 0 <= i < j < n ==> r[i].last < r[j].start;
 */
+
+/*@ predicate known_kinds{L}(struct boot_range *r, integer n) =
+      \forall integer i; 0 <= i < n ==> r[i].kind < RANGE_KIND_COUNT;
+*/
+
+/*@ axiomatic multiples {
+  axiom rounded: \forall integer x, n; 0 <= x < 18446744073709551616 ==> 0 <= n < 64 ==>
+    rem(x - rem(x, n), n) == 0;
+  axiom whole_pages: \forall integer x, n; 0 <= x < 18446744073709551616 ==> 12 <= n < 64 ==>
+    rem(x, n) == 0 ==> x % 4096 == 0;
+} */
 
 #include "src/mem/bootmap.c"
 
@@ -77,16 +83,21 @@ enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length,
 
 /*@ requires \valid(a) && \valid(b) && (a == b || \separated(a, b));
     assigns *a, *b;
+    ensures *a == \old(*b) && *b == \old(*a);
 */
 static void swap(struct boot_range *a, struct boot_range *b);
 
 /*@ requires \valid(heap + (0 .. count - 1)) && root <= count <= 0xffffff;
+    requires known_kinds(heap, count);
     assigns heap[0 .. count - 1];
+    ensures known_kinds(heap, count);
 */
 static void sift_down(struct boot_range *heap, size_t root, size_t count);
 
 /*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff;
+    requires known_kinds(r, count);
     assigns r[0 .. count - 1];
+    ensures known_kinds(r, count);
 */
 static void sort_by_start(struct boot_range *r, size_t count);
 
@@ -156,11 +167,22 @@ static uint64_t least(uint64_t a, uint64_t b);
 */
 static uint64_t greatest(uint64_t a, uint64_t b);
 
-/*@ requires \valid(at) && 12 <= shift < 64 && 1 <= bytes;
-    assigns *at;
-    ensures \result ==> *at <= last && bytes - 1 <= last - *at;
+/*@ requires 12 <= shift < 64 && 1 <= bytes;
+    assigns \nothing;
+    ensures \result != 0 ==> from <= \result <= last && bytes - 1 <= last - \result;
+    ensures \result != 0 ==> rem(\result, shift) == 0;
 */
-static bool fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift, uint64_t *at);
+static uint64_t fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift);
+
+/*@ requires sound((struct bootmap *)map) && 12 <= shift < 64 && 1 <= bytes;
+    assigns \nothing;
+    ensures \result != 0 ==> 0x100000 <= \result && \result + bytes - 1 <= top;
+    ensures \result != 0 ==> rem(\result, shift) == 0;
+    ensures \result != 0 ==> \exists integer i; 0 <= i < map->count &&
+        map->ranges[i].kind == RANGE_USABLE && map->ranges[i].owner == OWNER_NONE &&
+        map->ranges[i].start <= \result && \result + bytes - 1 <= map->ranges[i].last;
+*/
+static uint64_t find_room(const struct bootmap *map, uint64_t top, uint64_t bytes, unsigned shift);
 
 /*@ requires sound((struct bootmap *)map);
     assigns \nothing;
@@ -209,3 +231,86 @@ static size_t pass_on(struct boot_range *r, size_t count, uint64_t start, uint64
 */
 static enum mem_err hand_over(struct bootmap *map, uint64_t start, uint64_t last,
                               enum frame_owner from, enum frame_owner to);
+
+/*@ requires sound(map);
+    assigns map->count, map->ranges[0 .. map->capacity - 1];
+    ensures map->count <= map->capacity && map->count <= \old(map->count) + 2;
+    ensures \result != MEM_OK ==> map->count == \old(map->count);
+    ensures \result != MEM_OK ==> \forall integer j; 0 <= j < map->capacity ==>
+        map->ranges[j] == \old(map->ranges[j]);
+*/
+enum mem_err bootmap_reserve(struct bootmap *map, uint64_t start, uint64_t length,
+                             enum frame_owner owner);
+
+/*@ requires sound(map);
+    assigns map->count, map->ranges[0 .. map->capacity - 1];
+    ensures map->count <= map->capacity && map->count <= \old(map->count) + 2;
+    ensures \result != MEM_OK ==> map->count == \old(map->count);
+    ensures \result != MEM_OK ==> \forall integer j; 0 <= j < map->capacity ==>
+        map->ranges[j] == \old(map->ranges[j]);
+*/
+enum mem_err bootmap_give(struct bootmap *map, pfn_t first, size_t frames, enum frame_owner owner);
+
+/*@ requires sound(map) && \valid(first) && \separated(first, map);
+    requires \separated(first, map->ranges + (0 .. map->capacity - 1));
+    requires sizeof(vword_t) == 4 ==> 0 < map->limit <= 0xffffffff * 4096;
+    assigns *first, map->count, map->ranges[0 .. map->capacity - 1];
+    ensures map->count <= map->capacity && map->count <= \old(map->count) + 2;
+    ensures \result != MEM_OK ==> map->count == \old(map->count) && *first == \old(*first);
+    ensures \result != MEM_OK ==> \forall integer j; 0 <= j < map->capacity ==>
+        map->ranges[j] == \old(map->ranges[j]);
+    ensures \result == MEM_OK ==> first->v >= 256;
+    ensures \result == MEM_OK ==> rem(first->v * 4096, align_log2 + 12) == 0;
+    ensures \result == MEM_OK ==> below != 0 ==> (first->v + frames) * 4096 <= below;
+    ensures \result == MEM_OK ==> map->limit != 0 ==> (first->v + frames) * 4096 <= map->limit;
+    ensures \result == MEM_OK ==> \exists integer i; 0 <= i < \old(map->count) &&
+        \old(map->ranges[i].kind) == RANGE_USABLE && \old(map->ranges[i].owner) == OWNER_NONE &&
+        \old(map->ranges[i].start) <= first->v * 4096 &&
+        (first->v + frames) * 4096 - 1 <= \old(map->ranges[i].last);
+*/
+enum mem_err bootmap_take(struct bootmap *map, size_t frames, unsigned align_log2, uint64_t below,
+                          enum frame_owner owner, pfn_t *first);
+
+/*@ requires \valid(map);
+    assigns map->closed;
+    ensures map->closed;
+*/
+void bootmap_close(struct bootmap *map);
+
+/*@ requires sound((struct bootmap *)map) && known(map->ranges, map->count);
+    assigns \nothing;
+*/
+struct bootmap_totals bootmap_totals(const struct bootmap *map);
+
+/*@ requires \valid_read(r + (0 .. events - 1)) && i < events <= 0xffffff;
+    requires \valid(active + (0 .. RANGE_KIND_COUNT - 1));
+    requires \separated(r + (0 .. events - 1), active + (0 .. RANGE_KIND_COUNT - 1));
+    requires known_kinds((struct boot_range *)r, events);
+    assigns active[0 .. RANGE_KIND_COUNT - 1];
+    ensures i < \result <= events;
+*/
+static size_t count_events(const struct boot_range *r, size_t i, size_t events, size_t *active);
+
+/*@ requires \valid(r + (0 .. events - 1)) && events <= 0xffffff && known_kinds(r, events);
+    assigns r[0 .. events - 1];
+    ensures \result <= events;
+    ensures known_kinds(r, \result);
+*/
+static size_t sweep(struct boot_range *r, size_t events);
+
+/*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff;
+    assigns r[0 .. count - 1];
+    ensures \result <= count;
+*/
+static size_t round_all(struct boot_range *r, size_t count);
+
+/*@ requires sound(map) && known_kinds(map->ranges, map->count);
+    assigns map->count, map->finished, map->ranges[0 .. map->capacity - 1];
+    ensures map->count <= \old(map->count);
+    ensures \result == MEM_OK <==> !\old(map->finished);
+    ensures map->finished;
+    ensures \result != MEM_OK ==> map->count == \old(map->count);
+    ensures \result != MEM_OK ==> \forall integer j; 0 <= j < map->capacity ==>
+        map->ranges[j] == \old(map->ranges[j]);
+*/
+enum mem_err bootmap_finish(struct bootmap *map);
