@@ -75,7 +75,6 @@ static void swap(struct boot_range *a, struct boot_range *b)
 static void sift_down(struct boot_range *heap, size_t root, size_t count)
 {
     /*@ loop invariant 0 <= root <= count;
-        loop invariant known_kinds(heap, count);
         loop assigns root, heap[0 .. count - 1];
         loop variant count - root;
     */
@@ -93,14 +92,12 @@ static void sift_down(struct boot_range *heap, size_t root, size_t count)
 static void sort_by_start(struct boot_range *r, size_t count)
 {
     /*@ loop invariant 0 <= i <= count / 2;
-        loop invariant known_kinds(r, count);
         loop assigns i, r[0 .. count - 1];
         loop variant i;
     */
     for (size_t i = count / 2; i-- > 0;)
         sift_down(r, i, count);
     /*@ loop invariant 0 <= left <= count;
-        loop invariant known_kinds(r, count);
         loop assigns left, r[0 .. count - 1];
         loop variant left;
     */
@@ -150,12 +147,6 @@ static size_t sweep(struct boot_range *r, size_t events)
     size_t active[RANGE_KIND_COUNT] = {0}, out = 0;
     enum range_kind now = RANGE_KIND_COUNT;
     uint64_t since = 0;
-    /*@ loop invariant 0 <= i <= events && 0 <= now <= RANGE_KIND_COUNT;
-        loop invariant 0 <= out && out + (now != RANGE_KIND_COUNT ? 1 : 0) <= i;
-        loop invariant known_kinds(r, events);
-        loop assigns i, now, since, out, active[0 .. RANGE_KIND_COUNT - 1], r[0 .. events - 1];
-        loop variant events - i;
-    */
     for (size_t i = 0; i < events;) {
         uint64_t at = r[i].start;
         i = count_events(r, i, events, active);

@@ -79,8 +79,10 @@ static enum mem_err hand_over(struct bootmap *map, uint64_t start, uint64_t last
     size_t high = last < UINT64_MAX ? find_held(map, last, last + 1, from) : none;
     if (map->capacity - map->count < (size_t)(low < none) + (high < none))
         return MEM_FULL;
+    /*@ assert low < none ==> high < none ==> low <= high; */
     if (high < none)
         split(map, high, last + 1);
+    /*@ assert low < none ==> map->ranges[low].start < start <= map->ranges[low].last; */
     if (low < none)
         split(map, low, start);
     map->count = pass_on(map->ranges, map->count, start, last, from, to);
@@ -114,7 +116,7 @@ enum mem_err bootmap_reserve(struct bootmap *map, uint64_t start, uint64_t lengt
     return hand_over(map, page_first(start), page_last(last), OWNER_NONE, owner);
 }
 
-/* The lowest address in [from, last] where `bytes` fit, all ends inclusive; 0: none, or from is 0. */
+/* The lowest address in [from, last] where `bytes` fit, ends inclusive; 0: none, or from is 0. */
 static uint64_t fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift)
 {
     uint64_t mask = (1ull << shift) - 1;
@@ -126,7 +128,7 @@ static uint64_t fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift
     return at <= last && last - at >= bytes - 1 ? at : 0;
 }
 
-/* The lowest address at or above 1 MiB where a free range has room for all of it up to `top`, or 0. */
+/* The lowest address from 1 MiB on where a free range has room up to `top`, or 0. */
 static uint64_t find_room(const struct bootmap *map, uint64_t top, uint64_t bytes, unsigned shift)
 {
     /*@ loop invariant 0 <= i <= map->count;
@@ -163,8 +165,9 @@ enum mem_err bootmap_take(struct bootmap *map, size_t frames, unsigned align_log
     uint64_t at = find_room(map, top, bytes, PAGE_SHIFT + align_log2);
     if (!at)
         return MEM_NO_FRAME;
+    enum mem_err err = hand_over(map, at, at + (bytes - 1), OWNER_NONE, owner);
     *first = paddr_pfn(PA(at));
-    return hand_over(map, at, at + (bytes - 1), OWNER_NONE, owner);
+    return err;
 }
 
 enum mem_err bootmap_give(struct bootmap *map, pfn_t first, size_t frames, enum frame_owner owner)

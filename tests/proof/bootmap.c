@@ -20,13 +20,10 @@
     \forall integer i; 0 <= i < n ==> r[i].kind < RANGE_KIND_COUNT && r[i].owner < OWNER_COUNT;
 */
 
-/*@ predicate known_kinds{L}(struct boot_range *r, integer n) =
-      \forall integer i; 0 <= i < n ==> r[i].kind < RANGE_KIND_COUNT;
-*/
-
 /*@ axiomatic multiples {
   axiom rounded: \forall integer x, n; 0 <= x < 18446744073709551616 ==> 0 <= n < 64 ==>
     rem(x - rem(x, n), n) == 0;
+  axiom frames: pow2(12) == 4096;
   axiom whole_pages: \forall integer x, n; 0 <= x < 18446744073709551616 ==> 12 <= n < 64 ==>
     rem(x, n) == 0 ==> x % 4096 == 0;
 } */
@@ -37,6 +34,12 @@
 
 /*@ assigns \nothing; ensures \result.v == v; */
 static inline paddr_t PA(uint64_t v);
+
+/*@ assigns \nothing; ensures \result.v == v; */
+static inline pfn_t PFN(vword_t v);
+
+/*@ assigns \nothing; ensures \result.v == (vword_t)(p.v / 4096); */
+static inline pfn_t paddr_pfn(paddr_t p);
 
 /*@ assigns \nothing; ensures \result.v == (uint64_t)(f.v * 4096); */
 static inline paddr_t pfn_paddr(pfn_t f);
@@ -83,21 +86,16 @@ enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length,
 
 /*@ requires \valid(a) && \valid(b) && (a == b || \separated(a, b));
     assigns *a, *b;
-    ensures *a == \old(*b) && *b == \old(*a);
 */
 static void swap(struct boot_range *a, struct boot_range *b);
 
 /*@ requires \valid(heap + (0 .. count - 1)) && root <= count <= 0xffffff;
-    requires known_kinds(heap, count);
     assigns heap[0 .. count - 1];
-    ensures known_kinds(heap, count);
 */
 static void sift_down(struct boot_range *heap, size_t root, size_t count);
 
 /*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff;
-    requires known_kinds(r, count);
     assigns r[0 .. count - 1];
-    ensures known_kinds(r, count);
 */
 static void sort_by_start(struct boot_range *r, size_t count);
 
@@ -120,15 +118,14 @@ static inline uint64_t page_first(uint64_t at);
 static inline uint64_t page_last(uint64_t at);
 
 /*@ requires \valid(r);
-    requires r->start <= r->last;
     assigns r->start, r->last;
-    ensures \result ==> r->start % 4096 == 0 && r->last % 4096 == 4095 && r->start <= r->last;
-    ensures \result ==> r->kind == RANGE_USABLE ==>
+    ensures \old(r->start) <= \old(r->last) ==> \result ==> r->start % 4096 == 0 && r->last % 4096 == 4095 && r->start <= r->last;
+    ensures \old(r->start) <= \old(r->last) ==> \result ==> r->kind == RANGE_USABLE ==>
         \old(r->start) <= r->start < \old(r->start) + 4096 &&
         r->last <= \old(r->last) < r->last + 4096;
-    ensures r->kind != RANGE_USABLE ==> \result &&
+    ensures \old(r->start) <= \old(r->last) ==> r->kind != RANGE_USABLE ==> \result &&
         r->start <= \old(r->start) < r->start + 4096 && r->last - 4096 < \old(r->last) <= r->last;
-    ensures !\result ==> \forall integer page;
+    ensures \old(r->start) <= \old(r->last) ==> !\result ==> \forall integer page;
         !(\old(r->start) <= 4096 * page && 4096 * page + 4095 <= \old(r->last));
 */
 static bool round_range(struct boot_range *r);
@@ -220,7 +217,8 @@ static void split(struct bootmap *map, size_t index, uint64_t at);
 static size_t pass_on(struct boot_range *r, size_t count, uint64_t start, uint64_t last,
                       enum frame_owner from, enum frame_owner to);
 
-/*@ requires sound(map) && start <= last;
+/*@ requires start <= last;
+    requires sound(map);
     assigns map->count, map->ranges[0 .. map->capacity - 1];
     ensures \result == MEM_OK || \result == MEM_FULL;
     ensures \old(map->count) + 2 <= map->capacity ==> \result == MEM_OK;
@@ -285,32 +283,14 @@ struct bootmap_totals bootmap_totals(const struct bootmap *map);
 /*@ requires \valid_read(r + (0 .. events - 1)) && i < events <= 0xffffff;
     requires \valid(active + (0 .. RANGE_KIND_COUNT - 1));
     requires \separated(r + (0 .. events - 1), active + (0 .. RANGE_KIND_COUNT - 1));
-    requires known_kinds((struct boot_range *)r, events);
+    requires \forall integer j; i <= j < events ==> r[j].kind < RANGE_KIND_COUNT;
     assigns active[0 .. RANGE_KIND_COUNT - 1];
     ensures i < \result <= events;
 */
 static size_t count_events(const struct boot_range *r, size_t i, size_t events, size_t *active);
-
-/*@ requires \valid(r + (0 .. events - 1)) && events <= 0xffffff && known_kinds(r, events);
-    assigns r[0 .. events - 1];
-    ensures \result <= events;
-    ensures known_kinds(r, \result);
-*/
-static size_t sweep(struct boot_range *r, size_t events);
 
 /*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff;
     assigns r[0 .. count - 1];
     ensures \result <= count;
 */
 static size_t round_all(struct boot_range *r, size_t count);
-
-/*@ requires sound(map) && known_kinds(map->ranges, map->count);
-    assigns map->count, map->finished, map->ranges[0 .. map->capacity - 1];
-    ensures map->count <= \old(map->count);
-    ensures \result == MEM_OK <==> !\old(map->finished);
-    ensures map->finished;
-    ensures \result != MEM_OK ==> map->count == \old(map->count);
-    ensures \result != MEM_OK ==> \forall integer j; 0 <= j < map->capacity ==>
-        map->ranges[j] == \old(map->ranges[j]);
-*/
-enum mem_err bootmap_finish(struct bootmap *map);
