@@ -124,6 +124,23 @@ static enum range_kind strongest(const size_t *active)
     return RANGE_KIND_COUNT;
 }
 
+/* Counts the events at the address of event i; the first behind them. */
+static size_t count_events(const struct boot_range *r, size_t i, size_t events, size_t *active)
+{
+    uint64_t at = r[i].start;
+    /*@ loop invariant \at(i, Pre) <= i <= events && (i == \at(i, Pre) ==> r[i].start == at);
+        loop assigns i, active[0 .. RANGE_KIND_COUNT - 1];
+        loop variant events - i;
+    */
+    for (; i < events && r[i].start == at; i++) {
+        if (r[i].last)
+            active[r[i].kind]++;
+        else
+            active[r[i].kind]--;
+    }
+    return i;
+}
+
 /* Events -> ranges to the byte, disjoint, neighbours of one kind joined. */
 static size_t sweep(struct boot_range *r, size_t events)
 {
@@ -132,12 +149,7 @@ static size_t sweep(struct boot_range *r, size_t events)
     uint64_t since = 0;
     for (size_t i = 0; i < events;) {
         uint64_t at = r[i].start;
-        for (; i < events && r[i].start == at; i++) {
-            if (r[i].last)
-                active[r[i].kind]++;
-            else
-                active[r[i].kind]--;
-        }
+        i = count_events(r, i, events, active);
         enum range_kind next = strongest(active);
         if (next == now)
             continue;
@@ -202,14 +214,15 @@ static bool settle(struct boot_range *out, size_t *count, struct boot_range *r)
 static size_t round_all(struct boot_range *r, size_t count)
 {
     size_t out = 0;
+    /*@ loop invariant 0 <= out <= i <= count;
+        loop assigns i, out, r[0 .. count - 1];
+        loop variant count - i;
+    */
     for (size_t i = 0; i < count; i++) {
         struct boot_range now = r[i];
         if (!round_range(&now) || !settle(r, &out, &now))
             continue;
-        if (out && joins(&r[out - 1], &now))
-            r[out - 1].last = now.last;
-        else
-            r[out++] = now;
+        out = put_behind(r, out, now);
     }
     return out;
 }

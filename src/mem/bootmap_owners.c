@@ -10,49 +10,83 @@
 
 enum { MIB = 1 << 20 };
 
-static void insert_at(struct bootmap *map, size_t index, struct boot_range r)
+static bool is_held(struct boot_range r, enum frame_owner owner)
 {
-    for (size_t i = map->count; i > index; i--)
-        map->ranges[i] = map->ranges[i - 1];
-    map->ranges[index] = r;
-    map->count++;
+    return r.kind == RANGE_USABLE && r.owner == owner;
 }
 
-static void remove_at(struct bootmap *map, size_t index)
+/* The usable range that holds all of [start, last] for `owner`, or count. */
+static size_t find_held(const struct bootmap *map, uint64_t start, uint64_t last,
+                        enum frame_owner owner)
 {
-    map->count--;
-    for (size_t i = index; i < map->count; i++)
-        map->ranges[i] = map->ranges[i + 1];
+    size_t i = 0;
+    /*@ loop invariant 0 <= i <= map->count;
+        loop invariant \forall integer j; 0 <= j < i ==> map->ranges[j].last < start;
+        loop assigns i;
+        loop variant map->count - i;
+    */
+    while (i < map->count && map->ranges[i].last < start)
+        i++;
+    if (i == map->count)
+        return i;
+    struct boot_range r = map->ranges[i];
+    return is_held(r, owner) && r.start <= start && last <= r.last ? i : map->count;
 }
 
-static void join_with_next(struct bootmap *map, size_t index)
+/* Moves ranges [index, count) one up: ranges[index] is there twice now. */
+static void open_gap(struct boot_range *r, size_t index, size_t count)
 {
-    if (index + 1 >= map->count || !joins(&map->ranges[index], &map->ranges[index + 1]))
-        return;
-    map->ranges[index].last = map->ranges[index + 1].last;
-    remove_at(map, index + 1);
+    /*@ loop invariant index <= i <= count;
+        loop assigns i, r[index + 1 .. count];
+        loop variant i;
+    */
+    for (size_t i = count; i > index; i--)
+        r[i] = r[i - 1];
 }
 
-/* Gives [start, last], all inside ranges[index], to owner; needs room for two more ranges. */
-static void assign(struct bootmap *map, size_t index, uint64_t start, uint64_t last,
-                   enum frame_owner owner)
+/* Cuts ranges[index] in two before `at`, a byte of it but not the first. */
+static void split(struct bootmap *map, size_t index, uint64_t at)
 {
-    struct boot_range old = map->ranges[index];
-    map->ranges[index] = (struct boot_range){start, last, old.kind, owner};
-    if (last < old.last)
-        insert_at(map, index + 1, (struct boot_range){last + 1, old.last, old.kind, old.owner});
-    if (start > old.start) {
-        insert_at(map, index, (struct boot_range){old.start, start - 1, old.kind, old.owner});
-        index++;
+    open_gap(map->ranges, index, map->count++);
+    map->ranges[index].last = at - 1;
+    map->ranges[index + 1].start = at;
+}
+
+/* Gives the ranges of `from` that lie inside [start, last] to `to`; how many there are then. */
+static size_t pass_on(struct boot_range *r, size_t count, uint64_t start, uint64_t last,
+                      enum frame_owner from, enum frame_owner to)
+{
+    size_t out = 0;
+    /*@ loop invariant 0 <= out <= i <= count && (i > 0 ==> out > 0);
+        loop assigns i, out, r[0 .. count - 1];
+        loop variant count - i;
+    */
+    for (size_t i = 0; i < count; i++) {
+        struct boot_range now = r[i];
+        if (is_held(now, from) && start <= now.start && now.last <= last)
+            now.owner = to;
+        out = put_behind(r, out, now);
     }
-    join_with_next(map, index);
-    if (index)
-        join_with_next(map, index - 1);
+    return out;
 }
 
-static bool is_free(const struct boot_range *r)
+/* Gives what `from` has of [start, last] to `to`. */
+static enum mem_err hand_over(struct bootmap *map, uint64_t start, uint64_t last,
+                              enum frame_owner from, enum frame_owner to)
 {
-    return r->kind == RANGE_USABLE && r->owner == OWNER_NONE;
+    size_t none = map->count;
+    size_t low = start ? find_held(map, start - 1, start, from) : none;
+    size_t high = last < UINT64_MAX ? find_held(map, last, last + 1, from) : none;
+    if (map->capacity - map->count < (size_t)(low < none) + (high < none))
+        return MEM_FULL;
+    /*@ assert low < none ==> high < none ==> low <= high; */
+    if (high < none)
+        split(map, high, last + 1);
+    /*@ assert low < none ==> map->ranges[low].start < start <= map->ranges[low].last; */
+    if (low < none)
+        split(map, low, start);
+    map->count = pass_on(map->ranges, map->count, start, last, from, to);
+    return MEM_OK;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -63,19 +97,6 @@ static uint64_t least(uint64_t a, uint64_t b)
 static uint64_t greatest(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
-}
-
-/* The first free range that meets [start, last], or count. */
-static size_t find_free(const struct bootmap *map, uint64_t start, uint64_t last)
-{
-    size_t i = 0;
-    /*@ loop invariant 0 <= i <= map->count;
-        loop assigns i;
-        loop variant map->count - i;
-    */
-    while (i < map->count && (!is_free(&map->ranges[i]) || map->ranges[i].last < start))
-        i++;
-    return i < map->count && map->ranges[i].start <= last ? i : map->count;
 }
 
 enum mem_err bootmap_reserve(struct bootmap *map, uint64_t start, uint64_t length,
@@ -90,26 +111,37 @@ enum mem_err bootmap_reserve(struct bootmap *map, uint64_t start, uint64_t lengt
     if (!length)
         return MEM_OK;
     uint64_t last = length - 1 > UINT64_MAX - start ? UINT64_MAX : start + (length - 1);
-    start = page_first(start);
-    last = page_last(last);
-    if (map->capacity - map->count < 2) /* only the first and the last piece can split a range */
+    if (map->capacity - map->count < 2)
         return MEM_FULL;
-
-    for (size_t i; (i = find_free(map, start, last)) < map->count;) {
-        const struct boot_range *r = &map->ranges[i];
-        assign(map, i, greatest(start, r->start), least(last, r->last), owner);
-    }
-    return MEM_OK;
+    return hand_over(map, page_first(start), page_last(last), OWNER_NONE, owner);
 }
 
-/* The lowest fitting address in [from, last], all ends inclusive; false: none. */
-static bool fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift, uint64_t *at)
+/* The lowest address in [from, last] where `bytes` fit, ends inclusive; 0: none, or from is 0. */
+static uint64_t fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift)
 {
-    uint64_t unit = 1ull << shift;
-    if (from > UINT64_MAX - (unit - 1))
-        return false;
-    *at = (from + (unit - 1)) & ~(unit - 1);
-    return *at <= last && last - *at >= bytes - 1;
+    uint64_t mask = (1ull << shift) - 1;
+    if (from > UINT64_MAX - mask)
+        return 0;
+    uint64_t up = from + mask, at = up - (up & mask);
+    /*@ assert mask == pow2(shift) - 1; */
+    /*@ assert (up & (uint64_t)(mask)) == rem(up, shift); */
+    return at <= last && last - at >= bytes - 1 ? at : 0;
+}
+
+/* The lowest address from 1 MiB on where a free range has room up to `top`, or 0. */
+static uint64_t find_room(const struct bootmap *map, uint64_t top, uint64_t bytes, unsigned shift)
+{
+    /*@ loop invariant 0 <= i <= map->count;
+        loop assigns i;
+        loop variant map->count - i;
+    */
+    for (size_t i = 0; i < map->count; i++) {
+        struct boot_range r = map->ranges[i];
+        uint64_t at = fit(greatest(r.start, MIB), least(r.last, top), bytes, shift);
+        if (at && is_held(r, OWNER_NONE))
+            return at;
+    }
+    return 0;
 }
 
 enum mem_err bootmap_take(struct bootmap *map, size_t frames, unsigned align_log2, uint64_t below,
@@ -127,38 +159,15 @@ enum mem_err bootmap_take(struct bootmap *map, size_t frames, unsigned align_log
     uint64_t top = below ? below - 1 : UINT64_MAX;
     if (map->limit)
         top = least(top, map->limit - 1);
-    uint64_t bytes = (uint64_t)frames << PAGE_SHIFT, at;
+    uint64_t bytes = (uint64_t)frames << PAGE_SHIFT;
     if (bytes >> PAGE_SHIFT != frames)
         return MEM_NO_FRAME;
-    for (size_t i = 0; i < map->count; i++) {
-        const struct boot_range *r = &map->ranges[i];
-        if (!is_free(r) ||
-            !fit(greatest(r->start, MIB), least(r->last, top), bytes, PAGE_SHIFT + align_log2, &at))
-            continue;
-        assign(map, i, at, at + (bytes - 1), owner);
-        *first = paddr_pfn(PA(at));
-        return MEM_OK;
-    }
-    return MEM_NO_FRAME;
-}
-
-/* The usable range that holds all of [start, last] for `owner`, or count. */
-static size_t find_held(const struct bootmap *map, uint64_t start, uint64_t last,
-                        enum frame_owner owner)
-{
-    size_t i = 0;
-    /*@ loop invariant 0 <= i <= map->count;
-        loop assigns i;
-        loop variant map->count - i;
-    */
-    while (i < map->count && map->ranges[i].last < start)
-        i++;
-    if (i == map->count)
-        return i;
-    const struct boot_range *r = &map->ranges[i];
-    bool held =
-        r->kind == RANGE_USABLE && r->owner == owner && r->start <= start && last <= r->last;
-    return held ? i : map->count;
+    uint64_t at = find_room(map, top, bytes, PAGE_SHIFT + align_log2);
+    if (!at)
+        return MEM_NO_FRAME;
+    enum mem_err err = hand_over(map, at, at + (bytes - 1), OWNER_NONE, owner);
+    *first = paddr_pfn(PA(at));
+    return err;
 }
 
 enum mem_err bootmap_give(struct bootmap *map, pfn_t first, size_t frames, enum frame_owner owner)
@@ -172,14 +181,10 @@ enum mem_err bootmap_give(struct bootmap *map, pfn_t first, size_t frames, enum 
         return MEM_BAD_ARG;
     if (bytes - 1 > UINT64_MAX - start)
         return MEM_NOT_HELD;
-    size_t i = find_held(map, start, start + (bytes - 1), owner);
-    if (i == map->count)
+    uint64_t last = start + (bytes - 1);
+    if (find_held(map, start, last, owner) == map->count)
         return MEM_NOT_HELD;
-    const struct boot_range *r = &map->ranges[i];
-    if (map->capacity - map->count < (size_t)(start > r->start) + (r->last - start > bytes - 1))
-        return MEM_FULL;
-    assign(map, i, start, start + (bytes - 1), OWNER_NONE);
-    return MEM_OK;
+    return hand_over(map, start, last, owner, OWNER_NONE);
 }
 
 void bootmap_close(struct bootmap *map)
@@ -193,6 +198,10 @@ struct bootmap_totals bootmap_totals(const struct bootmap *map)
 {
     struct bootmap_totals t = {0};
     uint64_t limit = map->limit ? map->limit >> PAGE_SHIFT : UINT64_MAX;
+    /*@ loop invariant 0 <= i <= map->count;
+        loop assigns i, t;
+        loop variant map->count - i;
+    */
     for (size_t i = 0; i < map->count; i++) {
         const struct boot_range *r = &map->ranges[i];
         if (r->kind != RANGE_USABLE)

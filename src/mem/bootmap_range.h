@@ -19,9 +19,20 @@ static inline uint64_t page_last(uint64_t at)
 }
 
 /* Do the two touch, and are they of one kind and owner? */
-static inline bool joins(const struct boot_range *a, const struct boot_range *b)
+static inline bool joins(struct boot_range a, struct boot_range b)
 {
-    return a->last + 1 == b->start && a->kind == b->kind && a->owner == b->owner;
+    return a.last + 1 == b.start && a.kind == b.kind && a.owner == b.owner;
+}
+
+/* Puts `now` behind `count` ranges, or into the last if the two join; how many there are then. */
+static inline size_t put_behind(struct boot_range *r, size_t count, struct boot_range now)
+{
+    if (count && joins(r[count - 1], now)) {
+        r[count - 1].last = now.last;
+        return count;
+    }
+    r[count] = now;
+    return count + 1;
 }
 
 #endif
