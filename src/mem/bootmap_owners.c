@@ -124,7 +124,7 @@ static uint64_t fit(uint64_t from, uint64_t last, uint64_t bytes, unsigned shift
         return 0;
     uint64_t up = from + mask, at = up - (up & mask);
     /*@ assert mask == pow2(shift) - 1; */
-    /*@ assert (up & (uint64_t)(mask)) == rem(up, shift); */
+    /*@ assert (up & mask) == rem(up, shift); */
     return at <= last && last - at >= bytes - 1 ? at : 0;
 }
 

@@ -23,6 +23,8 @@
 /*@ axiomatic multiples {
   axiom rounded: \forall integer x, n; 0 <= x < 18446744073709551616 ==> 0 <= n < 64 ==>
     rem(x - rem(x, n), n) == 0;
+  axiom masked: \forall integer x, m, n; 0 <= x < 18446744073709551616 ==> 0 <= n < 64 ==>
+    0 <= m < 18446744073709551616 ==> pow2(n) <= m + 1 ==> m < pow2(n) ==> (x & m) == rem(x, n);
   axiom frames: pow2(12) == 4096;
   axiom whole_pages: \forall integer x, n; 0 <= x < 18446744073709551616 ==> 12 <= n < 64 ==>
     rem(x, n) == 0 ==> x % 4096 == 0;
