@@ -63,7 +63,7 @@ static void before_the_first_block_is_nothing(void **state)
     }
 }
 
-static void overruns_are_found_when_freed(void **state)
+static void overruns_are_found(void **state)
 {
     if (HEAP_HARDEN < 2)
         skip();
@@ -72,8 +72,12 @@ static void overruns_are_found_when_freed(void **state)
             (void)set_stage(state);
             uint8_t *p = get(size);
             (void)get(size);
+            assert_ptr_equal(heap_realloc(&heap, p, size, NULL), p);
+            assert_int_equal(heap_usable_size(&heap, p), size);
             for (size_t i = 0; i < by; i++)
                 p[size + i] ^= 0x5a;
+            assert_int_equal(heap_usable_size(&heap, p), 0);
+            assert_null(heap_realloc(&heap, p, size, NULL));
             assert_int_equal(heap_free(&heap, p, NULL), HEAP_OVERRUN);
         }
     }
@@ -107,7 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STAGED(invalid_frees_are_named),       STAGED(before_the_first_block_is_nothing),
-        STAGED(overruns_are_found_when_freed), STAGED(damaged_headers_are_found),
+        STAGED(overruns_are_found), STAGED(damaged_headers_are_found),
         STAGED(an_underrun_is_found),
     };
     return cmocka_run_group_tests_name("heap misuse", tests, NULL, NULL);
