@@ -110,8 +110,8 @@ static void an_underrun_is_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(invalid_frees_are_named),       STAGED(before_the_first_block_is_nothing),
-        STAGED(overruns_are_found), STAGED(damaged_headers_are_found),
+        STAGED(invalid_frees_are_named), STAGED(before_the_first_block_is_nothing),
+        STAGED(overruns_are_found),      STAGED(damaged_headers_are_found),
         STAGED(an_underrun_is_found),
     };
     return cmocka_run_group_tests_name("heap misuse", tests, NULL, NULL);
