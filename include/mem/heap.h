@@ -86,14 +86,15 @@ struct block; /* private to heap*.c */
 /*
  * A heap in [window, window + bytes), both multiples of PAGE_SIZE, nothing of it mapped yet; the
  * first pages are asked of ops->grow here. Memory grows from the window's start; of a window of
- * more than 16 GiB (x86_64) the rest stays unused. MEM_ALREADY_INIT, MEM_BAD_ARG, MEM_MISALIGNED,
+ * more than 1 TiB (x86_64) the rest stays unused. MEM_ALREADY_INIT, MEM_BAD_ARG, MEM_MISALIGNED,
  * MEM_NO_FRAME (grow refused).
  */
 enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops);
 
 /*
  * At least `size` bytes, 16-byte aligned, contents undefined; NULL for 0, for sizes that can never
- * fit, and when grow refuses: then nothing has changed. `caller` is recorded for reports.
+ * fit (one block has less than 256 GiB), and when grow refuses: then nothing has changed. `caller`
+ * is recorded for reports.
  */
 void *heap_alloc(struct heap *heap, size_t size, const void *caller);
 
@@ -134,7 +135,7 @@ enum heap_state { HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_DAMAGED };
 
 enum {
     HEAP_BIN_UNITS = 69, /* blocks of up to so many units of 16 bytes wait in bins for reuse     */
-    HEAP_CLASSES = 320,  /* sizes of free blocks that are told apart                             */
+    HEAP_CLASSES = 256,  /* sizes of free blocks that are told apart                             */
     HEAP_WORD_BITS = 8 * sizeof(unsigned long),
 };
 
@@ -149,9 +150,10 @@ struct heap {
     size_t span;                  /* bytes from there to the last header                  */
     uintptr_t first;              /* the first payload there can be                       */
     size_t units;                 /* held, from there to the top                          */
-    uint32_t links;               /* words of eight bytes to the last header, for links   */
+    size_t reach;                 /* bytes from the start where links may stand           */
     struct block *wild;           /* from here to the top nothing is in use               */
     size_t wild_bytes;
+    size_t largest; /* bytes that can be asked for at once                       */
     size_t below;   /* no block in the lists has more bytes, its header included */
     ptrdiff_t room; /* units that may wait in bins, beside those that do */
     unsigned long filled[HEAP_CLASSES / HEAP_WORD_BITS]; /* a bit for each list           */

@@ -325,6 +325,19 @@ void heap_trim(struct heap *h)
 
 /* ---- the instance --------------------------------------------------------------------------- */
 
+/* What of the window can be used, in all and by one block. */
+static void set_window(struct heap *h, uint8_t *window, size_t bytes)
+{
+    const uint64_t all = (uint64_t)1 << (UNITS_LOG + UNIT_SHIFT), block = (uint64_t)1 << SIZE_BITS;
+    h->start = window;
+    h->stats.window = bytes < all ? bytes : (size_t)all;
+    bytes = h->stats.window - 2 * UNIT;
+    h->largest = bytes < block ? bytes : (size_t)(block - 1);
+    h->limit = window + h->stats.window;
+    h->zero = (uintptr_t)window + ZERO;
+    h->first = (uintptr_t)window + FIRST;
+}
+
 static void make_seal(struct heap *h)
 {
     h->multiplier = (uint64_t)MULTIPLIER << 8;
@@ -348,15 +361,9 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
     __builtin_memset(heap, 0, sizeof *heap);
     heap->ops = *ops;
     heap->caller_base = caller & ~(uintptr_t)CALLER_MASK;
-    heap->start = window;
-    heap->stats.window =
-        bytes >> LINK_BITS >> LINK_SHIFT ? (size_t)1 << LINK_BITS << LINK_SHIFT : bytes;
-    heap->limit = heap->start + heap->stats.window;
-    heap->zero = (uintptr_t)window + ZERO;
-    heap->first = (uintptr_t)window + FIRST;
+    set_window(heap, window, bytes);
     make_seal(heap);
-    size_t room = (size_t)(heap->limit - heap->start);
-    if (!space_start(heap, room < HEAP_START ? 2 * PAGE_SIZE : HEAP_START)) {
+    if (!space_start(heap, bytes < HEAP_START ? 2 * PAGE_SIZE : HEAP_START)) {
         heap->start = NULL;
         return MEM_NO_FRAME;
     }

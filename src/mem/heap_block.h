@@ -39,19 +39,19 @@ enum {
     SIZE_LOW_BITS = 14,
     LONG = 1 << SIZE_LOW_BITS, /* when shifted to the size */
     SIZE_LOW = LONG - 1,
+    SIZE_BITS = SIZE_LOW_BITS + CALLER_BITS, /* a block has less than 256 GiB */
     CHECK_SHIFT = 40,
     ZERO = 4, /* bytes from the start of the heap to where offsets count from   */
     CANARY = ZERO << UNIT_SHIFT,
     LONG_EXTRA = 9,                /* a canary and the caller's word behind a long payload */
     FREED = 0xdf,                  /* in free memory, at level 3                           */
     HEAP_START = 16 << PAGE_SHIFT, /* a heap's first bytes, never given back    */
-    LISTS = HEAP_CLASSES * 8,      /* bytes at its start for the heads of lists */
-    FIRST = LISTS + UNIT,          /* from there to the first payload           */
+    HEADS = HEAP_CLASSES * 2 * (int)sizeof(void *), /* bytes at its start: a head for each list */
+    FIRST = HEADS + UNIT, /* from there to the first payload */
 };
 #define MULTIPLIER  0x9e3779b97f4a7c15u
 #define INVERSE     0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
 #define FIELDS      (((uint64_t)1 << CHECK_SHIFT) - 1)
-#define FOOTER      ((uint64_t)1 << 63) /* in footers, and never in links */
 #define CALLER_MASK (((uint64_t)1 << CALLER_BITS) - 1)
 
 /* The same bytes are header, link, footer and payload by turns: accesses may alias anything. */
@@ -220,12 +220,10 @@ static inline struct view block_view(const struct heap *h, const struct block *b
     return v;
 }
 
-/* The units of the free block before `b`, which has PREV: its last word is a footer, or, as there
- * is no room for one in a single unit, its links. */
-static inline size_t units_before(const struct block *b)
+/* The units of the free block before `b`, which has PREV: its last word. */
+static inline uint64_t units_before(const struct block *b)
 {
-    uint64_t word = b[-1].word;
-    return word & FOOTER ? (size_t)(word & ~FOOTER) : 1;
+    return b[-1].word;
 }
 
 /* A header seals a sum: PREV alone can be changed without opening it. */

@@ -6,6 +6,11 @@ struct totals {
     size_t listed, binned;
 };
 
+static bool is_listed(const struct heap *h, const struct block *b, const struct view *v)
+{
+    return v->state == HEAP_FREE && b != h->wild && v->units >= LEAST;
+}
+
 /* A tile, its forerunner, and what they must agree on. */
 static bool tile_holds(const struct heap *h, const struct block *b, const struct view *v,
                        const struct view *last, const char **broken)
@@ -17,9 +22,9 @@ static bool tile_holds(const struct heap *h, const struct block *b, const struct
     if (b == h->wild)
         return true;
     *broken = "S2: no block in the lists has more than `below` units";
-    if (free && v->units << UNIT_SHIFT > h->below)
+    if (is_listed(h, b, v) && v->units << UNIT_SHIFT > h->below)
         return false;
-    *broken = "S3: PREV says that the block before is in the lists";
+    *broken = "S3: PREV says that the block before is free";
     if (v->prev != after_free)
         return false;
     *broken = "L1: a free block ends with its units";
@@ -33,7 +38,7 @@ static bool tiles_hold(const struct heap *h, struct totals *t, const char **brok
     for (; tile_at(h, b, &v); b = block_at(b, v.units), last = v) {
         if (!tile_holds(h, b, &v, &last, broken))
             return false;
-        t->listed += v.state == HEAP_FREE && b != h->wild;
+        t->listed += is_listed(h, b, &v);
         t->binned += v.state == HEAP_BINNED;
     }
     *broken = "H1: intact blocks tile the heap, up to the wild memory";

@@ -2,8 +2,8 @@
 /*
  * heap_lists.c - the free blocks: a list for each size, a bit for each list.
  *
- * Up to 127 units (2 KiB) every size has its list; above, each doubling has eight. A request takes
- * a block from its own list, or from the next that is not empty, which a scan of 320 bits finds:
+ * Up to 127 units (2 KiB) every size has its list; above, each doubling has four. A request takes
+ * a block from its own list, or from the next that is not empty, which a scan of 256 bits finds:
  * the smallest block that is large enough, and among equals the one that was freed last. A block
  * that was split goes to the list of what is left. This order keeps memory as well as first fit by
  * address does, or better, and costs much less (docs/decisions/0006).
@@ -12,12 +12,12 @@
  * looked at, the smallest that does is taken, and if none does, any of the next list will. A larger
  * block may so be split, or memory added, while one that fits stands further back in the list.
  *
- *   start     320 heads, one word each
+ *   start     256 heads, two links each
  *   behind    blocks. A free one: | header | next, prev | ... | footer |
- *             of a single unit:   | header | next, prev |
+ *             of a single unit:   | header | footer |
  *
- * Links count words of eight bytes from the heap's start, in 31 bits: a heap has 16 GiB at most. A
- * footer has its highest bit set, which the links of a single unit have not.
+ * A single unit has no room for links, and is in no list: splitting leaves it behind, and it waits
+ * to be merged. Links are pointers; before one is followed it must lead into the heap.
  *
  *   L1  each list is a ring, through its head, of free blocks of its class.
  *   L2  a list's bit is set exactly when it has a block.
@@ -44,9 +44,9 @@ static inline struct block *smallest_of(const struct heap *h, unsigned class, si
 {
     struct block *best = NULL;
     size_t least = ~(size_t)0;
-    uint32_t at = links_at(h, class)->next;
-    for (unsigned i = 0; i < TRIES && at != class && is_block_link(h, at); i++) {
-        struct block *b = block_of(links_at(h, at));
+    const struct links *head = head_of(h, class), *at = head->next;
+    for (unsigned i = 0; i < TRIES && at != head && is_block_link(h, at); i++) {
+        struct block *b = block_of(at);
         size_t has = listed_units(h, b);
         if (has >= units && has < least) {
             least = has;
@@ -54,9 +54,9 @@ static inline struct block *smallest_of(const struct heap *h, unsigned class, si
             if (has == units)
                 return b;
         }
-        at = links_at(h, at)->next;
+        at = at->next;
     }
-    *all = at == class;
+    *all = at == head;
     return best;
 }
 
@@ -82,9 +82,9 @@ struct block *list_find_aligned(struct heap *h, size_t align, size_t units)
         return NULL;
     unsigned class = next_filled(h, class_of(units)), tries = ALIGNED_TRIES;
     for (; class < HEAP_CLASSES && tries; class = next_filled(h, class + 1)) {
-        uint32_t at = links_at(h, class)->next;
-        for (; tries && at != class && is_block_link(h, at); at = links_at(h, at)->next, tries--) {
-            struct block *b = block_of(links_at(h, at));
+        const struct links *head = head_of(h, class), *at = head->next;
+        for (; tries && at != head && is_block_link(h, at); at = at->next, tries--) {
+            struct block *b = block_of(at);
             if (skip_for(b, align) + units <= listed_units(h, b))
                 return b;
         }
@@ -97,22 +97,22 @@ struct block *list_find_aligned(struct heap *h, size_t align, size_t units)
 void lists_start(struct heap *h)
 {
     for (unsigned class = 0; class < HEAP_CLASSES; class ++)
-        *links_at(h, class) = (struct links){class, class};
+        *head_of(h, class) = (struct links){head_of(h, class), head_of(h, class)};
 }
 
 /* L1 and L2 for one list. */
 static bool list_holds(const struct heap *h, unsigned class, size_t *count)
 {
     bool filled = h->filled[class / HEAP_WORD_BITS] >> class % HEAP_WORD_BITS & 1;
-    uint32_t before = class, at = links_at(h, class)->next;
-    for (; at != class; before = at, at = links_at(h, at)->next, ++*count) {
-        if (!is_block_link(h, at) || links_at(h, at)->prev != before)
+    const struct links *head = head_of(h, class), *before = head, *at = head->next;
+    for (; at != head; before = at, at = at->next, ++*count) {
+        if (!is_block_link(h, at) || at->prev != before)
             return false;
-        struct view v = block_view(h, block_of(links_at(h, at)));
+        struct view v = block_view(h, block_of(at));
         if (v.state != HEAP_FREE || class_of(v.units) != class)
             return false;
     }
-    return links_at(h, class)->prev == before && filled == (before != class);
+    return head->prev == before && filled == (before != head);
 }
 
 bool lists_hold(const struct heap *h, size_t *count)

@@ -9,23 +9,24 @@
 #include "heap_block.h"
 
 enum {
-    EXACT = 128,    /* classes below are numbers of units            */
-    EXACT_LOG = 7,  /* its logarithm                                 */
-    PART_LOG = 3,   /* of the classes in each doubling above it      */
-    LINK_SHIFT = 3, /* links count words of eight bytes              */
-    LINK_BITS = 31,
-    TRIES = 4, /* blocks of a class that does not tell all that are looked at */
+    EXACT = 128,   /* classes below are numbers of units                           */
+    EXACT_LOG = 7, /* its logarithm                                                */
+    PART_LOG = 2,  /* of the classes in each doubling above it                     */
+    LEAST = 2,     /* units of a listed block: there is room for links             */
+    TRIES = 4,     /* blocks of a class that does not tell all that are looked at  */
+    UNITS_LOG = HEAP_WORD_BITS == 64 ? 36 : 28, /* of the units of the largest heap */
 };
-_Static_assert(LISTS == HEAP_CLASSES << LINK_SHIFT, "the head of a list is its links");
 
-/* In a free block behind its header, and for each list at the heap's start: the list is a ring. */
-struct [[gnu::may_alias]] links {
-    uint32_t next, prev;
-};
+/* In a free block behind its header, and for each list at the heap's start: the list is a ring. One
+ * that was overwritten may lead anywhere in the heap, so it is packed: no address is wrong. */
+struct links {
+    struct links *next, *prev;
+} __attribute__((packed, may_alias));
+_Static_assert(HEADS == HEAP_CLASSES * sizeof(struct links), "the head of a list is its links");
 
 /* The class of sizes of 2^log units and the part above that; `lead`: the part, and a bit before. */
 #define CLASS(log, lead) (EXACT + (((log) - EXACT_LOG - 1) << PART_LOG) + (lead))
-_Static_assert(CLASS(LINK_BITS + LINK_SHIFT - UNIT_SHIFT, 1 << PART_LOG) <= HEAP_CLASSES,
+_Static_assert(CLASS(UNITS_LOG, 1 << PART_LOG) <= HEAP_CLASSES,
                "no block is too large for the last of them");
 
 static inline unsigned class_of(size_t units)
@@ -38,9 +39,9 @@ static inline unsigned class_of(size_t units)
 
 /* ---- links ---------------------------------------------------------------------------------- */
 
-static inline struct links *links_at(const struct heap *h, uint32_t link)
+static inline struct links *head_of(const struct heap *h, unsigned class)
 {
-    return (struct links *)h->start + link;
+    return (struct links *)h->start + class;
 }
 
 static inline struct links *links_of(const struct block *b)
@@ -48,34 +49,41 @@ static inline struct links *links_of(const struct block *b)
     return (struct links *)block_payload(b);
 }
 
-static inline uint32_t link_to(const struct heap *h, const struct links *l)
-{
-    return (uint32_t)(l - links_at(h, 0));
-}
-
 static inline struct block *first_in(const struct heap *h, unsigned class)
 {
-    return block_of(links_at(h, links_at(h, class)->next));
+    return block_of(head_of(h, class)->next);
 }
 
-static inline bool is_link(const struct heap *h, uint32_t link)
+/* Can it be followed without leaving the heap? */
+static inline bool is_link(const struct heap *h, const struct links *l)
 {
-    return link < h->links;
+    return (size_t)((uintptr_t)l - (uintptr_t)h->start) < h->reach;
 }
 
 /* May it lead to a block? Before a head there need not be a header. */
-static inline bool is_block_link(const struct heap *h, uint32_t link)
+static inline bool is_block_link(const struct heap *h, const struct links *l)
 {
-    return link >= HEAP_CLASSES && is_link(h, link);
+    return is_link(h, l) && l >= head_of(h, HEAP_CLASSES);
 }
 
 /* Do the neighbours in its list agree that it is there? Level 0 does not ask. */
 static inline bool is_linked(const struct heap *h, const struct block *b)
 {
-    const struct links *all = links_at(h, 0), *l = links_of(b);
-    uint32_t self = link_to(h, l);
-    return HEAP_HARDEN == 0 || (is_link(h, l->next) && is_link(h, l->prev) &&
-                                all[l->next].prev == self && all[l->prev].next == self);
+    const struct links *l = links_of(b);
+    return HEAP_HARDEN == 0 ||
+           (is_link(h, l->next) && is_link(h, l->prev) && l->next->prev == l && l->prev->next == l);
+}
+
+/* The same of any free block: a single unit is in no list. */
+static inline bool is_kept(const struct heap *h, const struct block *b, size_t units)
+{
+    return units < LEAST || is_linked(h, b);
+}
+
+/* Where a free block's header and links end. */
+static inline const void *past_links(const struct block *b, size_t units)
+{
+    return units < LEAST ? (const void *)(b + 2) : links_of(b) + 1;
 }
 
 static inline void mark_filled(struct heap *h, unsigned class)
@@ -90,20 +98,21 @@ static inline void mark_empty(struct heap *h, unsigned class)
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
-/* Adds what is left of a listed block: writes its header, links and footer. The header behind it
- * is the caller's. */
+/* Adds what is left of a listed block: writes its header, footer and links. A single unit is left
+ * alone until it is merged. The header behind it is the caller's. */
 static inline void list_insert_rest(struct heap *h, struct block *b, size_t units)
 {
-    unsigned class = class_of(units);
-    struct links *all = links_at(h, 0), *l = links_of(b);
-    uint32_t self = link_to(h, l), next = all[class].next;
     seal_free(h, b, units);
-    block_at(b, units)[-1].word = FOOTER | units;
+    block_at(b, units)[-1].word = units;
+    if (units < LEAST)
+        return;
+    unsigned class = class_of(units);
+    struct links *head = head_of(h, class), *l = links_of(b), *next = head->next;
     l->next = next;
-    all[next].prev = self;
-    l->prev = class;
-    all[class].next = self;
-    if (next == class)
+    next->prev = l;
+    l->prev = head;
+    head->next = l;
+    if (next == head)
         mark_filled(h, class);
 }
 
@@ -118,11 +127,18 @@ static inline void list_insert(struct heap *h, struct block *b, size_t units)
 /* Takes a block out, which is_linked. The ring is empty when both neighbours are its head. */
 static inline void list_remove(struct heap *h, struct block *b)
 {
-    struct links *all = links_at(h, 0), l = *links_of(b);
-    all[l.next].prev = l.prev;
-    all[l.prev].next = l.next;
+    struct links l = *links_of(b);
+    l.next->prev = l.prev;
+    l.prev->next = l.next;
     if (l.next == l.prev)
-        mark_empty(h, l.next);
+        mark_empty(h, (unsigned)(l.next - head_of(h, 0)));
+}
+
+/* The same of any free block. */
+static inline void list_drop(struct heap *h, struct block *b, size_t units)
+{
+    if (units >= LEAST)
+        list_remove(h, b);
 }
 
 /* ---- searching ------------------------------------------------------------------------------ */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_resize.c - realloc: in place where the units stay the same, shrink, or can be taken from free
- * memory right behind; else a new block, a copy, and the old one freed. A call that fails has
+ * heap_resize.c - realloc: in place where the units stay the same, shrink, or can be taken from
+ * free memory right behind; else a new block, a copy, and the old one freed. A call that fails has
  * changed nothing: the old block is as it was.
  */
 #include "heap_space.h"

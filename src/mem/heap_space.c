@@ -10,7 +10,7 @@
  *
  *   S1  no free block has a free neighbour, and none of them is a neighbour of wild.
  *   S2  no block in the lists has more than `below` units.
- *   S3  a block has PREV exactly when the block before it is in the lists.
+ *   S3  a block has PREV exactly when the block before it is free, and not wild.
  *   S4  wild reaches to the sentinel, a header of a live block of no size at the top.
  *
  * A call that fails has changed nothing: what can refuse comes first, then the steps that cannot.
@@ -40,7 +40,7 @@ static bool hold(struct heap *h, size_t bytes)
         return false;
     h->top += bytes;
     h->span += bytes;
-    h->links = (uint32_t)(h->span >> LINK_SHIFT);
+    h->reach = h->span - sizeof(struct links);
     h->units += bytes >> UNIT_SHIFT;
     h->stats.mapped += bytes;
     if (h->stats.mapped > h->stats.most)
@@ -53,7 +53,7 @@ static void let_go(struct heap *h, size_t bytes)
 {
     h->top -= bytes;
     h->span -= bytes;
-    h->links = (uint32_t)(h->span >> LINK_SHIFT);
+    h->reach = h->span - sizeof(struct links);
     h->units -= bytes >> UNIT_SHIFT;
     h->ops.shrink(h->ops.ctx, h->top, bytes);
     h->stats.mapped -= bytes;
@@ -162,7 +162,7 @@ enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, s
     if (h->wild != heap_last(h)) /* else there was no wild memory, and the last header stays */
         fill(h->wild, h->wild + 1);
     b = join_prev(h, b, a);
-    fill(b, b + 2);
+    fill(b, past_links(b, a.prev_units));
     set_wild(h, b);
     size_t keep = KEEP + ((size_t)((uint8_t *)h->wild - h->start) >> 3);
     if (h->wild_bytes >= 2 * keep) /* the distance stops a loop from thrashing */
@@ -191,7 +191,7 @@ bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
     }
     if (a.next_units < more)
         return false;
-    list_remove(h, end);
+    list_drop(h, end, a.next_units);
     if (a.next_units > more)
         list_insert(h, block_at(end, more), a.next_units - more);
     else

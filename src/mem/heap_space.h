@@ -22,10 +22,10 @@ static inline void *refuse(struct heap *h)
     return NULL;
 }
 
-/* Is it a size that can fit at all? */
+/* Is it a size that can fit at all, and that a header can tell? */
 static inline bool can_fit(const struct heap *h, size_t size)
 {
-    return size && size <= h->stats.window - 2 * UNIT;
+    return size - 1 < h->largest;
 }
 
 /* Level 3: was free memory written to? */
@@ -72,7 +72,7 @@ static inline enum heap_fault detach(struct heap *h, struct block *b, size_t lea
     *units = (size_t)has;
     if (has < least || has > h->units)
         return HEAP_BAD_HEADER;
-    if (!is_linked(h, b) || !is_clean(b + 2, block_at(b, *units) - 1))
+    if (!is_linked(h, b) || !is_clean(past_links(b, *units), block_at(b, *units) - 1))
         return HEAP_WRITE_AFTER_FREE;
     list_remove(h, b);
     return HEAP_OK;
@@ -134,13 +134,14 @@ struct around {
 static inline enum heap_fault look_before(const struct heap *h, const struct block *b,
                                           struct around *out)
 {
-    size_t units = units_before(b);
-    if (units > units_between(heap_first(h), b))
+    uint64_t word = units_before(b);
+    size_t units = (size_t)word;
+    if (word > units_between(heap_first(h), b))
         return HEAP_UNDERRUN;
     const struct block *prev = block_back(b, units);
     out->prev_units = units;
-    return HEAP_HARDEN && (open_free(h, prev) != units || !is_linked(h, prev)) ? HEAP_UNDERRUN
-                                                                               : HEAP_OK;
+    return HEAP_HARDEN && (open_free(h, prev) != units || !is_kept(h, prev, units)) ? HEAP_UNDERRUN
+                                                                                    : HEAP_OK;
 }
 
 static inline enum heap_fault look_behind(const struct heap *h, const struct block *next,
@@ -150,7 +151,7 @@ static inline enum heap_fault look_behind(const struct heap *h, const struct blo
     if (state != HEAP_FREE)
         return HEAP_HARDEN && state >= HEAP_DAMAGED ? HEAP_OVERRUN : HEAP_OK;
     out->next_units = (size_t)(fields & FIELDS);
-    return is_linked(h, next) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
+    return is_kept(h, next, out->next_units) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
 }
 
 static inline enum heap_fault look_around(const struct heap *h, const struct block *b, size_t units,
@@ -168,7 +169,7 @@ static inline struct block *join_prev(struct heap *h, struct block *b, struct ar
     if (!a.prev_units)
         return b;
     struct block *prev = block_back(b, a.prev_units);
-    list_remove(h, prev);
+    list_drop(h, prev, a.prev_units);
     seal_free(h, b, 0); /* never again taken for a live one */
     fill(b - 1, b + 1);
     return prev;
@@ -182,10 +183,10 @@ static inline enum heap_fault join_listed(struct heap *h, struct block *b, size_
 {
     struct block *next = block_at(b, units);
     if (a.next_units)
-        list_remove(h, next);
+        list_drop(h, next, a.next_units);
     else
         set_prev(h, next);
-    fill(block_payload(b), a.next_units ? next + 2 : next);
+    fill(block_payload(b), a.next_units ? past_links(next, a.next_units) : next);
     b = join_prev(h, b, a);
     list_insert(h, b, a.prev_units + units + a.next_units);
     return HEAP_OK;

@@ -111,6 +111,15 @@ static inline struct links *links(uint8_t *payload)
     return links_of(head(payload));
 }
 
+/* The head of the list for blocks of that size. */
+static inline struct links *list_of(size_t size)
+{
+    return head_of(&heap, class_of(units_for(size)));
+}
+
+/* What is no link at all. */
+static struct links *const nowhere = (struct links *)UINTPTR_MAX;
+
 static inline void flip(void *at, unsigned bit)
 {
     ((uint8_t *)at)[bit / 8] ^= (uint8_t)(1u << bit % 8);

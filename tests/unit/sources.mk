@@ -17,7 +17,8 @@ UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frame
 
 # Some are there once more for another HEAP_HARDEN than 2, which their name then ends with.
 HEAP_TESTS  := heap $(addprefix heap_,misuse corners search edges ends damage_lists damage_bins \
-    invariants)
+    invariants window)
+UNIT_heap_window_BITS := 64
 HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search edges) \
     $(addsuffix _1,corners search damage_lists damage_bins) \
     $(addsuffix _3,corners search edges damage_lists damage_bins))

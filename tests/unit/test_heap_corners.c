@@ -31,19 +31,6 @@ static void nobody_need_hear_of_faults(void **state)
     assert_int_equal(owner.reports, 0);
 }
 
-/* Links count 2^31 words: of a window of 17 GiB, 16 are used. Nothing of it is touched. */
-static void more_than_links_can_reach(void **state)
-{
-    (void)state;
-    if (sizeof(void *) < 8)
-        skip();
-    uint64_t bytes = (uint64_t)17 << 30;
-    assert_int_equal(begin(window, (size_t)bytes, &owner_ops), MEM_OK);
-    assert_int_equal(heap.stats.window, (uint64_t)16 << 30);
-    assert_null(heap_alloc(&heap, (size_t)bytes - MIB, NULL));
-    holds();
-}
-
 static void every_fault_has_a_name(void **state)
 {
     (void)state;
@@ -257,7 +244,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STAGED(an_owner_must_give_and_take),
         STAGED(nobody_need_hear_of_faults),
-        STAGED(more_than_links_can_reach),
         STAGED(every_fault_has_a_name),
         STAGED(what_is_no_block_has_no_size),
         STAGED(no_alignment_above_the_window),

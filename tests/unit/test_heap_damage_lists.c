@@ -14,9 +14,9 @@
 static void unlink_in_part(unsigned which)
 {
     struct links *l = links(b);
-    uint32_t *const words[] = {&l->next, &l->prev, &links_at(&heap, l->next)->prev,
-                               &links_at(&heap, l->prev)->next};
-    *words[which] = which < 2 ? UINT32_MAX - which : *words[which] ^ 1;
+    struct links *const holders[] = {l, l, l->next, l->prev};
+    uint8_t *field = (uint8_t *)holders[which] + (which % 2 ^ which / 2) * sizeof(void *);
+    memset(field, which < 2 ? 0xff : field[0] ^ 1, which < 2 ? sizeof(void *) : 1);
 }
 
 static void links_that_disagree(void **state)
@@ -58,7 +58,7 @@ static void free_blocks_that_shrank(void **state)
 static void footers(void **state)
 {
     (void)state;
-    const uint64_t words[] = {0, FOOTER, FOOTER | (units_for(2000) - 1), FOOTER | 1000, ~0ull};
+    const uint64_t words[] = {0, 1, units_for(2000) - 1, units_for(2000) + 1, 1000, ~0ull};
     for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
         leave_free(2000);
         head(c)[-1].word = words[i];
@@ -66,15 +66,62 @@ static void footers(void **state)
     }
 }
 
+/* [a live][b live][one free unit][c live]: what a split leaves behind is in no list. */
+static uint8_t *leave_one_unit(void)
+{
+    leave_free(2000);
+    assert_ptr_equal(get(2000 - UNIT), b);
+    holds();
+    return b + (units_for(2000) - 1) * UNIT;
+}
+
+static void single_units(void **state)
+{
+    (void)state;
+    for (unsigned bit = 0; bit < 64; bit++) {
+        flip(head(leave_one_unit()), bit);
+        free_is_refused(b, HEAP_OVERRUN);
+        free_is_refused(c, HEAP_UNDERRUN);
+        (void)leave_one_unit();
+        flip(head(c) - 1, bit);
+        free_is_refused(c, HEAP_UNDERRUN);
+    }
+}
+
+static void single_units_are_merged(void **state)
+{
+    (void)state;
+    for (unsigned before = 0; before < 2; before++) {
+        (void)leave_one_unit();
+        assert_false(heap.filled[1 / HEAP_WORD_BITS] & 2);
+        put(before ? c : b);
+        holds();
+        put(before ? b : c);
+        holds();
+        assert_ptr_equal(get(2000), b);
+        assert_int_equal(owner.reports, 0);
+    }
+    (void)leave_one_unit();
+    assert_ptr_equal(heap_realloc(&heap, b, 2000, NULL), b); /* into the unit behind it */
+    holds();
+}
+
 /* The search does not follow what is no link, and takes from elsewhere; next is zero after a
  * memset. */
 static void links_that_lead_nowhere(void **state)
 {
     (void)state;
-    const uint32_t wrong[] = {0, 1, HEAP_CLASSES - 1, WINDOW, UINT32_MAX};
+    uint8_t *const wrong[] = {NULL,
+                              (uint8_t *)head_of(&heap, 0),
+                              (uint8_t *)head_of(&heap, HEAP_CLASSES - 1),
+                              window - 1,
+                              (uint8_t *)heap_last(&heap),
+                              window + WINDOW,
+                              window + 17,
+                              (uint8_t *)nowhere};
     for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         leave_two_free(5080, 5000);
-        links(d)->next = wrong[i];
+        links(d)->next = (struct links *)wrong[i];
         assert_true(get(5080) > e);
         alloc_is_refused(5000, HEAP_WRITE_AFTER_FREE);
         alloc_is_refused(2000, HEAP_WRITE_AFTER_FREE);
@@ -96,14 +143,14 @@ static void aligned_requests_find_damage_too(void **state)
 {
     (void)state;
     leave_free(5080);
-    links(b)->prev = UINT32_MAX;
+    links(b)->prev = nowhere;
     keep();
     assert_null(heap_alloc_aligned(&heap, 64, 4000, NULL));
     refused_as(HEAP_WRITE_AFTER_FREE);
     assert_ptr_equal(owner.last.block, b);
     assert_int_equal(owner.last.size, payload_bytes(units_for(5080)));
     leave_free(40000);
-    links(b)->prev = UINT32_MAX;
+    links(b)->prev = nowhere;
     alloc_is_refused(40000, HEAP_WRITE_AFTER_FREE);
 }
 
@@ -116,7 +163,7 @@ static void resizing_moves_away_from_damage(void **state)
         leave_free(1100);
         for (unsigned k = 0; k < 1200; k++)
             a[k] = (uint8_t)k;
-        links(b)->prev = UINT32_MAX;
+        links(b)->prev = nowhere;
         uint8_t *p = heap_realloc(&heap, a, sizes[i], NULL);
         assert_true(p && p != a);
         assert_memory_equal(p, a, i ? 1150 : 1200);
@@ -162,7 +209,7 @@ static void forged_sizes_are_not_told(void **state)
     alloc_is_refused(2000, HEAP_BAD_HEADER);
     assert_null(owner.last.block);
     block_seal(&heap, head(b), heap.units, HEAP_FREE);
-    links(b)->next = UINT32_MAX;
+    links(b)->next = nowhere;
     alloc_is_refused(2000, HEAP_WRITE_AFTER_FREE);
     assert_null(owner.last.block);
 }
@@ -192,6 +239,8 @@ int main(void)
         STAGED(headers_of_free_blocks),
         STAGED(free_blocks_that_shrank),
         STAGED(footers),
+        STAGED(single_units),
+        STAGED(single_units_are_merged),
         STAGED(links_that_lead_nowhere),
         STAGED(large_headers_are_passed_by),
         STAGED(aligned_requests_find_damage_too),

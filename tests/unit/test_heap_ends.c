@@ -42,8 +42,8 @@ static void links_there_are_none(void **state)
     uint8_t *there = leave_released(), *b = get(SIZE);
     (void)get(16);
     put(b);
-    links(b)->next = link_to(&heap, links(there));
-    links(there)->prev = link_to(&heap, links(b));
+    links(b)->next = links(there);
+    links(there)->prev = links(b);
     alloc_is_refused(SIZE, HEAP_WRITE_AFTER_FREE);
 }
 

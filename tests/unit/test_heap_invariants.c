@@ -34,7 +34,7 @@ static void take_all_wild(void)
 
 static struct links *head_of_b(void)
 {
-    return links_at(&heap, class_of(units_for(2000)));
+    return list_of(2000);
 }
 
 static void two_free_side_by_side(void)
@@ -131,46 +131,44 @@ static void a_binned_block_in_no_bin(void)
 
 static void a_link_out_of_the_heap(void)
 {
-    head_of_b()->next = UINT32_MAX;
+    head_of_b()->next = nowhere;
 }
 
 static void a_link_to_a_head(void)
 {
-    struct links *other = links_at(&heap, 9);
-    other->prev = class_of(units_for(2000));
-    head_of_b()->next = 9;
+    struct links *other = head_of(&heap, 9);
+    other->prev = head_of_b();
+    head_of_b()->next = other;
 }
 
 static void a_link_to_no_head(void)
 {
-    head_of_b()->next = HEAP_CLASSES;
+    head_of_b()->next = head_of(&heap, HEAP_CLASSES);
 }
 
 static void a_block_that_leads_elsewhere_back(void)
 {
-    links(b)->prev = 9;
+    links(b)->prev = head_of(&heap, 9);
 }
 
 static void a_live_block_in_a_list(void)
 {
-    unsigned class = class_of(units_for(2000));
-    *links(d) = (struct links){.next = links_at(&heap, class)->next, .prev = class};
-    links_at(&heap, class)->next = link_to(&heap, links(d));
+    *links(d) = (struct links){.next = head_of_b()->next, .prev = head_of_b()};
+    head_of_b()->next = links(d);
 }
 
 static void a_block_in_anothers_list(void)
 {
-    unsigned class = class_of(units_for(2000));
+    unsigned other = class_of(units_for(2000)) - 1;
     list_remove(&heap, head(b));
-    *links(b) = (struct links){.next = class - 1, .prev = class - 1};
-    *links_at(&heap, class - 1) =
-        (struct links){link_to(&heap, links(b)), link_to(&heap, links(b))};
-    mark_filled(&heap, class - 1);
+    *links(b) = (struct links){head_of(&heap, other), head_of(&heap, other)};
+    *head_of(&heap, other) = (struct links){links(b), links(b)};
+    mark_filled(&heap, other);
 }
 
 static void a_head_that_leads_elsewhere_back(void)
 {
-    head_of_b()->prev = 9;
+    head_of_b()->prev = head_of(&heap, 9);
 }
 
 static void a_full_list_without_its_bit(void)

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_heap_window.c - a heap that uses all of 1 TiB, the most it can, and comes back to its start.
+ * Little of it is ever touched: what stands at both ends of each block. In 64 bits alone.
+ */
+#include "heap_stage.h"
+
+#define TIB ((size_t)1 << 40)
+enum { MOST = 64 };
+
+static uint8_t *wide;
+static uint8_t *blocks[MOST];
+
+static int set_wide(void **state)
+{
+    (void)state;
+    wide = reserve(TIB, PROT_READ | PROT_WRITE);
+    return begin(wide, TIB, &owner_ops) != MEM_OK;
+}
+
+static int drop_wide(void **state)
+{
+    (void)state;
+    return munmap(wide, TIB);
+}
+
+/* Blocks of half of what is left, at most 200 GiB, until no page is left; how many. */
+static unsigned take_all(void)
+{
+    unsigned n = 0;
+    for (size_t size = (size_t)200 << 30; size > 16; n++) {
+        assert_true(n < MOST);
+        while (size > 16 && !(blocks[n] = heap_alloc(&heap, size, NULL)))
+            size /= 2;
+        holds();
+    }
+    return n;
+}
+
+static void all_of_it_and_back(void **state)
+{
+    (void)state;
+    size_t first = owner.held;
+    unsigned n = take_all();
+    assert_int_equal(owner.held, TIB);
+    assert_true(blocks[5] > wide + TIB / 2);
+    for (unsigned odd = 2; odd-- > 0;) {
+        for (unsigned i = odd; i < n; i += 2) {
+            put(blocks[i]);
+            holds();
+        }
+    }
+    heap_trim(&heap);
+    assert_int_equal(owner.held, first);
+}
+
+/* Blocks far apart are neighbours in one list, and are found there again. */
+static void a_list_across_the_window(void **state)
+{
+    (void)state;
+    enum { SIZE = 5000 };
+    uint8_t *near = get(SIZE);
+    for (unsigned i = 0; i < 4; i++)
+        (void)get((size_t)200 << 30);
+    uint8_t *far = get(SIZE);
+    (void)get(16);
+    put(near);
+    put(far);
+    holds();
+    assert_ptr_equal(links(far)->next, links(near));
+    assert_ptr_equal(get(SIZE), far);
+    assert_ptr_equal(get(SIZE), near);
+    put(near);
+    put(far);
+    holds();
+}
+
+/* A header has 38 bits for the size. */
+static void the_largest_block(void **state)
+{
+    (void)state;
+    size_t most = (size_t)1 << SIZE_BITS;
+    assert_null(heap_alloc(&heap, most, NULL));
+    assert_null(heap_alloc_aligned(&heap, 4096, most, NULL));
+    uint8_t *p = get(most - 1);
+    assert_int_equal(heap_usable_size(&heap, p), most - 1);
+    assert_null(heap_realloc(&heap, p, most, NULL));
+    assert_int_equal(heap.stats.refused, 3);
+    holds();
+    p[most - 1] ^= 1;
+    assert_int_equal(heap_free(&heap, p, NULL), HEAP_OVERRUN);
+}
+
+/* Of a larger window the rest stays unused; nothing of this one is touched. */
+static void no_more_than_that(void **state)
+{
+    (void)state;
+    assert_int_equal(begin(window, TIB + WINDOW, &owner_ops), MEM_OK);
+    assert_int_equal(heap.stats.window, TIB);
+    assert_ptr_equal(heap.limit, window + TIB);
+}
+
+#define WIDE(name) cmocka_unit_test_setup_teardown(name, set_wide, drop_wide)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WIDE(all_of_it_and_back),
+        WIDE(a_list_across_the_window),
+        WIDE(the_largest_block),
+        STAGED(no_more_than_that),
+    };
+    return cmocka_run_group_tests_name("heap window", tests, NULL, NULL);
+}
