@@ -4,7 +4,7 @@
  *
  *   0x0000000000000000  first page never mapped; the lower half is user space
  *   0xFFFF800000000000  HHDM: all RAM, 64 TiB of room
- *   0xFFFFC00000000000  heap, 1 TiB of room, of which links reach 16 GiB
+ *   0xFFFFC00000000000  heap, 1 TiB of room
  *   0xFFFFD00000000000  device memory and guarded stacks, 512 GiB
  *   0xFFFFFFFF80000000  kernel image: physical + 0xFFFFFFFF80000000
  *   0xFFFFFFFFFFE00000  kmap window, 512 slots, when built PHYSMAP=kmap
