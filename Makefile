@@ -429,7 +429,8 @@ TABLE_CFLAGS = -std=gnu2x -O2 -g -m64 $(WARNINGS) -Iinclude -Isrc -Isrc/arch/x86
 PMM_TABLE    := bench/pmm_table.c bench/pmm_measure.c bench/step.c bench/pmm_ours.c \
     bench/yardsticks/linear_bitmap.c bench/yardsticks/free_list.c bench/yardsticks/buddy.c \
     $(PMM_BENCH) src/mem/mem_err.c
-HEAP_REPLAY  := bench/heap_replay.c bench/heap_trace.c bench/heap_trace_file.c bench/heap_library.c
+HEAP_REPLAY  := bench/heap_replay.c bench/heap_trace.c bench/heap_trace_file.c bench/heap_library.c \
+    bench/step.c
 TABLES       := $(HOST)/pmm_table $(HOST)/heap_replay $(HOST)/heap_bench.so
 
 table_objects = $(patsubst %.c,$(HOST)/table/%.o,$(1))

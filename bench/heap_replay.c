@@ -5,6 +5,7 @@
  *   heap_replay traces              names of those it makes up
  *   heap_replay check HEAP TRACE    verifies, and prints "calls live-peak footprint"
  *   heap_replay run HEAP TRACE      only the calls, for an instruction counter; prints "calls"
+ *   heap_replay step HEAP TRACE N   steps through the first N calls; "calls instructions longest"
  *
  * HEAP is as heap_library.h says, TRACE one of the names or the path of a recorded one. jemalloc
  * wants more room for thread data than a library that is opened late may have:
@@ -18,6 +19,9 @@
  *
  * "run" makes every call of the heap from a function named measured_...: counting goes on at its
  * entry and off at its end. The same replay with "nothing" says what to subtract.
+ *
+ * "step" counts calls that copy nothing, so no resize, each for itself. It takes microseconds for
+ * each instruction (step.h): half a minute for a whole trace.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -31,8 +35,9 @@
 
 #include "heap_library.h"
 #include "heap_trace.h"
+#include "step.h"
 
-enum { LOOK_EVERY = 64, LARGE = 32768, ALIGN = 16, NO_HEAP = 3 };
+enum { LOOK_EVERY = 64, LARGE = 32768, ALIGN = 16, NO_HEAP = 3, LIMIT = 1 << 20 };
 
 struct block {
     unsigned char *at;
@@ -98,6 +103,38 @@ static void run(void)
     for (uint32_t i = 0; i < trace.count; i++)
         call(&trace.ops[i]);
     printf("%u\n", trace.count);
+}
+
+/* ---- stepped calls -------------------------------------------------------------------------- */
+
+static struct step call_stepped(const struct heap_op *op)
+{
+    struct block *b = &blocks[op->block];
+    struct step s;
+    if (op->call == HEAP_GIVE)
+        return step_call((step_fn *)heap.give, (uintptr_t)b->at, 0, LIMIT);
+    s = op->align ? step_call((step_fn *)heap.take_aligned, op->align, op->size, LIMIT)
+                  : step_call((step_fn *)heap.take, op->size, 0, LIMIT);
+    b->at = (unsigned char *)s.result;
+    return s;
+}
+
+static void step(uint32_t first)
+{
+    uint64_t sum = 0, longest = 0;
+    uint32_t calls = 0;
+    step_init();
+    for (uint32_t i = 0; i < trace.count && i < first; i++) {
+        if (trace.ops[i].call == HEAP_RESIZE) {
+            call(&trace.ops[i]);
+            continue;
+        }
+        uint64_t took = call_stepped(&trace.ops[i]).instructions;
+        calls++;
+        sum += took;
+        longest = took > longest ? took : longest;
+    }
+    printf("%u %llu %llu\n", calls, (unsigned long long)sum, (unsigned long long)longest);
 }
 
 /* ---- checking ----------------------------------------------------------------------------- */
@@ -199,15 +236,19 @@ int main(int argc, char **argv)
             puts(heap_trace_name(i));
         return 0;
     }
-    bool checks = argc == 4 && !strcmp(argv[1], "check");
-    if (!checks && (argc != 4 || strcmp(argv[1], "run"))) {
-        fprintf(stderr, "usage: heap_replay traces | check HEAP TRACE | run HEAP TRACE\n");
+    if (argc == 4 && !strcmp(argv[1], "check")) {
+        prepare(argv[2], argv[3]);
+        check();
+    } else if (argc == 4 && !strcmp(argv[1], "run")) {
+        prepare(argv[2], argv[3]);
+        run();
+    } else if (argc == 5 && !strcmp(argv[1], "step")) {
+        prepare(argv[2], argv[3]);
+        step((uint32_t)strtoul(argv[4], NULL, 10));
+    } else {
+        fputs("usage: heap_replay traces | check HEAP TRACE | run HEAP TRACE | step HEAP TRACE N\n",
+              stderr);
         return 2;
     }
-    prepare(argv[2], argv[3]);
-    if (checks)
-        check();
-    else
-        run();
     return 0;
 }

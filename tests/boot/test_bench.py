@@ -3,8 +3,10 @@
 
 The bounds are promises, somewhat above what is measured now (`make bench-host` prints that).
 """
+import concurrent.futures
 import lzma
 import platform
+import statistics
 import subprocess
 from pathlib import Path
 
@@ -115,16 +117,44 @@ def test_every_made_up_trace_is_tested():
     assert tuple(names) == MADE_UP and len(RECORDED) == 3
 
 
+def unpacked(trace, directory):
+    """A name as it is; of a recorded trace the path of a plain file."""
+    if trace not in RECORDED:
+        return trace
+    plain = directory / trace.name.split(".")[0]
+    plain.write_bytes(lzma.decompress(trace.read_bytes()))
+    return plain
+
+
 @pytest.mark.parametrize("trace", [*MADE_UP, *RECORDED], ids=lambda t: Path(t).name.split(".")[0])
 def test_a_trace_replays_with_no_block_damaged(tmp_path, trace):
-    if trace in RECORDED:
-        plain = tmp_path / "plain.trace"
-        plain.write_bytes(lzma.decompress(trace.read_bytes()))
-        trace = plain
-    done = check(trace)
+    done = check(unpacked(trace, tmp_path))
     assert done.returncode == 0, done.stdout
     calls, peak, footprint = map(int, done.stdout.split())
     assert calls >= 40000 and 0 < peak <= footprint
+
+
+@pytest.mark.parametrize("traces, most", [(RECORDED, 62), (MADE_UP, 53)], ids=["recorded", "made up"])
+def test_heap_calls_stay_cheap(tmp_path, traces, most):
+    """The first calls of each trace, while the heap grows: it is checks, searches and merges, too."""
+    def step(trace):
+        words = [HOST / "heap_replay", "step", HOST / "heap_bench.so", unpacked(trace, tmp_path), "10000"]
+        return map(int, subprocess.check_output(words, text=True).split())
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        calls, instructions, longest = zip(*pool.map(step, traces))
+    assert min(calls) >= 7000 and max(longest) <= 700, longest
+    costs = [sum_ / count for sum_, count in zip(instructions, calls)]
+    assert statistics.geometric_mean(costs) <= most, costs
+
+
+@pytest.mark.parametrize("traces, least", [(RECORDED, 0.88), (MADE_UP[:3], 0.89)],
+                         ids=["recorded", "kernels"])
+def test_the_heap_holds_little_more_than_is_asked_for(tmp_path, traces, least):
+    parts = []
+    for trace in traces:
+        _, peak, footprint = map(int, check(unpacked(trace, tmp_path)).stdout.split())
+        parts.append(peak / footprint)
+    assert statistics.geometric_mean(parts) >= least, parts
 
 
 @pytest.mark.parametrize("text", ["", "b 1\n", "a 0\n", "f 0\n", "a 8\nf 1\n", "a 8\nf 0\nf 0\n",
