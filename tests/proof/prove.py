@@ -43,12 +43,22 @@ TAKEN = {"forget"}
 # A branch of these is for the other machine only, and dead here: not contradictory.
 ONE_SIDED = {"end_of_names", "bootmap_init", "bootmap_take", "bootmap_give"}
 
+
+def ask(prover, steps, seconds):
+    return ["-wp-prover=" + prover, "-wp-steps", str(steps),
+            "-wp-timeout", str(seconds), "-wp-smoke-timeout", str(seconds)]
+
+
 # Who is asked, in turn, for what is open yet. Limits are steps, which do not depend on how busy the machine
-# is, and no proof needs half of the last of its prover; one of CVC4's is as long as 30 of Z3's, which counts
-# none in some loops: then WP's clock ends it. Nine proofs of ten are short ones.
-SHORT = ["-wp-prover", "cvc4", "-wp-steps", "60000", "-wp-timeout", "60", "-wp-smoke-timeout", "60"]
-ASKED = [SHORT, ["-wp-prover=-cvc4,+z3", "-wp-steps", "12000000", "-wp-timeout", "30"],
-         ["-wp-prover=-z3,+cvc4", "-wp-steps", "1200000", "-wp-timeout", "120"]]
+# is, and no proof needs half of CVC4's last; one of CVC4's is as long as 30 of Z3's, which counts none in
+# some loops: then WP's clock ends it. Nine proofs of ten are short ones.
+SHORT = ask("cvc4", 60000, 60)
+ASKED = [SHORT, ask("-cvc4,+z3", 12000000, 30), ask("-z3,+cvc4", 1200000, 120)]
+
+# Who is asked about a planted mistake, without it and with it, in turn until it is noticed. With it, twice
+# the steps of the first are allowed: a goal that is only slower to prove then is no sign of a mistake.
+FEW, TWICE = ([ask("cvc4", n * 60000, 60), ask("-cvc4,+z3", n * 3000000, 30)] for n in (1, 2))
+TRIED = [(FEW[:1], TWICE[:1]), (FEW, TWICE), (ASKED, ASKED)]
 
 # WP has no word for "smoke tests only"; these are all other goals.
 ALL_ELSE = ["lemma", "requires", "assigns", "ensures", "exits", "assert", "invariant", "variant", "breaks",
@@ -87,7 +97,7 @@ def provers(home):
             os.replace(os.path.join(new, ".why3.conf"), os.path.join(home, ".why3.conf"))
 
 
-def asked(unit, question, functions):
+def asked(unit, question, functions, limits=ASKED):
     """Frama-C's options for a question about some functions of a unit; None if there is nothing to ask."""
     if question == "smoke":  # one that passes runs to its limit
         functions = [name for name in functions if name not in ONE_SIDED]
@@ -96,11 +106,18 @@ def asked(unit, question, functions):
     if question == "lemmas" and " lemma " not in source(unit):
         return None
     about = ["-wp-prop", "@lemma"] if question == "lemmas" else ["-wp-fct", ",".join(functions)]
-    return sum((["-wp", *about, *limits, "-then"] for limits in ASKED), [])[:-1]
+    return sum((["-wp", *about, *each, "-then"] for each in limits), [])[:-1]
 
 
-def run(unit, machdep, root, cache, options, first=False):
-    """Frama-C, once, if `first` only to the first goal that is open: (proved, goals, seconds, open, text)."""
+def opened(text, asks=1):
+    """What the last of so many asked left open, and none before it proved."""
+    *before, last = text.split(ASKS)
+    names = map("".join, OPEN.findall(last) if len(before) >= asks else [])
+    return [name for name in names if f"Goal {name} : Valid" not in text]
+
+
+def run(unit, machdep, root, cache, options, enough=lambda goal: False):
+    """Frama-C, once, to an open goal that is enough, or to the end: (proved, goals, seconds, open, text)."""
     word, arch = MACHDEPS[machdep]
     includes = " ".join(f"-I{root}/{d}" for d in ("include", "src", f"src/arch/{arch}", "tests/proof"))
     command = [
@@ -115,11 +132,11 @@ def run(unit, machdep, root, cache, options, first=False):
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
             for line in process.stdout:
                 text += line
-                if first and OPEN.search(line) and text.count(ASKS) == options.count("-wp"):
+                if OPEN.search(line) and any(map(enough, opened(text, options.count("-wp")))):
                     os.killpg(process.pid, signal.SIGKILL)
                     break
     seconds = time.monotonic() - begin
-    failed = ["".join(names) for names in OPEN.findall(text.rsplit(ASKS, 1)[-1])]
+    failed = opened(text)
     asks = re.findall(r"Proved goals:\s+(\d+) / (\d+)", text)  # of each prover, of what was open then
     if process.returncode or not asks or (asks[-1][0] == asks[-1][1]) == bool(failed):
         return 0, 1, seconds, failed, text
@@ -165,21 +182,42 @@ def copy_with(plant, copy):
         file.write(text.replace(right, wrong))
 
 
-def planted(plant, machdep, cache):
-    """True when the function is proved as it is, and is not, within the same limits, with the mistake."""
-    unit, path, function, _, wrong = plant
+def kind(goal):
+    """A goal's name without the numbers that a mistake may shift: all but those of a contract's clauses."""
+    return re.sub(r"_part\d+|(?<!_ensures)(?<!_requires)_\d+", "", goal)
+
+
+def proved_kinds(outcome):
+    """Those kinds of goals of which some were proved and none is open."""
+    proved, _, _, failed, text = outcome
+    return {kind(goal) for goal in re.findall(r"Goal (\S+) : Valid", text) if proved} - set(map(kind, failed))
+
+
+def notice(plant, machdep, cache, copy, limits):
+    """Goals open in a copy and proved without its mistake; if there are none, a text that says why."""
+    unit, path, function, _, _ = plant
     question = "smoke" if path.startswith("tests/proof/") else "goals"
-    options = asked(unit, question, [function])
-    right = run(unit, machdep, ROOT, cache, options)
+    without, with_it = (asked(unit, question, [function], each) for each in limits)
+    right = run(unit, machdep, ROOT, cache, without)
+    kinds, new = proved_kinds(right), without == with_it and is_proved(right)  # new: only the mistake has it
+    tells = lambda goal: new or kind(goal) in kinds
+    _, _, _, failed, text = run(unit, machdep, copy, cache, with_it, tells)
+    return list(filter(tells, failed)), (right[4] if failed else text)[-2000:]
+
+
+def planted(plant, machdep, cache):
+    """True when goals of the function are proved, and one of them, asked no less, is not with the mistake."""
+    unit, _, _, _, wrong = plant
+    begin = time.monotonic()
     with tempfile.TemporaryDirectory() as copy:
         copy_with(plant, copy)
-        _, _, seconds, failed, text = run(unit, machdep, copy, cache, options, first=True)
-    noticed = is_proved(right) and bool(failed)
-    print(f"  PLANT   {unit:<12} {machdep:<11} {'noticed' if noticed else 'MISSED '} "
-          f"{right[2] + seconds:6.1f} s  {wrong}\n            {' '.join(failed)}", flush=True)
-    if not noticed:
-        print((right[4] if failed else text)[-2000:], flush=True)
-    return noticed
+        for limits in TRIED:
+            goals, text = notice(plant, machdep, cache, copy, limits)
+            if goals:
+                break
+    print(f"  PLANT   {unit:<12} {machdep:<11} {'noticed' if goals else 'MISSED '} "
+          f"{time.monotonic() - begin:6.1f} s  {wrong}\n            {' '.join(goals) or text}", flush=True)
+    return bool(goals)
 
 
 def prove(questions, units, machdeps, cache, pool):
