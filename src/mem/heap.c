@@ -24,8 +24,8 @@
  *   0   pointers that are misaligned or outside the heap
  *   1   + every free of what is no live block, and every header that was overwritten, when its
  *         block is freed, resized, given out or merged with; a word of other origin passes for a
- *         header once in 2^24, one of another state or with one bit flipped never. Links of free
- *         blocks that do not agree with their neighbours
+ *         header once in 2^24 (a copied header in 2^16), one of another state or with one bit
+ *         flipped never. Links of free blocks that do not agree with their neighbours
  *   2   + overruns by one byte on, when the block is freed or resized: a canary behind the payload
  *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
  *         checked when it is given out again: writes after free. Costs grow with the block

@@ -16,7 +16,7 @@
  * the result are the check: 16 that must be the state, and 8 that must be 0. A header of one state
  * never passes for another. A flipped bit i of the header changes the result by INVERSE << i, and
  * no 16 consecutive bits of the inverse are equal: every single flip is seen. A word of other
- * origin passes once in 2^24.
+ * origin passes once in 2^24, a header that was copied from elsewhere once in 2^16: its 8 are 0.
  *
  * Offsets count from the heap's start plus 4, so they end on -4, and the lowest byte of every
  * header is 4 * 16. That is the canary: from level 2 on the byte behind every payload holds it, be

@@ -86,17 +86,24 @@ enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const 
     return report(h, fault, p, known ? block_of(p) : NULL, &v, caller);
 }
 
+/* Does a live block start at `p`? The tiles know; if damage hides them, its header says so. */
+static bool is_live_start(const struct heap *h, const void *p, const struct block *tile,
+                          const struct view *v)
+{
+    uint64_t fields;
+    return tile ? tile == block_of(p) && v->state == HEAP_LIVE : heap_starts_live(h, p, &fields);
+}
+
 enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *caller)
 {
     struct view v;
-    uint64_t fields;
     if (!p)
         return HEAP_OK;
-    if (heap_starts_live(h, p, &fields))
-        return heap_report_live(h, HEAP_OVERRUN, block_of(p), caller);
     if (is_outside(h, p))
         return report(h, HEAP_FOREIGN, p, NULL, NULL, caller);
     const struct block *tile = tile_of(h, p, &v);
+    if (is_live_start(h, p, tile, &v))
+        return heap_report_live(h, HEAP_OVERRUN, block_of(p), caller);
     if ((uintptr_t)p % HEAP_ALIGN)
         return report(h, HEAP_MISALIGNED, p, tile, &v, caller);
     if (!tile)
