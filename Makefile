@@ -288,183 +288,20 @@ else
 	@NM='$(NM)' $(PYTHON) -B tools/tour/tour.py $(TOUR_WORDS)
 endif
 
-bochs-tour: $(ISO)
-ifneq ($(PHYSMAP),$(firstword $(PHYSMAPS_$(ARCH))))
-	@echo "error: the document shows PHYSMAP=$(firstword $(PHYSMAPS_$(ARCH)))" >&2; exit 1
-endif
-	$(call need,$(TOUR_PIECES))
-	@NM='$(NM)' $(PYTHON) -B tools/tour/tour.py --document docs $(TOUR_WORDS)
-
-# The kernel's memory from outside, as a page for a browser. TYPE='heap_test 1000' is typed first.
-memview: $(ISO)
-	$(call need,$(QEMU_$(ARCH)) import\ elftools)
-	@$(PYTHON) tools/memview/memview.py --boot $(ISO) --elf $(KERNEL) --qemu $(QEMU_$(ARCH)) \
-	    --memory $(or $(MEM),64M) --cpu $(or $(CPU),max) $(if $(TYPE),--type '$(TYPE)') \
-	    -o $(O)/memview.html --json $(O)/memview.json
-	$(say) PAGE $(O)/memview.html
-
 export MEM CPU MACHINE QEMU_ARGS GDB_ARGS STEP DISPLAY_LIBRARY BOCHS_ARGS
 
-# ---- the browser: build/web is a folder for any file server -----------------------------------
-WEB := $(BUILD)/web
-NPM := $(BUILD)/npm
-
-# Exactly what the lock file says, by version and hash.
-$(NPM)/done: web/package.json web/package-lock.json web/.npmrc
-	$(call need,node npm)
-	$(say) NPM $(NPM)
-	@mkdir -p $(NPM)
-	@cp $^ $(NPM)
-	$(Q)cd $(NPM) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
-	@touch $@
-
-web-page: $(NPM)/done
-	+@$(MAKE) ARCH=i386 O=$(BUILD)/i386 CMDLINE= iso
-	$(say) WEB $(WEB)
-	$(Q)tools/mkweb.sh $(BUILD)/i386/twinpage-i386.iso $(NPM)/node_modules/v86 $(WEB)
-
-web: web-page
-	@echo "  $(WEB) is ready: cd $(WEB) && python3 -m http.server, then open http://localhost:8000"
-
-# ---- host programs: the kernel's own sources, compiled for this machine -----------------------
-HOSTCC       ?= gcc
-HOST_ARCH_32 := i386
-HOST_ARCH_64 := x86_64
-HOST_CFLAGS   = -std=gnu2x -O1 -g -fno-omit-frame-pointer $(WARNINGS) -Iinclude -Isrc \
-    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Itests/unit -Itests/soak -m$(BITS)
-HOST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
-
-$(HOST)/flags: FORCE
-	$(call need,$(HOSTCC) link\ -m32 include\ cmocka.h)
-	$(call keep,$@,$(HOSTCC) $(HOST_CFLAGS) $(HOST_SANITIZE))
-
-# $(call host_objects,BITS,SOURCES)
-host_objects = $(patsubst %.c,$(HOST)/obj$(1)/%.o,$(2))
-
-define host_rule
-$(HOST)/obj$(1)/%.o: BITS := $(1)
-$(HOST)/obj$(1)/%.o: %.c $(HOST)/flags
-	$$(say) HOSTCC '$$< ($(1))'
-	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $$(HOST_SANITIZE) -MMD -MP -c $$< -o $$@
-endef
-$(foreach b,64 32,$(eval $(call host_rule,$(b))))
-
-# ---- unit tests -------------------------------------------------------------------------------
-include tests/unit/sources.mk
-
-CMOCKA_64 :=
-CMOCKA_32 := tests/unit/cmocka32.c
-CMOCKA_LIBS_64 := -lcmocka
-CMOCKA_LIBS_32 :=
-
-# $(call unit_sources,NAME,BITS)
-unit_sources = $(sort tests/unit/test_$(1).c $(UNIT_$(1)) $(UNIT_$(1)_$(2)) $(CMOCKA_$(2)))
-
-define unit_rule
-$(HOST)/unit/$(1).$(2): $(call host_objects,$(2),$(call unit_sources,$(1),$(2)))
-	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) -m$(2) $$(HOST_SANITIZE) -o $$@ $$^ $(CMOCKA_LIBS_$(2))
-UNIT_BINARIES += $(HOST)/unit/$(1).$(2)
--include $(patsubst %.o,%.d,$(call host_objects,$(2),$(call unit_sources,$(1),$(2))))
-endef
-$(foreach u,$(UNITS),$(foreach b,$(or $(UNIT_$(u)_BITS),64 32),$(eval $(call unit_rule,$(u),$(b)))))
-
-unit: $(UNIT_BINARIES)
-	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
-
+# ---- what else is made on this machine ---------------------------------------------------------
+include tools/tools.mk
+include docs/docs.mk
+include web/web.mk
+include bench/bench.mk
+include tests/unit/unit.mk
 include tests/coverage/coverage.mk
 include tests/mutation/mutation.mk
 include tests/soak/soak.mk
 include tests/unit/exhaustive.mk
 include tests/fuzz/fuzz.mk
 include tests/proof/proof.mk
-
-# ---- the boot map on the host -----------------------------------------------------------------
-BOOTMAP_TOOL := tools/bootmap/main.c tools/bootmap/input.c src/multiboot2.c $(SRC_BOOTMAP) src/mem/owner.c \
-    src/mem/mem_err.c src/diag/report_mmap.c src/diag/units.c src/diag/json.c src/lib/fmt.c
-
-$(HOST)/bootmap: $(call host_objects,64,$(BOOTMAP_TOOL))
-	$(say) HOSTLD $@
-	$(Q)$(HOSTCC) -m64 $(HOST_SANITIZE) -o $@ $^
--include $(patsubst %.o,%.d,$(call host_objects,64,$(BOOTMAP_TOOL)))
-
-bootmap: $(HOST)/bootmap
-
-# ---- the kernel's reader of page tables on the host, one for each paging mode -----------------
-PTDUMP_TOOL := tools/ptdump/main.c src/diag/report_ptdump.c src/diag/units.c src/diag/json.c src/lib/fmt.c \
-    src/mem/paging_walk.c src/mem/paging_table.c
-
-define ptdump_rule
-$(HOST)/ptdump$(1): $(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c)
-	$$(say) HOSTLD $$@
-	$$(Q)$$(HOSTCC) -m$(1) $$(HOST_SANITIZE) -o $$@ $$^
--include $(patsubst %.o,%.d,$(call host_objects,$(1),$(PTDUMP_TOOL) src/mem/paging$(1).c))
-endef
-$(foreach b,64 32,$(eval $(call ptdump_rule,$(b))))
-PTDUMPS := $(HOST)/ptdump64 $(HOST)/ptdump32
-
-ptdump: $(PTDUMPS)
-
-# ---- the allocators as shared objects, for replaying traces: optimised, checks on -------------
-BITS ?= 64
-BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -fvisibility=hidden -shared -Wl,-z,defs -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
-    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Ibench $(CFLAGS)
-
-define bench_rule
-$(HOST)/$(1)_bench$(3).so: FORCE
-	$$(say) HOSTCC $$@
-	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $$(BENCH_CFLAGS) $(4) -o $$@ bench/$(1)_bench.c $(2) src/mem/mem_err.c
-endef
-$(eval $(call bench_rule,heap,$(SRC_HEAP)))
-PMM_BENCH := $(SRC_PMM) $(SRC_BOOTMAP) src/multiboot2.c src/mem/owner.c src/lib/string.c
-$(eval $(call bench_rule,pmm,$(PMM_BENCH)))
-$(eval $(call bench_rule,pmm,$(PMM_BENCH),_cached,-DCACHED))
-
-bench-so: $(HOST)/heap_bench.so $(HOST)/pmm_bench.so $(HOST)/pmm_bench_cached.so
-
-# ---- tables: ours beside others, on this machine (x86_64 Linux) -------------------------------
-TABLE_CFLAGS = -std=gnu2x -O2 -g -m64 $(WARNINGS) -Iinclude -Isrc -Isrc/arch/x86_64 $(CFLAGS)
-PMM_TABLE    := bench/pmm_table.c bench/pmm_measure.c bench/step.c bench/pmm_ours.c \
-    bench/yardsticks/linear_bitmap.c bench/yardsticks/free_list.c bench/yardsticks/buddy.c \
-    $(PMM_BENCH) src/mem/mem_err.c
-HEAP_REPLAY  := bench/heap_replay.c bench/heap_trace.c bench/heap_trace_file.c bench/heap_library.c \
-    bench/step.c
-TABLES       := $(HOST)/pmm_table $(HOST)/heap_replay $(HOST)/heap_bench.so
-
-table_objects = $(patsubst %.c,$(HOST)/table/%.o,$(1))
-
-$(HOST)/flags_table: FORCE
-	$(call need,$(HOSTCC) include\ stdio.h)
-	$(call keep,$@,$(HOSTCC) $(TABLE_CFLAGS))
-
-$(HOST)/table/%.o: %.c $(HOST)/flags_table
-	$(say) HOSTCC '$< (table)'
-	@mkdir -p $(@D)
-	$(Q)$(HOSTCC) $(TABLE_CFLAGS) -MMD -MP -c $< -o $@
-
-$(HOST)/pmm_table: $(call table_objects,$(PMM_TABLE))
-$(HOST)/heap_replay: $(call table_objects,$(HEAP_REPLAY))
-$(HOST)/pmm_table $(HOST)/heap_replay:
-	$(say) HOSTLD $@
-	$(Q)$(HOSTCC) -m64 -o $@ $^ -ldl
--include $(patsubst %.o,%.d,$(call table_objects,$(PMM_TABLE) $(HEAP_REPLAY)))
-
-define show_tables
-	@$(HOST)/pmm_table
-	@echo
-	@$(PYTHON) bench/heap_table.py $(HOST)/heap_replay $(HOST)/heap_bench.so
-endef
-
-bench-host: $(TABLES)
-	$(show_tables)
-
-# The same, then instruction counts inside the kernel on both targets.
-bench: $(TABLES) images
-	$(show_tables)
-	@echo
-	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/bench.py
 
 # ---- tests ------------------------------------------------------------------------------------
 .PHONY: images
@@ -489,16 +326,6 @@ test matrix: images sanitized $(UNIT_BINARIES) $(FUZZ_BINARIES) $(HOST)/bootmap 
 	    --unit $(UNIT_BINARIES) \
 	    --pytest $(PYTEST_ARGS) -m '$(TEST_MARK)' $(TESTS)
 matrix: TEST_MARK := matrix or not matrix
-
-# Screenshots for the documentation, from a real boot.
-screens: images web-page
-	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/boot/screens.py docs
-	@TWINPAGE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/web/picture.py docs/web.png
-
-# docs/museum.md: what comes of every broken bring-up, from real runs.
-museum:
-	$(call need,$(QEMU_$(ARCH)) bochs)
-	@$(PYTHON) tests/boot/museum.py
 
 # ---- the rest ---------------------------------------------------------------------------------
 compile_commands.json:

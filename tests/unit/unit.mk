@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# sources.mk - what each unit test is made of: tests/unit/test_NAME.c and UNIT_NAME.
+# unit.mk - what each unit test is made of: tests/unit/test_NAME.c and UNIT_NAME.
 #
 # Every test is built twice, for 64 and for 32 bits, with ASan and UBSan. UNIT_NAME_64 and
 # UNIT_NAME_32 add what differs; UNIT_NAME_BITS := 32 builds it only so.
@@ -85,3 +85,23 @@ UNIT_$(1)_32 := src/mem/paging32.c src/physmap_kmap.c
 endef
 $(foreach t,oom oom_boot,$(eval $(call oom_test,$(t))))
 UNIT_oom += tests/unit/oom_calls.c
+
+CMOCKA_64 :=
+CMOCKA_32 := tests/unit/cmocka32.c
+CMOCKA_LIBS_64 := -lcmocka
+CMOCKA_LIBS_32 :=
+
+# $(call unit_sources,NAME,BITS)
+unit_sources = $(sort tests/unit/test_$(1).c $(UNIT_$(1)) $(UNIT_$(1)_$(2)) $(CMOCKA_$(2)))
+
+define unit_rule
+$(HOST)/unit/$(1).$(2): $(call host_objects,$(2),$(call unit_sources,$(1),$(2)))
+	@mkdir -p $$(@D)
+	$$(Q)$$(HOSTCC) -m$(2) $$(HOST_SANITIZE) -o $$@ $$^ $(CMOCKA_LIBS_$(2))
+UNIT_BINARIES += $(HOST)/unit/$(1).$(2)
+-include $(patsubst %.o,%.d,$(call host_objects,$(2),$(call unit_sources,$(1),$(2))))
+endef
+$(foreach u,$(UNITS),$(foreach b,$(or $(UNIT_$(u)_BITS),64 32),$(eval $(call unit_rule,$(u),$(b)))))
+
+unit: $(UNIT_BINARIES)
+	@$(PYTHON) tests/run.py --unit $(UNIT_BINARIES)
