@@ -65,45 +65,49 @@ enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length, e
 
 /* ---- sorting: heapsort, in place, no recursion ---------------------------------------------- */
 
-static void swap(struct boot_range *a, struct boot_range *b)
+/* Puts `now` where it belongs, at the hole or below: greater ones move up. */
+static void sift_down(struct boot_range *heap, size_t count, size_t hole, struct boot_range now)
 {
-    struct boot_range t = *a;
-    *a = *b;
-    *b = t;
-}
-
-static void sift_down(struct boot_range *heap, size_t root, size_t count)
-{
-    /*@ loop invariant 0 <= root <= count;
-        loop assigns root, heap[0 .. count - 1];
-        loop variant count - root;
+    /*@ loop invariant hole < count && kinds(heap, count);
+        loop assigns hole, heap[0 .. count - 1];
+        loop variant count - hole;
     */
-    while (2 * root + 1 < count) {
-        size_t child = 2 * root + 1;
+    while (2 * hole + 1 < count) {
+        size_t child = 2 * hole + 1;
         if (child + 1 < count && heap[child].start < heap[child + 1].start)
             child++;
-        if (heap[root].start >= heap[child].start)
-            return;
-        swap(&heap[root], &heap[child]);
-        root = child;
+        if (now.start >= heap[child].start)
+            break;
+        heap[hole] = heap[child];
+        /*@ assert put{LoopCurrent, Here}(heap, count, hole, kind{LoopCurrent}(heap, child)); */
+        hole = child;
     }
+    /*@ ghost found: ; */
+    heap[hole] = now;
+    /*@ assert put{found, Here}(heap, count, hole, now.kind); */
 }
 
 static void sort_by_start(struct boot_range *r, size_t count)
 {
-    /*@ loop invariant 0 <= i <= count / 2;
+    /*@ loop invariant 0 <= i <= count / 2 && kinds(r, count);
         loop assigns i, r[0 .. count - 1];
         loop variant i;
     */
     for (size_t i = count / 2; i-- > 0;)
-        sift_down(r, i, count);
-    /*@ loop invariant 0 <= left <= count;
+        sift_down(r, count, i, r[i]);
+    /*@ loop invariant 0 <= left <= count && kinds(r, count);
         loop assigns left, r[0 .. count - 1];
         loop variant left;
     */
-    for (size_t left = count; left > 1; left--) {
-        swap(&r[0], &r[left - 1]);
-        sift_down(r, 0, left - 1);
+    for (size_t left = count; left-- > 1;) {
+        struct boot_range last = r[left];
+        /*@ assert last.kind == kind(r, left); */
+        r[left] = r[0];
+        /*@ assert put{LoopCurrent, Here}(r, count, left, kind{LoopCurrent}(r, 0)); */
+        /*@ assert kinds(r, count); */
+        /*@ ghost moved: ; */
+        sift_down(r, left, 0, last);
+        /*@ assert \forall integer i; left <= i < count ==> kind(r, i) == kind{moved}(r, i); */
     }
 }
 

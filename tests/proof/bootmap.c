@@ -20,6 +20,15 @@
     \forall integer i; 0 <= i < n ==> r[i].kind < RANGE_KIND_COUNT && r[i].owner < OWNER_COUNT;
 */
 
+/*@
+  logic integer kind{L}(struct boot_range *r, integer i) = r[i].kind;
+  predicate kinds{L}(struct boot_range *r, integer n) =
+    \forall integer i; 0 <= i < n ==> kind(r, i) < RANGE_KIND_COUNT;
+  predicate put{A, B}(struct boot_range *r, integer n, integer at, integer k) =
+    kind{B}(r, at) == k &&
+    \forall integer i; 0 <= i < n ==> i != at ==> kind{B}(r, i) == kind{A}(r, i);
+*/
+
 /*@ axiomatic multiples {
   axiom rounded: \forall integer x, n; 0 <= x < 18446744073709551616 ==> 0 <= n < 64 ==>
     rem(x - rem(x, n), n) == 0;
@@ -88,18 +97,17 @@ static void add_event(struct bootmap *map, uint64_t at, bool begins, enum range_
 enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length,
                          enum range_kind kind);
 
-/*@ requires \valid(a) && \valid(b) && (a == b || \separated(a, b));
-    assigns *a, *b;
-*/
-static void swap(struct boot_range *a, struct boot_range *b);
-
-/*@ requires \valid(heap + (0 .. count - 1)) && root <= count <= 0xffffff;
+/*@ requires \valid(heap + (0 .. count - 1)) && hole < count <= 0xffffff;
+    requires kinds(heap, count) && now.kind < RANGE_KIND_COUNT;
     assigns heap[0 .. count - 1];
+    ensures kinds(heap, count);
 */
-static void sift_down(struct boot_range *heap, size_t root, size_t count);
+static void sift_down(struct boot_range *heap, size_t count, size_t hole, struct boot_range now);
 
 /*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff;
+    requires kinds(r, count);
     assigns r[0 .. count - 1];
+    ensures kinds(r, count);
 */
 static void sort_by_start(struct boot_range *r, size_t count);
 
