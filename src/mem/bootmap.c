@@ -68,7 +68,7 @@ enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length, e
 /* Puts `now` where it belongs, at the hole or below: greater ones move up. */
 static void sift_down(struct boot_range *heap, size_t count, size_t hole, struct boot_range now)
 {
-    /*@ loop invariant hole < count && kinds(heap, count);
+    /*@ loop invariant hole < count && known(heap, count);
         loop assigns hole, heap[0 .. count - 1];
         loop variant count - hole;
     */
@@ -79,35 +79,35 @@ static void sift_down(struct boot_range *heap, size_t count, size_t hole, struct
         if (now.start >= heap[child].start)
             break;
         heap[hole] = heap[child];
-        /*@ assert put{LoopCurrent, Here}(heap, count, hole, kind{LoopCurrent}(heap, child)); */
+        /*@ assert stored{LoopCurrent, Here}(heap, count, hole); */
         hole = child;
     }
     /*@ ghost found: ; */
     heap[hole] = now;
-    /*@ assert put{found, Here}(heap, count, hole, now.kind); */
+    /*@ assert stored{found, Here}(heap, count, hole); */
 }
 
 static void sort_by_start(struct boot_range *r, size_t count)
 {
-    /*@ loop invariant 0 <= i <= count / 2 && kinds(r, count);
+    /*@ loop invariant 0 <= i <= count / 2 && known(r, count);
         loop assigns i, r[0 .. count - 1];
         loop variant i;
     */
     for (size_t i = count / 2; i-- > 0;)
         sift_down(r, count, i, r[i]);
-    /*@ loop invariant 0 <= left <= count && kinds(r, count);
+    /*@ loop invariant 0 <= left <= count && known(r, count);
         loop assigns left, r[0 .. count - 1];
         loop variant left;
     */
     for (size_t left = count; left-- > 1;) {
         struct boot_range last = r[left];
-        /*@ assert last.kind == kind(r, left); */
+        /*@ assert good(r, left); */
         r[left] = r[0];
-        /*@ assert put{LoopCurrent, Here}(r, count, left, kind{LoopCurrent}(r, 0)); */
-        /*@ assert kinds(r, count); */
+        /*@ assert stored{LoopCurrent, Here}(r, count, left); */
+        /*@ assert known(r, count); */
         /*@ ghost moved: ; */
         sift_down(r, left, 0, last);
-        /*@ assert \forall integer i; left <= i < count ==> kind(r, i) == kind{moved}(r, i); */
+        /*@ assert \forall integer i; left <= i < count ==> good{moved}(r, i) ==> good(r, i); */
     }
 }
 

@@ -16,17 +16,14 @@
 */
 
 /*@
-  predicate known{L}(struct boot_range *r, integer n) =
-    \forall integer i; 0 <= i < n ==> r[i].kind < RANGE_KIND_COUNT && r[i].owner < OWNER_COUNT;
-*/
+  predicate good{L}(struct boot_range *r, integer i) =
+    r[i].kind < RANGE_KIND_COUNT && r[i].owner < OWNER_COUNT;
+  predicate known{L}(struct boot_range *r, integer n) = \forall integer i; 0 <= i < n ==> good(r, i);
 
-/*@
-  logic integer kind{L}(struct boot_range *r, integer i) = r[i].kind;
-  predicate kinds{L}(struct boot_range *r, integer n) =
-    \forall integer i; 0 <= i < n ==> kind(r, i) < RANGE_KIND_COUNT;
-  predicate put{A, B}(struct boot_range *r, integer n, integer at, integer k) =
-    kind{B}(r, at) == k &&
-    \forall integer i; 0 <= i < n ==> i != at ==> kind{B}(r, i) == kind{A}(r, i);
+  // What a store to r[at] leaves.
+  predicate stored{A, B}(struct boot_range *r, integer n, integer at) =
+    good{B}(r, at) &&
+    \forall integer i; 0 <= i < n ==> i != at ==> good{A}(r, i) ==> good{B}(r, i);
 */
 
 /*@ axiomatic multiples {
@@ -98,16 +95,16 @@ enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length,
                          enum range_kind kind);
 
 /*@ requires \valid(heap + (0 .. count - 1)) && hole < count <= 0xffffff;
-    requires kinds(heap, count) && now.kind < RANGE_KIND_COUNT;
+    requires known(heap, count) && now.kind < RANGE_KIND_COUNT && now.owner < OWNER_COUNT;
     assigns heap[0 .. count - 1];
-    ensures kinds(heap, count);
+    ensures known(heap, count);
 */
 static void sift_down(struct boot_range *heap, size_t count, size_t hole, struct boot_range now);
 
 /*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff;
-    requires kinds(r, count);
+    requires known(r, count);
     assigns r[0 .. count - 1];
-    ensures kinds(r, count);
+    ensures known(r, count);
 */
 static void sort_by_start(struct boot_range *r, size_t count);
 
