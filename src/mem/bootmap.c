@@ -79,12 +79,12 @@ static void sift_down(struct boot_range *heap, size_t count, size_t hole, struct
         if (now.start >= heap[child].start)
             break;
         heap[hole] = heap[child];
-        /*@ assert stored{LoopCurrent, Here}(heap, count, hole); */
+        /*@ assert stored{LoopCurrent, Here}(heap, hole); */
         hole = child;
     }
     /*@ ghost found: ; */
     heap[hole] = now;
-    /*@ assert stored{found, Here}(heap, count, hole); */
+    /*@ assert stored{found, Here}(heap, hole); */
 }
 
 static void sort_by_start(struct boot_range *r, size_t count)
@@ -103,7 +103,7 @@ static void sort_by_start(struct boot_range *r, size_t count)
         struct boot_range last = r[left];
         /*@ assert good(r, left); */
         r[left] = r[0];
-        /*@ assert stored{LoopCurrent, Here}(r, count, left); */
+        /*@ assert stored{LoopCurrent, Here}(r, left); */
         /*@ assert known(r, count); */
         /*@ ghost moved: ; */
         sift_down(r, left, 0, last);
@@ -137,6 +137,7 @@ static size_t count_events(const struct boot_range *r, size_t i, size_t events, 
         loop variant events - i;
     */
     for (; i < events && r[i].start == at; i++) {
+        /*@ assert good(r, i); */
         if (r[i].last)
             active[r[i].kind]++;
         else
@@ -151,14 +152,22 @@ static size_t sweep(struct boot_range *r, size_t events)
     size_t active[RANGE_KIND_COUNT] = {0}, out = 0;
     enum range_kind now = RANGE_KIND_COUNT;
     uint64_t since = 0;
+    /*@ loop invariant 0 <= out <= i <= events && now <= RANGE_KIND_COUNT;
+        loop invariant known(r, events);
+        loop invariant now < RANGE_KIND_COUNT ==> out < i;
+        loop assigns i, out, now, since, active[0 .. RANGE_KIND_COUNT - 1], r[0 .. events - 1];
+        loop variant events - i;
+    */
     for (size_t i = 0; i < events;) {
         uint64_t at = r[i].start;
         i = count_events(r, i, events, active);
         enum range_kind next = strongest(active);
         if (next == now)
             continue;
-        if (now != RANGE_KIND_COUNT)
+        if (now != RANGE_KIND_COUNT) {
             r[out++] = (struct boot_range){since, at - 1, now, OWNER_NONE};
+            /*@ assert stored{LoopCurrent, Here}(r, \at(out, LoopCurrent)); */
+        }
         now = next;
         since = at;
     }
@@ -218,7 +227,7 @@ static bool settle(struct boot_range *out, size_t *count, struct boot_range *r)
 static size_t round_all(struct boot_range *r, size_t count)
 {
     size_t out = 0;
-    /*@ loop invariant 0 <= out <= i <= count;
+    /*@ loop invariant 0 <= out <= i <= count && known(r, count);
         loop assigns i, out, r[0 .. count - 1];
         loop variant count - i;
     */

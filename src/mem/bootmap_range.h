@@ -32,6 +32,7 @@ static inline size_t put_behind(struct boot_range *r, size_t count, struct boot_
         return count;
     }
     r[count] = now;
+    /*@ assert stored{Pre, Here}(r, count); */
     return count + 1;
 }
 

@@ -21,9 +21,8 @@
   predicate known{L}(struct boot_range *r, integer n) = \forall integer i; 0 <= i < n ==> good(r, i);
 
   // What a store to r[at] leaves.
-  predicate stored{A, B}(struct boot_range *r, integer n, integer at) =
-    good{B}(r, at) &&
-    \forall integer i; 0 <= i < n ==> i != at ==> good{A}(r, i) ==> good{B}(r, i);
+  predicate stored{A, B}(struct boot_range *r, integer at) =
+    good{B}(r, at) && \forall integer i; i != at ==> good{A}(r, i) ==> good{B}(r, i);
 */
 
 /*@ axiomatic multiples {
@@ -70,15 +69,18 @@ enum mem_err bootmap_init(struct bootmap *map, struct boot_range *array, size_t 
                           uint64_t limit);
 
 /*@ requires sound(map) && map->count < map->capacity && kind < RANGE_KIND_COUNT;
+    requires known(map->ranges, map->count);
     assigns map->count, map->ranges[map->count];
     ensures map->count == \old(map->count) + 1;
     ensures map->ranges[\old(map->count)].start == at;
     ensures map->ranges[\old(map->count)].kind == kind;
+    ensures known(map->ranges, map->count);
 */
 static void add_event(struct bootmap *map, uint64_t at, bool begins, enum range_kind kind);
 
-/*@ requires sound(map);
+/*@ requires sound(map) && known(map->ranges, map->count);
     assigns map->count, map->dropped, map->clamped, map->ranges[0 .. map->capacity - 1];
+    ensures known(map->ranges, map->count);
     ensures \old(map->count) <= map->count <= map->capacity && map->count <= \old(map->count) + 2;
     ensures \result != MEM_OK ==> map->count == \old(map->count);
     ensures \result == MEM_OK ==> length > 0 ==> map->ranges[\old(map->count)].start == start;
@@ -141,8 +143,9 @@ static bool round_range(struct boot_range *r);
 
 /*@ requires \valid(count) && \valid(r) && \valid(out + (0 .. *count - 1));
     requires \separated(count, r, out + (0 .. *count - 1));
-    assigns *count, *r, out[0 .. *count - 1];
+    assigns *count, r->start, out[0 .. *count - 1];
     ensures *count <= \old(*count);
+    ensures \forall integer n; \old(known(out, n)) ==> known(out, n);
 */
 static bool settle(struct boot_range *out, size_t *count, struct boot_range *r);
 
@@ -152,7 +155,9 @@ static bool settle(struct boot_range *out, size_t *count, struct boot_range *r);
 static inline bool joins(struct boot_range a, struct boot_range b);
 
 /*@ requires \valid(r + (0 .. count)) && count <= 0xffffff;
+    requires now.kind < RANGE_KIND_COUNT && now.owner < OWNER_COUNT;
     assigns r[0 .. count];
+    ensures \forall integer n; count < n ==> \old(known(r, n)) ==> known(r, n);
     ensures count <= \result <= count + 1;
     ensures count == 0 ==> \result == 1;
 */
@@ -292,14 +297,28 @@ struct bootmap_totals bootmap_totals(const struct bootmap *map);
 /*@ requires \valid_read(r + (0 .. events - 1)) && i < events <= 0xffffff;
     requires \valid(active + (0 .. RANGE_KIND_COUNT - 1));
     requires \separated(r + (0 .. events - 1), active + (0 .. RANGE_KIND_COUNT - 1));
-    requires \forall integer j; i <= j < events ==> r[j].kind < RANGE_KIND_COUNT;
+    requires known(r, events);
     assigns active[0 .. RANGE_KIND_COUNT - 1];
     ensures i < \result <= events;
 */
 static size_t count_events(const struct boot_range *r, size_t i, size_t events, size_t *active);
 
-/*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff;
+/*@ requires \valid(r + (0 .. events - 1)) && events <= 0xffffff && known(r, events);
+    assigns r[0 .. events - 1];
+    ensures \result <= events && known(r, \result);
+*/
+static size_t sweep(struct boot_range *r, size_t events);
+
+/*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff && known(r, count);
     assigns r[0 .. count - 1];
-    ensures \result <= count;
+    ensures \result <= count && known(r, \result);
 */
 static size_t round_all(struct boot_range *r, size_t count);
+
+/*@ requires sound(map) && known(map->ranges, map->count);
+    assigns map->count, map->finished, map->ranges[0 .. map->capacity - 1];
+    ensures \result == (\old(map->finished) ? MEM_ALREADY_INIT : MEM_OK);
+    ensures map->finished && map->count <= \old(map->count);
+    ensures known(map->ranges, map->count);
+*/
+enum mem_err bootmap_finish(struct bootmap *map);
