@@ -56,6 +56,8 @@ enum mem_err bootmap_add(struct bootmap *map, uint64_t start, uint64_t length, e
 
     bool wraps = length - 1 > UINT64_MAX - start;
     uint64_t last = wraps ? UINT64_MAX : start + (length - 1);
+    /*@ assert wraps <==> start + length > UINT64_MAX + 1; */
+    /*@ assert last == \min(start + length - 1, UINT64_MAX); */
     map->clamped += wraps;
     add_event(map, start, true, kind);
     if (last != UINT64_MAX)

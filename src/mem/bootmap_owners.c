@@ -36,12 +36,14 @@ static size_t find_held(const struct bootmap *map, uint64_t start, uint64_t last
 /* Moves ranges [index, count) one up: ranges[index] is there twice now. */
 static void open_gap(struct boot_range *r, size_t index, size_t count)
 {
-    /*@ loop invariant index <= i <= count;
+    /*@ loop invariant index <= i <= count && known(r, count) && (i < count ==> good(r, count));
         loop assigns i, r[index + 1 .. count];
         loop variant i;
     */
-    for (size_t i = count; i > index; i--)
+    for (size_t i = count; i > index; i--) {
         r[i] = r[i - 1];
+        /*@ assert stored{LoopCurrent, Here}(r, i); */
+    }
 }
 
 /* Cuts ranges[index] in two before `at`, a byte of it but not the first. */
@@ -57,7 +59,7 @@ static size_t pass_on(struct boot_range *r, size_t count, uint64_t start, uint64
                       enum frame_owner from, enum frame_owner to)
 {
     size_t out = 0;
-    /*@ loop invariant 0 <= out <= i <= count && (i > 0 ==> out > 0);
+    /*@ loop invariant 0 <= out <= i <= count && (i > 0 ==> out > 0) && known(r, count);
         loop assigns i, out, r[0 .. count - 1];
         loop variant count - i;
     */

@@ -80,8 +80,8 @@ static void add_event(struct bootmap *map, uint64_t at, bool begins, enum range_
 
 /*@ requires sound(map) && known(map->ranges, map->count);
     assigns map->count, map->dropped, map->clamped, map->ranges[0 .. map->capacity - 1];
-    ensures known(map->ranges, map->count);
-    ensures \old(map->count) <= map->count <= map->capacity && map->count <= \old(map->count) + 2;
+    ensures \old(map->count) <= map->count <= \old(map->count) + 2;
+    ensures map->count <= map->capacity && known(map->ranges, map->count);
     ensures \result != MEM_OK ==> map->count == \old(map->count);
     ensures \result == MEM_OK ==> length > 0 ==> map->ranges[\old(map->count)].start == start;
     ensures \result == MEM_OK ==> length > 0 ==> start + length < 18446744073709551616 ==>
@@ -208,15 +208,16 @@ static uint64_t find_room(const struct bootmap *map, uint64_t top, uint64_t byte
 static size_t find_held(const struct bootmap *map, uint64_t start, uint64_t last,
                         enum frame_owner owner);
 
-/*@ requires \valid(r + (0 .. count)) && index <= count <= 0xffffff;
+/*@ requires \valid(r + (0 .. count)) && index < count <= 0xffffff && known(r, count);
     assigns r[index + 1 .. count];
+    ensures known(r, count + 1);
 */
 static void open_gap(struct boot_range *r, size_t index, size_t count);
 
-/*@ requires sound(map) && index < map->count < map->capacity;
+/*@ requires sound(map) && index < map->count < map->capacity && known(map->ranges, map->count);
     requires map->ranges[index].start < at <= map->ranges[index].last;
     assigns map->count, map->ranges[index .. map->count];
-    ensures map->count == \old(map->count) + 1;
+    ensures map->count == \old(map->count) + 1 && known(map->ranges, map->count);
     ensures map->ranges[index].start == \old(map->ranges[index].start);
     ensures map->ranges[index].last == at - 1;
     ensures map->ranges[index + 1].start == at;
@@ -224,19 +225,21 @@ static void open_gap(struct boot_range *r, size_t index, size_t count);
 static void split(struct bootmap *map, size_t index, uint64_t at);
 
 /*@ requires \valid(r + (0 .. count - 1)) && count <= 0xffffff && start <= last;
+    requires known(r, count) && to < OWNER_COUNT;
     assigns r[0 .. count - 1];
-    ensures \result <= count;
+    ensures \result <= count && known(r, \result);
     ensures count > 0 ==> \result > 0;
 */
 static size_t pass_on(struct boot_range *r, size_t count, uint64_t start, uint64_t last,
                       enum frame_owner from, enum frame_owner to);
 
-/*@ requires start <= last;
-    requires sound(map);
+/*@ requires start <= last && to < OWNER_COUNT;
+    requires sound(map) && known(map->ranges, map->count);
     assigns map->count, map->ranges[0 .. map->capacity - 1];
     ensures \result == MEM_OK || \result == MEM_FULL;
     ensures \old(map->count) + 2 <= map->capacity ==> \result == MEM_OK;
     ensures map->count <= map->capacity && map->count <= \old(map->count) + 2;
+    ensures known(map->ranges, map->count);
     ensures \result != MEM_OK ==> map->count == \old(map->count);
     ensures \result != MEM_OK ==> \forall integer j; 0 <= j < map->capacity ==>
         map->ranges[j] == \old(map->ranges[j]);
@@ -244,9 +247,10 @@ static size_t pass_on(struct boot_range *r, size_t count, uint64_t start, uint64
 static enum mem_err hand_over(struct bootmap *map, uint64_t start, uint64_t last,
                               enum frame_owner from, enum frame_owner to);
 
-/*@ requires sound(map);
+/*@ requires sound(map) && known(map->ranges, map->count);
     assigns map->count, map->ranges[0 .. map->capacity - 1];
     ensures map->count <= map->capacity && map->count <= \old(map->count) + 2;
+    ensures known(map->ranges, map->count);
     ensures \result != MEM_OK ==> map->count == \old(map->count);
     ensures \result != MEM_OK ==> \forall integer j; 0 <= j < map->capacity ==>
         map->ranges[j] == \old(map->ranges[j]);
@@ -254,20 +258,23 @@ static enum mem_err hand_over(struct bootmap *map, uint64_t start, uint64_t last
 enum mem_err bootmap_reserve(struct bootmap *map, uint64_t start, uint64_t length,
                              enum frame_owner owner);
 
-/*@ requires sound(map);
+/*@ requires sound(map) && known(map->ranges, map->count);
     assigns map->count, map->ranges[0 .. map->capacity - 1];
     ensures map->count <= map->capacity && map->count <= \old(map->count) + 2;
+    ensures known(map->ranges, map->count);
     ensures \result != MEM_OK ==> map->count == \old(map->count);
     ensures \result != MEM_OK ==> \forall integer j; 0 <= j < map->capacity ==>
         map->ranges[j] == \old(map->ranges[j]);
 */
 enum mem_err bootmap_give(struct bootmap *map, pfn_t first, size_t frames, enum frame_owner owner);
 
-/*@ requires sound(map) && \valid(first) && \separated(first, map);
+/*@ requires sound(map) && known(map->ranges, map->count);
+    requires \valid(first) && \separated(first, map);
     requires \separated(first, map->ranges + (0 .. map->capacity - 1));
     requires sizeof(vword_t) == 4 ==> 0 < map->limit <= 0xffffffff * 4096;
     assigns *first, map->count, map->ranges[0 .. map->capacity - 1];
     ensures map->count <= map->capacity && map->count <= \old(map->count) + 2;
+    ensures known(map->ranges, map->count);
     ensures \result != MEM_OK ==> map->count == \old(map->count) && *first == \old(*first);
     ensures \result != MEM_OK ==> \forall integer j; 0 <= j < map->capacity ==>
         map->ranges[j] == \old(map->ranges[j]);
