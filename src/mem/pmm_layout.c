@@ -120,6 +120,16 @@ static vword_t words_for(vword_t bits)
 static size_t tree_words(vword_t bits)
 {
     size_t words = 0;
+    /*@ loop invariant (PMM_WORD_BITS - 1) * words + bits <=
+                       \at(bits, Pre) + (PMM_WORD_BITS - 1) * l;
+        loop invariant \at(bits, Pre) <= (l ? PMM_WORD_BITS * words : bits);
+        loop invariant bits <= \at(bits, Pre) && l <= 7;
+        loop invariant (l > 0 ==> bits <= 0x8000000) && (l > 1 ==> bits <= 0x400000);
+        loop invariant (l > 2 ==> bits <= 0x20000) && (l > 3 ==> bits <= 0x1000);
+        loop invariant (l > 4 ==> bits <= 0x80) && (l > 5 ==> bits <= 4) && (l > 6 ==> bits <= 1);
+        loop assigns l, bits, words;
+        loop variant 7 - l;
+    */
     for (unsigned l = 0; l < TREE_LEVELS_MIN || bits > 1; l++) {
         bits = words_for(bits);
         words += bits;

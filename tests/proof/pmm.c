@@ -35,6 +35,13 @@ static key_of span_frame, span_index, range_frame;
 */
 static vword_t words_for(vword_t bits);
 
+/*@ requires bits <= 0xffffffff - PMM_WORD_BITS;
+    assigns \nothing;
+    ensures bits <= PMM_WORD_BITS * \result;
+    ensures (PMM_WORD_BITS - 1) * \result <= bits + 7 * (PMM_WORD_BITS - 1);
+*/
+static size_t tree_words(vword_t bits);
+
 /*@ requires \valid_read(map) && \valid_read(map->ranges + (0 .. map->count - 1)) && range < map->count;
     requires \valid(start) && \valid(end) && \separated(start, end);
     requires \separated(start, map) && \separated(end, map);
@@ -45,6 +52,7 @@ static vword_t words_for(vword_t bits);
     ensures map->limit != 0 ==> *start < *end ==> *end <= map->limit / 4096;
     ensures *start < *end ==> map->ranges[range].kind == RANGE_USABLE;
     ensures *start == map->ranges[range].start / 4096;
+    ensures *start < *end ==> *end <= map->ranges[range].last / 4096 + 1;
 */
 void pmm_extent(const struct bootmap *map, size_t range, uint64_t *start, uint64_t *end);
 
@@ -107,3 +115,12 @@ const struct pmm_span *pmm_span_of_index(const struct pmm *pmm, vword_t index);
     ensures *some == frames || *some == PMM_WORD_BITS - index % PMM_WORD_BITS;
 */
 static inline vword_t piece(vword_t index, vword_t frames, vword_t *some);
+
+/*@ requires \valid_read(pmm) && \valid_read(pmm->map) && pmm->map->count > 0;
+    requires \valid_read(pmm->map->ranges + (0 .. pmm->map->count - 1));
+    assigns \nothing;
+    ensures \result != \null ==> \valid_read(\result) && \result->kind == RANGE_USABLE;
+    ensures \result != \null ==> \result->start / 4096 <= frame <= \result->last / 4096;
+    ensures \result != \null ==> pmm->map->limit != 0 ==> frame < pmm->map->limit / 4096;
+*/
+const struct boot_range *pmm_boot_range(const struct pmm *pmm, vword_t frame);
