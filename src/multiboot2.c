@@ -270,7 +270,10 @@ static enum multiboot2_err read_tags(const uint8_t *blob, uint32_t total, struct
 
 static void forget(struct boot_info *out)
 {
-    *out = (struct boot_info){0};
+    struct boot_info none = {0};
+    *out = none;
+    /*@ assert out->mmap == none.mmap && out->efi_map == none.efi_map; */
+    /*@ assert out->framebuffer == none.framebuffer; */
 }
 
 enum multiboot2_err multiboot2_parse(uint32_t magic, const void *blob, size_t bytes,

@@ -37,9 +37,6 @@ UNITS = {"multiboot2": ["-wp-model", "Typed+cast"],  # its blob is a const void 
 # Those that take seconds, for `make test`.
 FAST = ["pmm", "paging", "heap"]
 
-# Not proved but taken from C: that `= {0}` makes zeros. Z3 finds it within no limit (docs/proofs.md).
-TAKEN = {"forget"}
-
 # A branch of these is for the other machine only, and dead here: not contradictory.
 ONE_SIDED = {"end_of_names", "bootmap_init", "bootmap_take", "bootmap_give"}
 
@@ -83,8 +80,7 @@ def source(unit):
 
 def contracts(unit):
     """The functions that the unit states contracts of."""
-    names = re.findall(r"\*/\n(?:[\w *]*?[ *])(\w+)\([^;{]*\)\s*;", source(unit))
-    return [name for name in names if name not in TAKEN]
+    return re.findall(r"\*/\n(?:[\w *]*?[ *])(\w+)\([^;{]*\)\s*;", source(unit))
 
 
 def provers(home):
