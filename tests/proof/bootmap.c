@@ -39,6 +39,23 @@
 
 #include "src/mem/bootmap_owners.c"
 
+#include "src/mem/range_kind.c"
+
+/*@ assigns \nothing;
+    ensures \result < RANGE_KIND_COUNT;
+    ensures \result == RANGE_USABLE <==> type == 1;
+*/
+enum range_kind range_kind_of_e820(uint32_t type);
+
+/*@ assigns \nothing;
+    ensures \result < RANGE_KIND_COUNT;
+    ensures \result == RANGE_USABLE <==> 1 <= type <= 4 || type == 7;
+*/
+enum range_kind range_kind_of_efi(uint32_t type);
+
+/*@ assigns \nothing; */
+const char *range_kind_name(enum range_kind kind);
+
 /*@ assigns \nothing; ensures \result.v == v; */
 static inline paddr_t PA(uint64_t v);
 
