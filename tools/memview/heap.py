@@ -21,7 +21,7 @@ class Block:
 
 # ---- what the heap looks like: include/mem/heap.h and src/mem/heap_block.h ---------------------
 LIVE, BINNED, FREE, DAMAGED = range(4)  # enum heap_state
-HEADER, UNIT, LISTS, SEALED = 8, 16, 320 * 8, 1 << 64
+HEADER, UNIT, SEALED = 8, 16, 1 << 64
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Format:
         return [(view.start, view.top)]
 
     def first(self):
-        return self.view.start + LISTS + UNIT - HEADER
+        return self.view.first - HEADER
 
     def last(self):
         return self.view.top - HEADER
