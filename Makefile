@@ -292,7 +292,7 @@ export MEM CPU MACHINE QEMU_ARGS GDB_ARGS STEP DISPLAY_LIBRARY BOCHS_ARGS
 
 # ---- what else is made on this machine ---------------------------------------------------------
 include tools/tools.mk
-include docs/docs.mk
+include tools/docs.mk
 include web/web.mk
 include bench/bench.mk
 include tests/unit/unit.mk

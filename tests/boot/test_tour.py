@@ -7,6 +7,7 @@ shows: make ARCH=i386 bochs-tour; make ARCH=x86_64 bochs-tour.
 """
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -92,11 +93,16 @@ def test_a_missing_drawing_is_noticed():
     assert document.differences(kept, fewer, "i386")[1]
 
 
+def hear_interrupts():
+    """Ctrl-C works at a terminal, also when the tests are run in the background, where it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def lead(words, **environment):
     """Somebody at a terminal."""
     env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "STEP")}
     return pexpect.spawn(words[0], words[1:], env=dict(env, TERM="xterm", **environment), timeout=30 * harness.SLOWER,
-                         encoding="utf-8", dimensions=(50, 120))
+                         encoding="utf-8", dimensions=(50, 120), preexec_fn=hear_interrupts)
 
 
 def test_somebody_goes_on_looks_around_and_quits(machine):
