@@ -32,6 +32,18 @@ def test_unit_is_proved(unit, machdep):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("unit", prove.UNITS)
+def test_every_function_is_in_one_share(unit):
+    assert sum(prove.shares(unit, "goals"), []) == prove.contracts(unit)
+
+
+def test_one_open_share_leaves_a_unit_open():
+    whole, part = (3, 3, 1.0, [], "whole"), (0, 1, 1.0, [], "no answer")
+    assert prove.is_proved(prove.together([whole, whole]))
+    assert not prove.is_proved(prove.together([whole, part]))
+    assert prove.together([part, whole])[4] == "no answer"
+
+
 @pytest.mark.parametrize("mistake", [mistake for mistake in prove.plants() if mistake[0] in prove.FAST and
                                      mistake[2] in ("units_for", "pmm_span_of_frame")],
                          ids=lambda mistake: mistake[1])
