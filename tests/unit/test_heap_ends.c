@@ -35,6 +35,17 @@ static void headers_there_are_none(void **state)
     holds();
 }
 
+static void right_behind_the_end_nothing_is_live(void **state)
+{
+    (void)state;
+    uint8_t *p = heap.top + UNIT;
+    block_seal(&heap, head(p), (uint64_t)100 << SIZE_SHIFT, HEAP_LIVE);
+    p[100] = CANARY;
+    free_is_refused(p, HEAP_FOREIGN);
+    heap.top[0] = CANARY; /* before it stands what ends the heap: live, of no size */
+    free_is_refused(heap.top, HEAP_FOREIGN);
+}
+
 /* What looks like a neighbour in a list there is none. */
 static void links_there_are_none(void **state)
 {
@@ -182,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STAGED(headers_there_are_none),
+        STAGED(right_behind_the_end_nothing_is_live),
         STAGED(links_there_are_none),
         STAGED(a_little_is_kept),
         STAGED(the_last_block_grows_where_it_stands),
