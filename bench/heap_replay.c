@@ -236,19 +236,19 @@ int main(int argc, char **argv)
             puts(heap_trace_name(i));
         return 0;
     }
-    if (argc == 4 && !strcmp(argv[1], "check")) {
-        prepare(argv[2], argv[3]);
-        check();
-    } else if (argc == 4 && !strcmp(argv[1], "run")) {
-        prepare(argv[2], argv[3]);
-        run();
-    } else if (argc == 5 && !strcmp(argv[1], "step")) {
-        prepare(argv[2], argv[3]);
-        step((uint32_t)strtoul(argv[4], NULL, 10));
-    } else {
+    bool checks = argc == 4 && !strcmp(argv[1], "check"),
+         runs = argc == 4 && !strcmp(argv[1], "run");
+    if (!checks && !runs && (argc != 5 || strcmp(argv[1], "step"))) {
         fputs("usage: heap_replay traces | check HEAP TRACE | run HEAP TRACE | step HEAP TRACE N\n",
               stderr);
         return 2;
     }
+    prepare(argv[2], argv[3]);
+    if (checks)
+        check();
+    else if (runs)
+        run();
+    else
+        step((uint32_t)strtoul(argv[4], NULL, 10));
     return 0;
 }

@@ -221,9 +221,9 @@ def planted(plant, machdep, cache):
 
 
 def shares(unit, question):
-    """A unit's functions, a few at a time: Frama-C waits a while for each goal, so several of it shall run."""
+    """A unit's functions; for goals a few at a time, as Frama-C waits a while for each: several of it shall run."""
     names = contracts(unit)
-    return [names] if question == "lemmas" else [names[i:i + SHARE] for i in range(0, len(names), SHARE)]
+    return [names[i:i + SHARE] for i in range(0, len(names), SHARE)] if question == "goals" else [names]
 
 
 def together(outcomes):
