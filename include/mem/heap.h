@@ -4,7 +4,7 @@
  *
  * Lift heap.h, heap*.c and types.h alone: an instance is a struct, memory comes and goes through
  * callbacks, there are no globals and no lock (the kernel's kmalloc.c adds its own). Blocks are
- * 16-byte aligned on both targets and cost 8 bytes more than their payload (17 from 16 KiB on),
+ * 16-byte aligned on both targets and cost 8 bytes more than their payload (12 from 16 KiB on),
  * rounded up to 16 in all.
  */
 #ifndef MEM_HEAP_H

@@ -10,7 +10,8 @@
  *
  * The size is what was asked for, in bytes, when the block is live or in a bin, and the number of
  * units when it is free. PREV: the block before is free and ends with a footer. LONG: 16 KiB or
- * more; the caller stands in the last eight bytes of the block and the size takes all 38 bits.
+ * more; the size takes all 38 bits, and the caller stands behind a canary in the block's last four
+ * bytes, which rounding to units most often leaves.
  *
  * The multiplier is odd, so a header can be undone: add, multiply by the inverse. 24 bits of
  * the result are the check: 16 that must be the state, and 8 that must be 0. A header of one state
@@ -43,8 +44,8 @@ enum {
     CHECK_SHIFT = 40,
     ZERO = 4, /* bytes from the start of the heap to where offsets count from   */
     CANARY = ZERO << UNIT_SHIFT,
-    LONG_EXTRA = 9,                /* a canary and the caller's word behind a long payload */
-    FREED = 0xdf,                  /* in free memory, at level 3                           */
+    LONG_EXTRA = 4,                /* bytes behind a long payload, for the caller */
+    FREED = 0xdf,                  /* in free memory, at level 3                  */
     HEAP_START = 16 << PAGE_SHIFT, /* a heap's first bytes, never given back    */
     HEADS = HEAP_CLASSES * 2 * (int)sizeof(void *), /* bytes at its start: a head for each list */
     FIRST = HEADS + UNIT, /* from there to the first payload */
@@ -58,7 +59,7 @@ enum {
 struct [[gnu::may_alias]] block {
     uint64_t word;
 };
-typedef uint64_t word_t __attribute__((may_alias));
+typedef uint32_t half_t __attribute__((may_alias));
 
 static inline uint8_t *block_payload(const struct block *b)
 {
@@ -275,6 +276,12 @@ static inline void *make_live(const struct heap *h, struct block *b, size_t size
     return p;
 }
 
+/* Where a LONG block keeps its caller: what ends at `end`. */
+static inline half_t *tail_before(struct block *end)
+{
+    return (half_t *)end - 1;
+}
+
 /* The same for any size. */
 static inline void *make_long(const struct heap *h, struct block *b, size_t size,
                               const void *caller, uint64_t prev)
@@ -284,7 +291,7 @@ static inline void *make_long(const struct heap *h, struct block *b, size_t size
         return make_live(h, b, size, caller, prev);
     uint64_t low = (size & SIZE_LOW) | LONG, high = (uint64_t)size >> SIZE_LOW_BITS;
     block_seal(h, b, low << SIZE_SHIFT | high << CALLER_SHIFT | prev, HEAP_LIVE);
-    block_at(b, units_for(size))[-1].word = (uintptr_t)caller;
+    *tail_before(block_at(b, units_for(size))) = (half_t)((uintptr_t)caller << 8) | CANARY;
     p[size] = CANARY;
     return p;
 }

@@ -30,9 +30,9 @@ const void *block_caller(const struct heap *h, const struct block *b, const stru
 {
     if (v->state == HEAP_FREE)
         return NULL;
-    if (v->fields >> SIZE_SHIFT & LONG)
-        return (const void *)(uintptr_t)block_at(b, v->units)[-1].word;
-    uintptr_t low = (uintptr_t)caller_field(v->fields);
+    bool is_long = v->fields >> SIZE_SHIFT & LONG;
+    uintptr_t low = is_long ? *tail_before(block_at(b, v->units)) >> 8
+                            : (uintptr_t)caller_field(v->fields);
     return low ? (const void *)(h->caller_base + low) : NULL;
 }
 

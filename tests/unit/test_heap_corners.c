@@ -66,17 +66,32 @@ static void no_alignment_above_the_window(void **state)
     holds();
 }
 
-/* Who asked is told, on both targets: for small blocks from 24 bits, and what is common to all
- * code, which heap_init's caller tells; for long ones from a whole word. */
+/* heap.h: 8 bytes more than the payload, 12 from 16 KiB on, and what rounding to 16 adds. */
+static void a_block_costs_its_header(void **state)
+{
+    (void)state;
+    for (size_t size = 1; size < 17000; size += size == 600 ? 15400 : 1) {
+        const struct block *from = heap.wild;
+        uint8_t *p = get(size);
+        size_t more = size < 16 << 10 ? 8 : 12;
+        assert_int_equal(units_between(from, heap.wild), (size + more + 15) / 16);
+        put(p);
+        heap_trim(&heap);
+    }
+}
+
+/* Who asked is told, on both targets, from 24 bits and what is common to all code, which
+ * heap_init's caller tells. */
 static void callers_are_recorded(void **state)
 {
     (void)state;
     const uintptr_t code = (uintptr_t)callers_are_recorded | 1;
     assert_in_range(code - heap.caller_base + MIB, 0, (1 << CALLER_BITS) + 2 * MIB);
     heap.caller_base = code & ~(uintptr_t)CALLER_MASK;
-    const size_t sizes[] = {40, 20000};
-    for (unsigned i = 0; i < 2; i++) {
+    const size_t sizes[] = {40, 20000, 20007, 20013}; /* of which 20000 is a multiple of 16 */
+    for (unsigned i = 0; i < 4; i++) {
         uint8_t *p = heap_alloc(&heap, sizes[i], (const void *)code);
+        memset(p, 0xa5, sizes[i]);
         struct view v = block_view(&heap, block_of(p));
         assert_ptr_equal(block_caller(&heap, block_of(p), &v), code);
         put(p);
@@ -247,6 +262,7 @@ int main(void)
         STAGED(every_fault_has_a_name),
         STAGED(what_is_no_block_has_no_size),
         STAGED(no_alignment_above_the_window),
+        STAGED(a_block_costs_its_header),
         STAGED(callers_are_recorded),
         STAGED(a_walk_can_be_stopped),
         STAGED(what_bins_gave_back_serves),
