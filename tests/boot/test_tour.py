@@ -10,6 +10,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -126,6 +128,32 @@ def test_somebody_goes_on_looks_around_and_quits(machine):
     line.expect(pexpect.EOF)
     line.wait()
     assert line.exitstatus == 0
+
+
+def runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_bochs_ends_when_the_tour_is_killed_while_it_runs(machine):
+    line = lead(command(*machine))
+    line.expect("tour> ")
+    [bochs] = Path(f"/proc/{line.pid}/task/{line.pid}/children").read_text().split()
+    line.send("p\r")
+    line.expect("<bochs> $")
+    line.send("c\r")
+    line.expect("c\r\n")
+    assert runs(bochs)
+    line.kill(signal.SIGKILL)
+    line.wait()
+    for _ in range(int(100 * harness.SLOWER)):
+        if not runs(bochs):
+            return
+        time.sleep(0.1)
+    os.kill(int(bochs), signal.SIGKILL)
+    pytest.fail("Bochs went on alone")
 
 
 def test_without_a_terminal_it_does_not_wait(machine):

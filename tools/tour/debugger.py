@@ -23,6 +23,10 @@ REACHED = re.compile(r"maps to physical page 0x([0-9a-f]+)")
 WORDS = re.compile(r"^0x[0-9a-f]+ <[^>]*>:((?:[ \t]+0x[0-9a-f]{8}\b)+)", re.M)
 
 
+# However the tour ends, Bochs ends with it: it runs on when its pipe is gone.
+WITH_ITS_PARENT = ["setpriv", "--pdeathsig", "KILL"]
+
+
 class Lost(Exception):
     """The machine did not come where it should, or Bochs ended."""
 
@@ -31,9 +35,9 @@ class Debugger:
     def __init__(self, command, **environment):
         timeout = 60 * float(os.environ.get("TWINPAGE_SLOWER", "1"))
         env = dict(os.environ, PROMPT_ON_PIPE="1", **environment)
-        self.process = PopenSpawn([str(word) for word in command], env=env, encoding="utf-8",
-                                  codec_errors="replace", timeout=timeout, maxread=1 << 16,
-                                  preexec_fn=os.setsid)
+        words = WITH_ITS_PARENT + [str(word) for word in command]
+        self.process = PopenSpawn(words, env=env, encoding="utf-8", codec_errors="replace",
+                                  timeout=timeout, maxread=1 << 16, preexec_fn=os.setsid)
         self.timeout = timeout
         self.greeting = self.wait()
 
