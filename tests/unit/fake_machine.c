@@ -65,6 +65,28 @@ entry_t *fake_entry(const struct aspace *as, vword_t va, unsigned level)
     }
 }
 
+static unsigned flushes(void)
+{
+    return fake.page_flushes + fake.whole_flushes;
+}
+
+void fake_walk(const entry_t *e)
+{
+    size_t i = (size_t)((const uint8_t *)e - fake.ram[0]) >> PAGE_SHIFT,
+           n = fake.walks++ % FAKE_WALKED;
+    fake.walked[n].table = FAKE_FIRST + i;
+    fake.walked[n].flushes = flushes();
+}
+
+static bool is_remembered(pfn_t frame)
+{
+    for (unsigned i = 0; i < FAKE_WALKED && i < fake.walks; i++) {
+        if (fake.walked[i].table == frame.v && fake.walked[i].flushes == flushes())
+            return true;
+    }
+    return false;
+}
+
 static pfn_t take(void *ctx)
 {
     (void)ctx;
@@ -88,6 +110,8 @@ static void give(void *ctx, pfn_t frame)
     size_t i = frame.v - FAKE_FIRST;
     if (i >= FAKE_FRAMES || !fake.taken[i])
         platform_panic("frame 0x%zx given back, which is not held", (size_t)frame.v);
+    if (is_remembered(frame))
+        platform_panic("table 0x%zx given back before a flush", (size_t)frame.v);
     fake.taken[i] = false;
     fake.taken_count--;
     memset(fake.ram[i], 0xee, sizeof fake.ram[i]);
@@ -97,7 +121,7 @@ const struct frame_source fake_source = {take, give, NULL};
 
 void platform_flush_page(vaddr_t va)
 {
-    fake.flushed[fake.page_flushes++ % 16] = va.v;
+    fake.flushed[fake.page_flushes++ % FAKE_FLUSHED] = va.v;
 }
 
 void platform_flush_all(void)

@@ -13,7 +13,7 @@
 
 #include "mem/paging_format.h"
 
-enum { FAKE_FIRST = 0x100, FAKE_FRAMES = 2048 };
+enum { FAKE_FIRST = 0x100, FAKE_FRAMES = 2048, FAKE_FLUSHED = 64, FAKE_WALKED = 64 };
 
 struct fake_machine {
     uint8_t ram[FAKE_FRAMES][4096] __attribute__((aligned(4096)));
@@ -21,7 +21,12 @@ struct fake_machine {
     unsigned taken_count;
     unsigned kmaps; /* not yet given back */
     unsigned page_flushes, whole_flushes, complaints;
-    vword_t flushed[16]; /* the latest of page_flushes, n at n modulo 16 */
+    vword_t flushed[FAKE_FLUSHED]; /* the latest of page_flushes, n at n modulo FAKE_FLUSHED */
+    struct {
+        uint64_t table;
+        unsigned flushes;  /* that there had been */
+    } walked[FAKE_WALKED]; /* what the processor may remember as a table: the latest of walks */
+    unsigned walks;
     unsigned fail_after; /* this many takes succeed; UINT_MAX: all */
     jmp_buf *panics_to;  /* where platform_panic goes; NULL: abort */
     char panic_text[120];
@@ -30,6 +35,10 @@ extern struct fake_machine fake;
 
 /* Everything zero, no failure planned. */
 void fake_reset(void);
+
+/* The processor read a table, and may use it again until the next flush of whatever kind (SDM 3A
+ * 4.10.4.1). To give it back before that is a panic. */
+void fake_walk(const entry_t *e);
 
 extern const struct frame_source fake_source;
 

@@ -6,10 +6,19 @@
 struct paging_features features;
 struct aspace as;
 
+enum { REMEMBERED = 16 };
+static struct memory {
+    vword_t va;
+    struct seen seen;
+    unsigned pages, whole; /* flushes that there had been */
+} memories[REMEMBERED];
+static unsigned touched;
+
 int paging_set_up(void **state)
 {
     (void)state;
     fake_reset();
+    touched = 0;
     features = everything;
     return paging_create(&as, true, fake_source, &features) != MEM_OK;
 }
@@ -22,6 +31,7 @@ int paging_tear_down(void **state)
     assert_true(paging_holds(&as, &broken));
     assert_int_equal(fake.kmaps, as.leaf.table != NULL); /* the table in hand */
     assert_int_equal(fake.taken_count, as.tables);
+    fake.walks = 0; /* it is loaded no more */
     paging_destroy(&as);
     assert_int_equal(fake.taken_count, 0);
     assert_int_equal(fake.kmaps, 0);
@@ -56,6 +66,43 @@ struct seen look(uint64_t va)
         }
         table = e & address;
     }
+}
+
+void touch(vword_t va)
+{
+    for (unsigned level = LEVELS; level; level--) {
+        const entry_t *e = fake_entry(&as, va, level);
+        fake_walk(e);
+        if (!(*e & ENTRY_PRESENT) || *e & ENTRY_LARGE)
+            break;
+    }
+    struct seen seen = look(va);
+    if (seen.mapped)
+        memories[touched++ % REMEMBERED] =
+            (struct memory){va, seen, fake.page_flushes, fake.whole_flushes};
+}
+
+static bool is_flushed(const struct memory *m)
+{
+    assert_true(fake.page_flushes - m->pages <= FAKE_FLUSHED);
+    for (unsigned n = m->pages; n < fake.page_flushes; n++) {
+        if ((fake.flushed[n % FAKE_FLUSHED] ^ m->va) < m->seen.page)
+            return true;
+    }
+    return fake.whole_flushes != m->whole;
+}
+
+void recalls(void)
+{
+    for (unsigned i = 0; i < REMEMBERED && i < touched; i++) {
+        struct memory *m = &memories[i];
+        struct seen now = look(m->va);
+        if (is_flushed(m))
+            continue;
+        assert_true(now.mapped && now.pa == m->seen.pa && now.write == m->seen.write &&
+                    now.user == m->seen.user && now.exec == m->seen.exec);
+    }
+    touched = 0;
 }
 
 void agrees(vword_t va)

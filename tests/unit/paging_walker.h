@@ -37,6 +37,11 @@ struct seen {
 };
 struct seen look(uint64_t va);
 
+/* The processor uses `va`: it may remember the translation, and the tables that it came by, until
+ * they are flushed. recalls: what it may still remember is what the tables say now. */
+void touch(vword_t va);
+void recalls(void);
+
 /* paging_walk and translate say the same as look(va). */
 void agrees(vword_t va);
 

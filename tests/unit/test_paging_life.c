@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_paging_life.c - thousands of random calls against an array that says what should be mapped.
+ * test_paging_life.c - thousands of random calls against an array that says what should be mapped,
+ * and against a processor that remembers what it used until that is flushed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,8 @@ static void model_step(void)
     vaddr_t va = VA(BASE + (vword_t)first * PAGE);
     size_t bytes = (size_t)count * PAGE;
     enum mem_err err;
+    for (unsigned i = 0; i < 4; i++)
+        touch(va.v + (vword_t)(rand() % count) * PAGE);
     switch (rand() % 3) {
     case 0:
         err = map_range(&as, va, PA((uint64_t)frame * PAGE), bytes, write ? MAP_WRITE : MAP_EXEC);
@@ -94,6 +97,7 @@ static void a_long_random_life(void **state)
     memset(model, 0, sizeof model);
     for (unsigned i = 0; i < 3000; i++) {
         model_step();
+        recalls();
         if (i % 50)
             continue;
         assert_true(paging_holds(&as, &broken));
@@ -120,6 +124,7 @@ static void single_pages_at_random(void **state)
         unsigned frame = (unsigned)rand() % 4096;
         bool write = rand() % 2;
         vaddr_t va = VA(BASE + (vword_t)page * PAGE);
+        touch(va.v);
         if (rand() % 2) {
             enum mem_err err = map_page(&as, va, PA((uint64_t)frame * PAGE), write ? MAP_WRITE : 0);
             assert_int_equal(err, model[page] ? MEM_MAPPED : MEM_OK);
@@ -132,6 +137,7 @@ static void single_pages_at_random(void **state)
             assert_true(pa.v == 1 || pa.v == (uint64_t)((model[page] & ~(1u << 31)) - 1) * PAGE);
             model[page] = 0;
         }
+        recalls();
         if (i % 100 == 0)
             assert_true(paging_holds(&as, &broken));
     }
