@@ -2,6 +2,9 @@
 /* cmdline.c - one pass over the line, a word at a time, into a small buffer; no globals. */
 #include "cmdline.h"
 
+#include <limits.h>
+#include <stdint.h>
+
 #include "lib/string.h"
 
 enum { WORD_MAX = 256 };
@@ -65,8 +68,9 @@ bool cmdline_number(const char *line, const char *key, unsigned *value)
     char text[12];
     if (!cmdline_find(line, key, text, sizeof text))
         return false;
-    *value = 0;
+    uint64_t number = 0; /* of eleven digits at most */
     for (const char *c = text; *c >= '0' && *c <= '9'; c++)
-        *value = *value * 10 + (unsigned)(*c - '0');
+        number = number * 10 + (unsigned)(*c - '0');
+    *value = number < UINT_MAX ? (unsigned)number : UINT_MAX;
     return true;
 }

@@ -15,7 +15,7 @@
  * cut to fit and terminated. The last one wins. */
 bool cmdline_find(const char *line, const char *key, char *value, size_t bytes);
 
-/* The same for key=NUMBER, decimal; what is no digit ends it. */
+/* The same for key=NUMBER, decimal; what is no digit ends it, and too large a one is UINT_MAX. */
 bool cmdline_number(const char *line, const char *key, unsigned *value);
 
 #endif

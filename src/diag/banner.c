@@ -77,9 +77,9 @@ void banner_frames(const struct kernel *k)
     struct pmm_stats s;
     pmm_counts(&k->pmm, &s);
     stage("frames");
-    kprintf("%llu managed, %llu free (%s), %zu KiB of metadata\n", (unsigned long long)s.total,
+    kprintf("%llu managed, %llu free (%s), %s of metadata\n", (unsigned long long)s.total,
             (unsigned long long)s.free, size_text(s.free << PAGE_SHIFT).text,
-            s.metadata_bytes / 1024);
+            size_text(s.metadata_bytes).text);
 }
 
 void banner_heap(const struct kernel *k)

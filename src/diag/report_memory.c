@@ -214,7 +214,7 @@ static void pmm_text(const struct pmm_stats *s, bool holds, const char *broken)
     kprintf("\n  refused: %llu double frees, %llu not held, %llu out of range, %llu bad\n",
             (unsigned long long)s->refused[0], (unsigned long long)s->refused[1],
             (unsigned long long)s->refused[2], (unsigned long long)s->refused[3]);
-    kprintf("  metadata %zu KiB; invariants %s%s%s\n", s->metadata_bytes / 1024,
+    kprintf("  metadata %s; invariants %s%s%s\n", size_text(s->metadata_bytes).text,
             colour(holds ? GREEN : RED), holds ? "hold" : broken, colour(PLAIN));
 }
 

@@ -66,6 +66,27 @@ static void a_long_value_is_cut_and_ended(void **state)
     assert_string_equal(value, "xxx");
 }
 
+static unsigned number(const char *line)
+{
+    unsigned value = 7;
+    assert_true(cmdline_number(line, "n", &value));
+    return value;
+}
+
+static void a_number_is_decimal_and_does_not_wrap(void **state)
+{
+    (void)state;
+    unsigned value = 7;
+    assert_false(cmdline_number("m=1", "n", &value));
+    assert_int_equal(value, 7);
+    assert_int_equal(number("n=20 m=1"), 20);
+    assert_int_equal(number("n"), 0);
+    assert_int_equal(number("n=12x"), 12);
+    assert_int_equal(number("n=4294967294"), 4294967294u);
+    assert_int_equal(number("n=4294967296"), 4294967295u);
+    assert_int_equal(number("n=99999999999999999999"), 4294967295u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -74,6 +95,7 @@ int main(void)
         cmocka_unit_test(quotes_may_stand_anywhere),
         cmocka_unit_test(the_last_one_wins),
         cmocka_unit_test(a_long_value_is_cut_and_ended),
+        cmocka_unit_test(a_number_is_decimal_and_does_not_wrap),
     };
     return cmocka_run_group_tests_name("cmdline", tests, NULL, NULL);
 }
