@@ -26,7 +26,7 @@ def test_a_million_calls(bits):
     lines = done.stdout.splitlines()
     assert re.fullmatch(r"soak: nothing lost; digest 0x[0-9a-f]{16}", lines[-1])
     refused, dry, large = map(int, re.search(
-        r"(\d+) refused, (\d+) of them for want of frames; (\d+) times", lines[-2]).groups())
+        r"(\d+) refused, (\d+) of them for want of frames; (\d+) pages", lines[-2]).groups())
     assert refused > dry > 10000 and large > 1000, "memory ran out, and large pages came about"
     assert sum(" %  " in line for line in lines) == 50, "progress is shown"
 

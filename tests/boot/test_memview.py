@@ -4,6 +4,7 @@
 One machine for each target works for a while (self-tests, random heap calls), is asked for its
 reports, stopped and dumped. The reader then has the dump and nothing else.
 """
+import collections
 import html
 import json
 import random
@@ -33,7 +34,7 @@ def worked(request, tmp_path_factory):
         for size in (100, 20000):
             machine.run(f"alloc {size}")
         reports = {name: machine.json(name) for name in ("meminfo", "mmap", "pmm", "frames", "heap",
-                                                         "ptdump")}
+                                                         "leaks", "ptdump")}
         dump = dumps.Dump(arch, directory, machine)
     return SimpleNamespace(arch=arch, dump=dump, reports=reports, whole=dump.picture().whole(),
                            directory=directory)
@@ -90,6 +91,14 @@ def test_heap_agrees_with_the_kernel(worked):
     assert sum(b[3] for b in blocks) == theirs["blocks"]
     assert sum(not b[3] for b in blocks) == theirs["free_blocks"]
     assert sum(b[1] for b in blocks if not b[3]) == theirs["free"]
+
+
+def test_callers_agree_with_the_kernel(worked):
+    """Of short blocks, and of those that keep their caller behind the payload."""
+    theirs = {row["symbol"]: row["blocks"] for row in worked.reports["leaks"]["callers"]}
+    ours = collections.Counter(b[4] for b in worked.whole["heap"]["blocks"] if b[3])
+    assert ours == theirs
+    assert any(b[2] == 20000 and b[4] for b in worked.whole["heap"]["blocks"])
 
 
 # ---- mark and sweep ---------------------------------------------------------------------------

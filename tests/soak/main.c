@@ -159,8 +159,7 @@ int main(int argc, char **argv)
     finish(free, tables, heap);
     printf("soak: %" PRIu64 " calls; %" PRIu64 " refused, %" PRIu64
            " of them for want of frames; %" PRIu64
-           " times an audit met a large page's 4 KiB\nsoak: nothing lost; digest 0x%016" PRIx64
-           "\n",
+           " pages of 4 KiB mapped by large ones\nsoak: nothing lost; digest 0x%016" PRIx64 "\n",
            soak.calls, soak.refused, soak.dry, soak.large, soak.digest);
     return 0;
 }

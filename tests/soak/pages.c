@@ -214,8 +214,20 @@ static void protect(bool ranged)
     look(&c);
 }
 
-/* Makes room from `from` on, run by run, and fills it with one mapping: so large pages come about,
- * for later calls to split. */
+/* How many of its pages of 4 KiB lie in large ones. */
+static uint64_t large_pages_of(const struct call *c)
+{
+    uint64_t large = 0;
+    for (unsigned i = 0; i < c->pages; i++) {
+        struct walk w;
+        paging_walk(space_of(c), va_of(c->place, c->page + i), &w);
+        large += w.mapped && w.page_bytes > PAGE_SIZE;
+    }
+    return large;
+}
+
+/* Makes room to the end of a place, run by run, and fills it with one mapping: so large pages come
+ * about, for later calls to split. */
 static void fill(void)
 {
     struct call c = draw(true), rest = c;
@@ -231,6 +243,7 @@ static void fill(void)
     }
     c.frame = 0x40000 + ((va_of(c.place, c.page).v >> PAGE_SHIFT) & 0x3ffff);
     map_all(&c);
+    soak.large += large_pages_of(&c);
 }
 
 /* ---- address spaces ------------------------------------------------------------------------- */
@@ -301,7 +314,6 @@ static void audit_page(unsigned place, unsigned page)
     struct walk w;
     paging_walk(&space[place], va_of(place, page), &w);
     look_at(place, page);
-    soak.large += w.mapped && w.page_bytes > PAGE_SIZE;
     if (w.mapped != p->mapped || (w.mapped && (w.flags & RIGHTS) != expected))
         soak_wrong("page %p may 0x%x, and should 0x%x", (void *)va_of(place, page).v,
                    w.flags & RIGHTS, expected);

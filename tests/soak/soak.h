@@ -19,7 +19,7 @@ struct soak {
     uint64_t seed, random, calls, digest;
     uint64_t refused;                            /* calls that were refused, and rightly so */
     uint64_t dry;                                /* of them, because no frame was left      */
-    uint64_t large;                              /* pages of large pages seen by audits     */
+    uint64_t large;                              /* pages of 4 KiB that large ones mapped   */
     unsigned want_frames, want_heap, want_pages; /* how much of it is to be held now, in 1/16 */
 };
 extern struct soak soak;

@@ -21,7 +21,7 @@ class Block:
 
 # ---- what the heap looks like: include/mem/heap.h and src/mem/heap_block.h ---------------------
 LIVE, BINNED, FREE, DAMAGED = range(4)  # enum heap_state
-HEADER, UNIT, SEALED = 8, 16, 1 << 64
+HEADER, UNIT, TAIL, SEALED = 8, 16, 4, 1 << 64
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Tile:
 class Format:
     """A header is 8 bytes: (fields + state * 2^40) * multiplier - 16 * offset of the payload, modulo
     2^64; the multiplier has eight zero bits at its end. The fields: prev:1 caller:24 size:14 long:1; a
-    long block has 24 more bits of size for the caller, which is in its last word. A free block's
-    fields are its units of 16 bytes. The wild memory at the end has no header."""
+    long block has 24 more bits of size for the caller, which is in its last four bytes, behind a canary.
+    A free block's fields are its units of 16 bytes. The wild memory at the end has no header."""
 
-    def __init__(self, view, wide):
-        self.view, self.wide = view, wide
+    def __init__(self, view):
+        self.view = view
         self.wild, self.wild_bytes = view.wild, view.wild_bytes
         self.zero, self.inverse = view.zero, view.inverse
         self.caller_base = view.caller_base
@@ -79,11 +79,12 @@ class Format:
     def _used(self, memory, payload, state, fields):
         is_long, low = fields >> 39, fields >> 1 & 0xffffff
         asked = fields >> 25 & 0x3fff | (low << 14 if is_long else 0)
-        size = (asked + (9 if is_long else 0) + HEADER + UNIT - 1) // UNIT * UNIT
-        caller, live = 0, state == LIVE
-        if live and self.wide:
-            caller = int.from_bytes(memory.read(payload - HEADER + size - 8, 8), "little") \
-                if is_long else self.caller_base + low if low else 0
+        size = (asked + (TAIL if is_long else 0) + HEADER + UNIT - 1) // UNIT * UNIT
+        if is_long:
+            tail = memory.read(payload - HEADER + size - TAIL, TAIL)
+            low = int.from_bytes(tail, "little") >> 8
+        live = state == LIVE
+        caller = self.caller_base + low if live and low else 0
         block = Block(payload, size - HEADER, asked if live else 0, live, caller)
         return Tile(size, state, bool(fields & 1), block)
 
@@ -105,7 +106,7 @@ class Heap:
         if not kernel.has_heap:
             return
         self.held = Format.held(self.view)
-        self.format = Format(self.view, kernel.image.bits == 64)
+        self.format = Format(self.view)
         try:
             self._walk(kernel)
         except Unreadable as error:

@@ -247,7 +247,7 @@ def pmm(picture):
             "  " + "".join(f"{n:7}" for n in f.by_order()),
             f"  refused: {refused[0]} double frees, {refused[1]} not held, "
             f"{refused[2]} out of range, {refused[3]} bad",
-            f"  metadata {view.metadata_bytes // 1024} KiB; invariants {broken or 'hold'}"]
+            f"  metadata {size_text(view.metadata_bytes)}; invariants {broken or 'hold'}"]
 
 
 # ---- heap: follows src/diag/report_heap.c -----------------------------------------------------
