@@ -20,11 +20,12 @@ enum {
     STATUS_ROOM = 0x20,
     STATUS_EMPTY = 0x40,
     PROBE = 0xae,
-    PATIENCE = 100000,
+    PATIENCE = 100000,         /* looks, for what takes microseconds                     */
+    LONG_PATIENCE = 100000000, /* for a far end that is busy: an emulator's may take seconds */
 };
 
 static const uint16_t base[SERIAL_LINES] = {[SERIAL_CONSOLE] = 0x3f8, [SERIAL_REPORTS] = 0x2f8};
-static bool present[SERIAL_LINES];
+static bool present[SERIAL_LINES], stuck[SERIAL_LINES];
 
 static bool has(enum serial_line line, uint8_t status)
 {
@@ -61,16 +62,21 @@ bool serial_init(enum serial_line line)
     return present[line];
 }
 
-static void wait_for(enum serial_line line, uint8_t status)
+/* Waits for a far end that does not read: long, but only once. */
+static bool comes(enum serial_line line, uint8_t status)
 {
-    for (unsigned i = 0; i < PATIENCE && !has(line, status); i++)
-        ;
+    unsigned looks = stuck[line] ? 1 : LONG_PATIENCE;
+    stuck[line] = true;
+    while (stuck[line] && looks--)
+        stuck[line] = !has(line, status);
+    return !stuck[line];
 }
 
+/* No byte is written over one that has not gone. */
 static void put(enum serial_line line, char c)
 {
-    wait_for(line, STATUS_ROOM);
-    set(line, DATA, (uint8_t)c);
+    if (comes(line, STATUS_ROOM))
+        set(line, DATA, (uint8_t)c);
 }
 
 void serial_write(enum serial_line line, const char *text, size_t bytes)
@@ -85,7 +91,7 @@ void serial_write(enum serial_line line, const char *text, size_t bytes)
 void serial_flush(enum serial_line line)
 {
     if (present[line])
-        wait_for(line, STATUS_EMPTY);
+        comes(line, STATUS_EMPTY);
 }
 
 int serial_read(enum serial_line line)

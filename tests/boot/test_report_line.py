@@ -2,10 +2,13 @@
 """The second serial line: a program asks there while a person types on the first."""
 import json
 import socket
+import time
 
 import pytest
 
 import harness
+
+MANY = 60  # reports
 
 
 class ReportLine:
@@ -50,6 +53,16 @@ def test_an_answer_goes_out_where_the_question_came_in(lines):
     seen = machine.wait_prompt()
     assert "physical memory" in seen
     assert "stretches" not in seen and "ranges" not in seen, seen
+
+
+def test_no_byte_is_lost_on_a_reader_who_is_slow(lines):
+    """More than the socket holds is on its way when somebody begins to read."""
+    _, reports = lines
+    for _ in range(MANY):
+        reports.send("ptdump -j")
+    time.sleep(3)
+    for _ in range(MANY):
+        assert json.loads(reports.stream.readline())["cmd"] == "ptdump"
 
 
 def test_both_lines_tell_the_same(lines):
