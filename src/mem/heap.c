@@ -42,7 +42,7 @@
  *   aligned      entry 40, two searches 250 (ALIGNED_TRIES headers more), growth, the cut and one
  *                more insert 120:                                                    about 520
  *
- * Measured: 200 to 600 on all traces. None of it depends on how many blocks there are. The
+ * Measured: 200 to 610 on all traces. None of it depends on how many blocks there are. The
  * exceptions are heap_trim and a call that the owner refuses memory for (all bins are merged),
  * copying by heap_realloc, and reports, which walk the tiles to say what is wrong.
  */
