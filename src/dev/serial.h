@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * serial.h - COM1 and COM2 at 115200 8N1. Every wait is bounded: an absent UART costs time, never a
- * hang, and whatever is written to it is gone. A far end that does not read is waited for, a minute
- * or so; what comes then is gone too, until it reads again.
+ * hang, and whatever is written to it is gone. A far end that does not read is waited for, 10^8 looks
+ * long; what comes then is gone too, until it reads again.
  */
 #ifndef DEV_SERIAL_H
 #define DEV_SERIAL_H
