@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap.h - best fit with split and merge, in a window of virtual memory.
+ * heap.h - first fit by address with split and merge, in a window of virtual memory.
  *
  * Lift heap.h, heap*.c and types.h alone: an instance is a struct, memory comes and goes through
  * callbacks, there are no globals and no lock (the kernel's kmalloc.c adds its own). Blocks are
@@ -82,6 +82,7 @@ struct heap_block {
 
 struct heap;  /* defined at the end: embed it, do not look inside */
 struct block; /* private to heap*.c */
+struct node;
 
 /*
  * A heap in [window, window + bytes), both multiples of PAGE_SIZE, nothing of it mapped yet; the
@@ -135,7 +136,7 @@ enum heap_state { HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_DAMAGED };
 
 enum {
     HEAP_BIN_UNITS = 69, /* blocks of up to so many units of 16 bytes wait in bins for reuse     */
-    HEAP_CLASSES = 256,  /* sizes of free blocks that are told apart                             */
+    HEAP_LISTS = 258,    /* free blocks of fewer units are in lists by size, others in a tree    */
     HEAP_WORD_BITS = 8 * sizeof(unsigned long),
 };
 
@@ -153,10 +154,14 @@ struct heap {
     size_t reach;                 /* bytes from the start where links may stand           */
     struct block *wild;           /* from here to the top nothing is in use               */
     size_t wild_bytes;
-    size_t largest; /* bytes that can be asked for at once                       */
-    size_t below;   /* no block in the lists has more bytes, its header included */
-    ptrdiff_t room; /* units that may wait in bins, beside those that do */
-    unsigned long filled[HEAP_CLASSES / HEAP_WORD_BITS]; /* a bit for each list           */
+    size_t largest;    /* bytes that can be asked for at once                       */
+    size_t below;      /* no free block but the wild one has more bytes, header included    */
+    struct node *tree; /* its top                                             */
+    size_t hook_reach; /* bytes from there where hooks may be                 */
+    struct node *loose, *forkless; /* free blocks that are no leaf, no fork of the tree   */
+    size_t loose_units;            /* of the loose one, 0: there is none                  */
+    ptrdiff_t room;                /* units that may wait in bins, beside those that do */
+    unsigned long filled[HEAP_LISTS / HEAP_WORD_BITS + 1]; /* a bit for each list        */
     uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be            */
     unsigned merge_next;          /* the bin that is looked into next for a block to merge */
     uintptr_t caller_base;        /* upper bits that recorded callers share               */

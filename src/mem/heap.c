@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap.c - best fit with split and merge, behind bins of blocks freed lately.
+ * heap.c - first fit by address with split and merge, behind bins and lists of small blocks.
  *
  * The held part of the window is tiled by blocks of whole units of 16 bytes, each with a header of
  * eight (heap_block.h). A small block that is freed goes into the bin of its exact size, unmerged,
- * and the next request of that size takes it: neither touches a neighbour or a list. When the bins
- * hold an eighth of the heap, and for large blocks, freeing merges (heap_space.c), and what is free
- * is found again in lists by size (heap_lists.c). Each time the heap grows for a request one binned
- * block is merged, so that bins are not kept at the price of growth for long; when the owner
- * refuses, all of them are merged before the call gives up.
+ * and the next request of that size takes it: neither touches a neighbour. When the bins hold a
+ * quarter of the heap, and for all larger blocks, freeing merges (heap_space.c). What is free is
+ * found again by size up to a page (heap_lists.c), and by address above (heap_tree.c). Each time
+ * the heap grows for a request one binned block is merged with what is small and free around it, so
+ * that bins are not kept at the price of growth for long; when the owner refuses, all of them are
+ * merged before the call gives up.
  *
- * What is promised of places: a request of up to 1096 bytes gets the block of its size that was
- * freed last, as long as bins have room; else the smallest free block that is large enough (up to
- * 2 KiB; above, see heap_lists.c), at its front; else the memory behind all blocks. Not the lowest.
- * A search for a small block leaves up to CARVE more of its size, from behind it, in the bin.
+ * What is promised of places: a request of more than a page (4096 bytes) gets the lowest free block
+ * that is large enough, at its front. A smaller one gets, up to 1096 bytes, the block of its size
+ * that was freed last, if it waits in its bin; else the smallest free block of at most a page that
+ * is large enough; else the lowest of the others. When there is none, the memory behind all blocks.
+ * A search for a block that bins take leaves up to CARVE more of its size, from behind it, in the
+ * bin.
  *
  *   H1  blocks and wild memory tile the heap, and every header is intact.
  *   H2  the bins hold exactly the blocks in the state BINNED, each in the bin of its size.
- *   S1 to S4 in heap_space.c, L1 and L2 in heap_lists.c; heap_check looks at all of them.
+ *   S1 to S4 in heap_space.c, L1 and L2 in heap_lists.c, T1 to T4 in heap_tree.c; heap_check looks
+ *   at all of them.
  *
  * What is caught, by HEAP_HARDEN:
  *
@@ -33,29 +37,33 @@
  * A call costs 50, 52, 54 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
  * x86_64), and some thousands at level 3.
  *
- * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; M, a merge,
- * is at most 180 instructions, to find a block for it, in MERGE_BINS bins, 60:
+ * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; D, the depth
+ * of the tree, is at most the bits in which pages of the heap differ, 10 in 4 MiB, 17 in 512 MiB. A
+ * merge M is at most 260 + 33 D: of the two free blocks beside it one leaves the tree, one grows,
+ * and each may change what all forks above know. To find a block for it, in MERGE_BINS bins, 40.
  *
- *   to free      entry 50, M of a block that waits, M:                               about 470
- *   to allocate  entry 120, a search 140 (TRIES headers, HEAP_CLASSES bits), M of a block that
- *                waits, growth 110 beside the owner's, the cut from wild memory 60:  about 670
- *   aligned      entry 40, two searches 250 (ALIGNED_TRIES headers more), growth, the cut and one
- *                more insert 120:                                                    about 520
+ *   to free      entry 60, to find a block that waits, M:                        360 + 33 D
+ *   to allocate  entry 120, a search 60 + 13 D, its block looked at 80 and cut 100 + 17 D, or
+ *                MERGE_BINS blocks that wait looked at and one merged 300, growth 110 beside the
+ *                owner's, the cut from wild memory 60:               360 + 30 D, or about 620
+ *   aligned      entry 40, two searches, the cut, and the front into the tree:   480 + 75 D
  *
- * Measured: 200 to 610 on all traces. None of it depends on how many blocks there are. The
- * exceptions are heap_trim and a call that the owner refuses memory for (all bins are merged),
- * copying by heap_realloc, and reports, which walk the tiles to say what is wrong.
+ * Measured: 200 to 630 on all traces; in heaps that are built so that one call walks the whole of
+ * two ways up, 582 in 2 MiB, 710 in 32 MiB and 838 in 512 MiB. None of it depends on how many
+ * blocks there are otherwise. The exceptions are heap_trim and a call that the owner refuses memory
+ * for (all bins are merged), copying by heap_realloc, and reports, which walk the tiles to say what
+ * is wrong.
  */
 #include "heap_space.h"
 
 enum {
     BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes; more never waits in a bin    */
-    EXACT_SIZE_MAX = (EXACT - 1) * UNIT - HEADER,  /* more shares its list with other sizes */
-    CARVE = 3,      /* blocks that a search leaves in the bin, beside the one asked for */
-    MERGE_BINS = 4, /* bins that one call looks into for a block to merge */
+    SMALL_SIZE_MAX = (LARGE - 1) * UNIT - HEADER,  /* more is looked for in the tree        */
+    CARVE = 3, /* blocks that a search leaves in the bin, beside the one asked for */
+    OVERDRAFT = 4 * HEAP_BIN_UNITS, /* units more than their room that bins may hold for a while */
+    MERGE_BINS = 4,                 /* bins that one call looks into for a block to merge */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
-_Static_assert((uint64_t)MULTIPLIER *INVERSE == 1, "a header must open to what was sealed");
 
 /* ---- bins ----------------------------------------------------------------------------------- */
 
@@ -71,8 +79,9 @@ static inline void **link_in(void *payload)
     return payload;
 }
 
-/* Merges the block on top of a bin; false: it is damaged, or there is none. */
-static bool merge_top(struct heap *h, void **bin)
+/* Merges the block on top of a bin into less than `below` units; false: it is damaged, there is
+ * none, or too much is free around it. */
+static bool merge_top(struct heap *h, void **bin, size_t below)
 {
     void *p = *bin;
     if (offset_of(h, p) >= h->span)
@@ -81,24 +90,24 @@ static bool merge_top(struct heap *h, void **bin)
     void *next = *link_in(p);
     uint64_t fields = block_open(h, b);
     size_t units = short_units((size_t)(fields >> SIZE_SHIFT) & SIZE_LOW);
-    if (!is_sound(fields, HEAP_BINNED) || space_release(h, b, units, fields & PREV))
-        return false; /* there is damage around it */
+    if (!is_sound(fields, HEAP_BINNED) || !space_release(h, b, units, fields & PREV, below))
+        return false;
     *bin = next;
     h->room += (ptrdiff_t)units;
     return true;
 }
 
-/* Merges one block that waits, of those in the next few bins; large ones first. */
-static void merge_one(struct heap *h)
+/* Does so with one block that waits, of those in the next few bins; large ones first. */
+static void merge_one(struct heap *h, size_t below)
 {
-    for (unsigned i = 0; i < MERGE_BINS && !merge_top(h, &h->bin[h->merge_next]); i++)
+    for (unsigned i = 0; i < MERGE_BINS && !merge_top(h, &h->bin[h->merge_next], below); i++)
         h->merge_next = h->merge_next ? h->merge_next - 1 : HEAP_BIN_UNITS;
 }
 
 static void merge_all(struct heap *h)
 {
     for (unsigned units = HEAP_BIN_UNITS; units; units--) {
-        while (merge_top(h, &h->bin[units]))
+        while (merge_top(h, &h->bin[units], ANY))
             ;
     }
 }
@@ -137,7 +146,7 @@ static inline void *alloc_piece(struct heap *h, struct piece p, size_t size, con
  * what it does not need itself it does not keep. */
 [[gnu::noinline]] static void *alloc_grown(struct heap *h, size_t size, const void *caller)
 {
-    merge_one(h); /* so that bins are not kept at the price of growth for long */
+    merge_one(h, LARGE); /* so that bins are not kept at the price of growth for long */
     return alloc_piece(h, grow(h, HEAP_ALIGN, units_for(size)), size, caller);
 }
 
@@ -148,47 +157,75 @@ static inline void *alloc_piece(struct heap *h, struct piece p, size_t size, con
 }
 
 /*
- * What lies behind a small block that was cut from a listed one: up to CARVE more of its size wait
- * in their bin from now on, if there is room, so that not every one of a run pays for a search.
- * Returns their units.
+ * Behind a block that a bin could take, up to CARVE more of its size wait in their bin from now on,
+ * so that not every one of a run pays for a search: as many as there is room for, in what is left
+ * of the free block and in the bins.
  */
-static inline size_t carve(struct heap *h, struct block *b, size_t rest, size_t size)
+static inline size_t count_more(const struct heap *h, size_t rest, size_t size)
 {
-    size_t units = short_units(size), done = 0;
+    if (size > BIN_SIZE_MAX)
+        return 0;
+    size_t units = short_units(size);
     ptrdiff_t most = h->room < (ptrdiff_t)rest ? h->room : (ptrdiff_t)rest;
-    void **bin = bin_for(h, size), *top = *bin;
-    for (unsigned i = 0; i < CARVE && (ptrdiff_t)(done + units) <= most; i++, done += units) {
-        struct block *more = block_at(b, done);
-        block_seal(h, more, (uint64_t)size << SIZE_SHIFT, HEAP_BINNED);
-        *link_in(block_payload(more)) = top;
-        top = block_payload(more);
-        fill(link_in(top) + 1, block_at(more, units));
-    }
-    *bin = top;
-    h->room -= (ptrdiff_t)done;
-    return done;
+    size_t count = 0;
+    for (ptrdiff_t need = (ptrdiff_t)units; count < CARVE && need <= most; count++)
+        need += (ptrdiff_t)units;
+    return count;
 }
 
-/* Up to EXACT_SIZE_MAX: every size has its list, and the first block of one is taken. */
-[[gnu::noinline]] static void *alloc_listed(struct heap *h, size_t size, const void *caller)
+static inline void carve(struct heap *h, struct block *b, size_t count, size_t size)
+{
+    size_t units = short_units(size);
+    void **bin = bin_for(h, size), *top = *bin;
+    for (h->room -= (ptrdiff_t)(count * units); count; count--, b = block_at(b, units)) {
+        block_seal(h, b, (uint64_t)size << SIZE_SHIFT, HEAP_BINNED);
+        *link_in(block_payload(b)) = top;
+        top = block_payload(b);
+        fill(link_in(top) + 1, block_at(b, units));
+    }
+    *bin = top;
+}
+
+/* A small one, when no list has a block. */
+[[gnu::noinline]] static void *alloc_treed(struct heap *h, size_t size, const void *caller)
 {
     size_t units = short_units(size), has;
-    struct block *b = list_find_exact(h, units);
+    struct block *b = find_large(h, units);
     if (!b)
         return alloc_wild(h, size, caller);
-    enum heap_fault fault = detach(h, b, units, &has);
+    enum heap_fault fault = look_at(h, b, units, &has);
     if (fault)
         return refuse_block(h, block_payload(b), fault, caller);
-    if (size <= BIN_SIZE_MAX)
-        units += carve(h, block_at(b, units), has - units, size);
-    leave(h, block_at(b, units), has - units);
+    size_t more = count_more(h, has - units, size);
+    cut_front(h, b, has, units + more * units);
+    if (more)
+        carve(h, block_at(b, units), more, size);
     return make_live(h, b, size, caller, 0);
 }
 
-/* Above: lists of several sizes are searched. */
+/* Up to a page, SMALL_SIZE_MAX. */
+[[gnu::noinline]] static void *alloc_listed(struct heap *h, size_t size, const void *caller)
+{
+    size_t units = short_units(size), has;
+    if (units << UNIT_SHIFT > h->below)
+        return alloc_wild(h, size, caller);
+    struct block *b = list_find(h, units);
+    if (!b)
+        return alloc_treed(h, size, caller);
+    enum heap_fault fault = look_at_listed(h, b, units, &has);
+    if (fault)
+        return refuse_block(h, block_payload(b), fault, caller);
+    size_t more = count_more(h, has - units, size);
+    cut_listed(h, b, has, units + more * units);
+    if (more)
+        carve(h, block_at(b, units), more, size);
+    return make_live(h, b, size, caller, 0);
+}
+
+/* Above: always from the tree. */
 [[gnu::noinline]] static void *alloc_searched(struct heap *h, size_t size, const void *caller)
 {
-    struct block *b = list_find_large(h, units_for(size));
+    struct block *b = find_large(h, units_for(size));
     if (!b)
         return alloc_wild(h, size, caller);
     return alloc_piece(h, take_from(h, b, 0, units_for(size)), size, caller);
@@ -234,7 +271,7 @@ static inline size_t carve(struct heap *h, struct block *b, size_t rest, size_t 
 void *heap_alloc(struct heap *h, size_t size, const void *caller)
 {
     if (size - 1 >= BIN_SIZE_MAX)
-        return size - 1 < EXACT_SIZE_MAX ? alloc_listed(h, size, caller)
+        return size - 1 < SMALL_SIZE_MAX ? alloc_listed(h, size, caller)
                                          : alloc_large(h, size, caller);
     size_t units = short_units(size);
     void *p = h->bin[units];
@@ -287,14 +324,15 @@ static inline enum heap_fault push(struct heap *h, void *p, size_t units)
     return HEAP_OK;
 }
 
-/* The bins are full: room is made by merging another block, which has waited longer, or this one.
- */
+/* The bins are full: room is made by merging another block, which has waited longer; when that was
+ * smaller once too often, this one. */
 [[gnu::noinline]] static enum heap_fault free_over_full(struct heap *h, void *p, const void *caller,
                                                         size_t units)
 {
-    merge_one(h);
-    if (h->room >= 0)
+    if (h->room >= -OVERDRAFT) {
+        merge_one(h, ANY);
         return push(h, p, units);
+    }
     h->room += (ptrdiff_t)units;
     return free_merged(h, p, caller, block_open(h, block_of(p)));
 }
@@ -321,51 +359,4 @@ void heap_trim(struct heap *h)
 {
     merge_all(h);
     space_trim(h, 0);
-}
-
-/* ---- the instance --------------------------------------------------------------------------- */
-
-/* What of the window can be used, in all and by one block. */
-static void set_window(struct heap *h, uint8_t *window, size_t bytes)
-{
-    const uint64_t all = (uint64_t)1 << (UNITS_LOG + UNIT_SHIFT), block = (uint64_t)1 << SIZE_BITS;
-    h->start = window;
-    h->stats.window = bytes < all ? bytes : (size_t)all;
-    bytes = h->stats.window - 2 * UNIT;
-    h->largest = bytes < block ? bytes : (size_t)(block - 1);
-    h->limit = window + h->stats.window;
-    h->zero = (uintptr_t)window + ZERO;
-    h->first = (uintptr_t)window + FIRST;
-}
-
-static void make_seal(struct heap *h)
-{
-    h->multiplier = (uint64_t)MULTIPLIER << 8;
-    h->twice = 2 * h->multiplier;
-    h->inverse = INVERSE;
-    h->free_seal = ((uint64_t)HEAP_FREE << CHECK_SHIFT) * h->multiplier + place(h->zero);
-    h->to_binned = ((uint64_t)HEAP_BINNED << CHECK_SHIFT) * h->multiplier;
-}
-
-enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops)
-{
-    if (heap->start)
-        return MEM_ALREADY_INIT;
-    if (!ops || !ops->grow || !ops->shrink)
-        return MEM_BAD_ARG;
-    if (((uintptr_t)window | bytes) & (PAGE_SIZE - 1))
-        return MEM_MISALIGNED;
-    if (bytes < 2 * PAGE_SIZE)
-        return MEM_BAD_ARG;
-    uintptr_t caller = (uintptr_t)__builtin_return_address(0);
-    __builtin_memset(heap, 0, sizeof *heap);
-    heap->ops = *ops;
-    heap->caller_base = caller & ~(uintptr_t)CALLER_MASK;
-    set_window(heap, window, bytes);
-    make_seal(heap);
-    if (!space_start(heap, bytes < HEAP_START ? 2 * PAGE_SIZE : HEAP_START)) {
-        heap->start = NULL;
-        return MEM_NO_FRAME;
-    }
-    return MEM_OK;
 }

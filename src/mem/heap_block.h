@@ -44,11 +44,13 @@ enum {
     CHECK_SHIFT = 40,
     ZERO = 4, /* bytes from the start of the heap to where offsets count from   */
     CANARY = ZERO << UNIT_SHIFT,
-    LONG_EXTRA = 4,                /* bytes behind a long payload, for the caller */
-    FREED = 0xdf,                  /* in free memory, at level 3                  */
-    HEAP_START = 16 << PAGE_SHIFT, /* a heap's first bytes, never given back    */
-    HEADS = HEAP_CLASSES * 2 * (int)sizeof(void *), /* bytes at its start: a head for each list */
-    FIRST = HEADS + UNIT, /* from there to the first payload */
+    LONG_EXTRA = 4,                               /* bytes behind a long payload, for the caller */
+    FREED = 0xdf,                                 /* in free memory, at level 3                  */
+    HEAP_START = 16 << PAGE_SHIFT,                /* a heap's first bytes, never given back    */
+    LARGE = HEAP_LISTS,                           /* units of a free block that is in the tree   */
+    HEADS = HEAP_LISTS * 2 * (int)sizeof(void *), /* bytes at its start: a head for each list, */
+    TOP = 5 * UNIT,                               /* the top of the tree,                      */
+    FIRST = HEADS + TOP + UNIT,                   /* and then the first payload                */
 };
 #define MULTIPLIER  0x9e3779b97f4a7c15u
 #define INVERSE     0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
@@ -309,6 +311,9 @@ enum heap_fault heap_report_live(struct heap *h, enum heap_fault fault, const st
                                  const void *caller);
 enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const void *p,
                                    const void *caller);
+
+/* The same for the end of a large free block: it was written to. */
+void heap_report_node(struct heap *h, const void *node);
 
 /* Is what stands behind the payload of a live block as it was left? Level 3 looks further. */
 static inline bool heap_end_is_intact(const struct heap *h, const struct block *b, uint64_t fields)

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* heap_check.c - the invariants of heap.c, heap_space.c and heap_lists.c, as code. Reads only. */
+/* heap_check.c - the invariants of heap.c, heap_space.c, heap_lists.c and heap_tree.c, as code.
+ * Reads only. */
 #include "heap_space.h"
 
 struct totals {
-    size_t listed, binned;
+    size_t small, large, binned;
 };
-
-static bool is_listed(const struct heap *h, const struct block *b, const struct view *v)
-{
-    return v->state == HEAP_FREE && b != h->wild && v->units >= LEAST;
-}
 
 /* A tile, its forerunner, and what they must agree on. */
 static bool tile_holds(const struct heap *h, const struct block *b, const struct view *v,
@@ -21,8 +17,8 @@ static bool tile_holds(const struct heap *h, const struct block *b, const struct
         return false;
     if (b == h->wild)
         return true;
-    *broken = "S2: no block in the lists has more than `below` units";
-    if (is_listed(h, b, v) && v->units << UNIT_SHIFT > h->below)
+    *broken = "S2: no free block has more than `below` bytes";
+    if (free && v->units >= LEAST && v->units << UNIT_SHIFT > h->below)
         return false;
     *broken = "S3: PREV says that the block before is free";
     if (v->prev != after_free)
@@ -38,7 +34,9 @@ static bool tiles_hold(const struct heap *h, struct totals *t, const char **brok
     for (; tile_at(h, b, &v); b = block_at(b, v.units), last = v) {
         if (!tile_holds(h, b, &v, &last, broken))
             return false;
-        t->listed += is_listed(h, b, &v);
+        bool free = v.state == HEAP_FREE && b != h->wild;
+        t->small += free && v.units >= LEAST && v.units < LARGE;
+        t->large += free && v.units >= LARGE;
         t->binned += v.state == HEAP_BINNED;
     }
     *broken = "H1: intact blocks tile the heap, up to the wild memory";
@@ -69,13 +67,15 @@ static bool bins_hold(const struct heap *h, size_t *count)
 
 bool heap_check(const struct heap *heap, const char **broken)
 {
-    struct totals t = {0};
-    size_t binned = 0, listed = 0;
+    struct totals t = {0}, found = {0};
     if (!tiles_hold(heap, &t, broken))
         return false;
     *broken = "H2: the bins hold exactly the binned blocks, each in the bin of its size";
-    if (!bins_hold(heap, &binned) || binned != t.binned)
+    if (!bins_hold(heap, &found.binned) || found.binned != t.binned)
         return false;
-    *broken = "L1, L2: the lists hold exactly the free blocks, each in the list of its class";
-    return lists_hold(heap, &listed) && listed == t.listed;
+    *broken = "L1, L2: the lists hold exactly the small free blocks, each in the list of its size";
+    if (!lists_hold(heap, &found.small) || found.small != t.small)
+        return false;
+    *broken = "T1 to T4: the tree holds exactly the large free blocks, by address";
+    return tree_holds(heap, &found.large) && found.large == t.large;
 }

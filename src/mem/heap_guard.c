@@ -31,8 +31,8 @@ const void *block_caller(const struct heap *h, const struct block *b, const stru
     if (v->state == HEAP_FREE)
         return NULL;
     bool is_long = v->fields >> SIZE_SHIFT & LONG;
-    uintptr_t low = is_long ? *tail_before(block_at(b, v->units)) >> 8
-                            : (uintptr_t)caller_field(v->fields);
+    uintptr_t low =
+        is_long ? *tail_before(block_at(b, v->units)) >> 8 : (uintptr_t)caller_field(v->fields);
     return low ? (const void *)(h->caller_base + low) : NULL;
 }
 
@@ -84,6 +84,13 @@ enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const 
     struct view v;
     bool known = fault != HEAP_BAD_HEADER && !is_outside(h, p) && tile_at(h, block_of(p), &v);
     return report(h, fault, p, known ? block_of(p) : NULL, &v, caller);
+}
+
+void heap_report_node(struct heap *h, const void *node)
+{
+    struct view v;
+    const struct block *tile = tile_of(h, node, &v);
+    (void)report(h, HEAP_WRITE_AFTER_FREE, node, tile, &v, NULL);
 }
 
 /* Does a live block start at `p`? The tiles know; if damage hides them, its header says so. */

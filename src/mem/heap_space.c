@@ -3,26 +3,27 @@
  * heap_space.c - from which free memory a block is cut, and what becomes of it when it is free.
  *
  * Free memory is of two kinds. What lies behind the last block, up to the top, is `wild`: it has no
- * header, and blocks are cut from its front by moving one pointer. All else is in the lists, by
- * size. A request takes what the lists have, and from wild when nothing there is large enough.
- * `below` is never less than the largest listed block: a request for more goes to wild without a
- * search. Blocks are cut from the front of a free one; what is left goes back to the lists.
+ * header, and blocks are cut from its front by moving one pointer. All else are free blocks, in
+ * lists by size up to a page, in a tree by address above. A request takes one of those, and from
+ * wild when none is large enough. `below` is never less than the largest of them: a request for
+ * more goes to wild without a search. Blocks are cut from the front of a free one; what is left
+ * stays free.
  *
  *   S1  no free block has a free neighbour, and none of them is a neighbour of wild.
- *   S2  no block in the lists has more than `below` units.
+ *   S2  no free block of two units or more has more than `below` bytes.
  *   S3  a block has PREV exactly when the block before it is free, and not wild.
  *   S4  wild reaches to the sentinel, a header of a live block of no size at the top.
  *
  * A call that fails has changed nothing: what can refuse comes first, then the steps that cannot.
  *
- * Bounds. To take is one search, and two changes of the lists (three when aligned); to give back
- * looks at two neighbours and makes three changes at most. Nothing here has a loop.
+ * Bounds. To take is one search, and two changes of lists and tree (three when aligned); to give
+ * back looks at two neighbours and makes three changes at most. Nothing here has a loop.
  */
 #include "heap_space.h"
 
 enum {
     STEP_MIN = 2 << PAGE_SHIFT, /* growth: a 128th of what is held, between these    */
-    BIN_SHIFT = UNIT_SHIFT + 3, /* an eighth of what is held may wait in bins */
+    BIN_SHIFT = UNIT_SHIFT + 2, /* a quarter of what is held may wait in bins */
     STEP_MAX = 64 << PAGE_SHIFT,
     KEEP = 16 << PAGE_SHIFT, /* and an eighth of what is used stay of a free tail of twice that */
 };
@@ -34,13 +35,19 @@ static size_t whole_pages(size_t bytes)
 
 /* ---- growing and shrinking ------------------------------------------------------------------ */
 
+static void set_reach(struct heap *h)
+{
+    h->reach = h->span - sizeof(struct links);
+    h->hook_reach = (size_t)(h->top - (uint8_t *)h->tree) - sizeof(struct node) + 1;
+}
+
 static bool hold(struct heap *h, size_t bytes)
 {
     if (!h->ops.grow(h->ops.ctx, h->top, bytes))
         return false;
     h->top += bytes;
     h->span += bytes;
-    h->reach = h->span - sizeof(struct links);
+    set_reach(h);
     h->units += bytes >> UNIT_SHIFT;
     h->stats.mapped += bytes;
     if (h->stats.mapped > h->stats.most)
@@ -53,7 +60,7 @@ static void let_go(struct heap *h, size_t bytes)
 {
     h->top -= bytes;
     h->span -= bytes;
-    h->reach = h->span - sizeof(struct links);
+    set_reach(h);
     h->units -= bytes >> UNIT_SHIFT;
     h->ops.shrink(h->ops.ctx, h->top, bytes);
     h->stats.mapped -= bytes;
@@ -129,6 +136,7 @@ bool space_start(struct heap *h, size_t bytes)
     if (!hold(h, bytes))
         return false;
     lists_start(h);
+    tree_start(h);
     fill(heap_first(h), heap_last(h));
     block_seal(h, heap_last(h), 0, HEAP_LIVE);
     set_wild(h, heap_first(h));
@@ -143,14 +151,23 @@ struct piece space_take_wild(struct heap *h, size_t align, size_t units)
     struct piece p = take_wild(h, front + units);
     if (!p.b || p.fault || !front)
         return p;
-    list_insert(h, p.b, front);
+    add_free(h, p.b, front);
+    raise_below(h, front);
     return (struct piece){.b = block_at(p.b, front), .prev = PREV};
+}
+
+/* The first that would do for any alignment, if it does for this; else the first that must. */
+static struct block *find_aligned(struct heap *h, size_t align, size_t units)
+{
+    struct block *b = find_free(h, units);
+    return b && skip_for(b, align) + units <= open_free(h, b)
+               ? b
+               : find_free(h, units + (align >> UNIT_SHIFT) - 1);
 }
 
 struct piece space_take(struct heap *h, size_t align, size_t units)
 {
-    struct block *b =
-        align <= HEAP_ALIGN ? list_find(h, units) : list_find_aligned(h, align, units);
+    struct block *b = align <= HEAP_ALIGN ? find_free(h, units) : find_aligned(h, align, units);
     return b ? take_from(h, b, skip_for(b, align), units) : space_take_wild(h, align, units);
 }
 
@@ -162,7 +179,6 @@ enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, s
     if (h->wild != heap_last(h)) /* else there was no wild memory, and the last header stays */
         fill(h->wild, h->wild + 1);
     b = join_prev(h, b, a);
-    fill(b, past_links(b, a.prev_units));
     set_wild(h, b);
     size_t keep = KEEP + ((size_t)((uint8_t *)h->wild - h->start) >> 3);
     if (h->wild_bytes >= 2 * keep) /* the distance stops a loop from thrashing */
@@ -170,11 +186,14 @@ enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, s
     return HEAP_OK;
 }
 
-enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev)
+bool space_release(struct heap *h, struct block *b, size_t units, bool prev, size_t below)
 {
     struct around around;
-    enum heap_fault fault = look_around(h, b, units, prev, &around);
-    return fault ? fault : join(h, b, units, around);
+    if (look_around(h, b, units, prev, &around) ||
+        around.prev_units + units + around.next_units >= below)
+        return false;
+    (void)join(h, b, units, around);
+    return true;
 }
 
 bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
@@ -189,12 +208,8 @@ bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
         cut_wild(h, more << UNIT_SHIFT);
         return true;
     }
-    if (a.next_units < more)
+    if (a.next_units < more || !is_kept(h, end, a.next_units))
         return false;
-    list_drop(h, end, a.next_units);
-    if (a.next_units > more)
-        list_insert(h, block_at(end, more), a.next_units - more);
-    else
-        clear_prev(h, block_at(end, more));
+    cut_front(h, end, a.next_units, more);
     return true;
 }

@@ -7,6 +7,9 @@
 #define MEM_HEAP_SPACE_H
 
 #include "heap_lists.h"
+#include "heap_tree.h"
+
+#define ANY (~(size_t)0) /* more units than there are */
 
 /* Free memory for a block, which has PREV or not; or what is wrong with it. */
 struct piece {
@@ -32,6 +35,113 @@ static inline bool can_fit(const struct heap *h, size_t size)
 static inline bool is_clean(const void *from, const void *to)
 {
     return HEAP_HARDEN < 3 || heap_is_filled(from, to);
+}
+
+/* ---- free blocks, small and large ------------------------------------------------------------ */
+
+/* Do those that would have to change without it agree that it is there? */
+static inline bool is_kept(const struct heap *h, const struct block *b, size_t units)
+{
+    return units < LARGE ? list_keeps(h, b, units) : tree_keeps(h, node_of(b, units));
+}
+
+/* Between these a free block holds nothing: behind its header and links, before node or footer. */
+static inline void *free_from(const struct block *b, size_t units)
+{
+    return block_payload(b) + (units < LARGE && units >= LEAST ? sizeof(struct links) : 0);
+}
+
+static inline void *free_to(const struct block *b, size_t units)
+{
+    return units < LARGE ? (void *)(block_at(b, units) - 1) : (void *)node_of(b, units);
+}
+
+/* Writes its header and footer. */
+static inline void mark_free(struct heap *h, struct block *b, size_t units)
+{
+    seal_free(h, b, units);
+    block_at(b, units)[-1].word = units;
+}
+
+/* Free memory becomes a free block. The header behind it is the caller's. */
+static inline void add_small(struct heap *h, struct block *b, size_t units)
+{
+    mark_free(h, b, units);
+    list_insert(h, b, units);
+}
+
+static inline void add_free(struct heap *h, struct block *b, size_t units)
+{
+    if (units < LARGE) {
+        add_small(h, b, units);
+    } else {
+        mark_free(h, b, units);
+        tree_insert(h, node_of(b, units), units);
+    }
+}
+
+static inline void remove_free(struct heap *h, struct block *b, size_t units)
+{
+    if (units < LARGE)
+        list_remove(h, b, units);
+    else
+        tree_remove(h, node_of(b, units));
+}
+
+/* Takes units off the front of a listed block of `has`; what is left of it stays free. */
+static inline void cut_listed(struct heap *h, struct block *b, size_t has, size_t units)
+{
+    struct block *rest = block_at(b, units);
+    list_remove(h, b, has);
+    if (has > units)
+        add_small(h, rest, has - units);
+    else
+        clear_prev(h, rest);
+}
+
+/* The same of any. A large one whose rest is large stays where it is in the tree. */
+static inline void cut_front(struct heap *h, struct block *b, size_t has, size_t units)
+{
+    struct block *rest = block_at(b, units);
+    size_t left = has - units;
+    if (has < LARGE) {
+        cut_listed(h, b, has, units);
+    } else if (left >= LARGE) {
+        mark_free(h, rest, left);
+        tree_resize(h, node_of(rest, left), left);
+    } else {
+        tree_remove(h, node_of(b, has));
+        fill(node_of(b, has), block_at(b, has));
+        if (left)
+            add_small(h, rest, left);
+        else
+            clear_prev(h, rest);
+    }
+}
+
+/* None of them has more bytes, header included. */
+static inline void raise_below(struct heap *h, size_t units)
+{
+    if (units << UNIT_SHIFT > h->below)
+        h->below = units << UNIT_SHIFT;
+}
+
+/* A large one of so many units, which may be there; NULL: it is not. */
+static inline struct block *find_large(struct heap *h, size_t units)
+{
+    struct block *b = tree_find(h, units);
+    if (!b)
+        h->below = (units - 1) << UNIT_SHIFT;
+    return b;
+}
+
+/* Any of at least so many; NULL: there is none. */
+static inline struct block *find_free(struct heap *h, size_t units)
+{
+    if (units << UNIT_SHIFT > h->below)
+        return NULL;
+    struct block *b = units < LARGE ? list_find(h, units) : NULL;
+    return b ? b : find_large(h, units);
 }
 
 /* ---- wild memory ---------------------------------------------------------------------------- */
@@ -65,42 +175,56 @@ static inline struct piece take_wild(struct heap *h, size_t units)
 
 /* ---- taking --------------------------------------------------------------------------------- */
 
-/* Takes a listed block of at least so many units out of its list; what is wrong with it. */
-static inline enum heap_fault detach(struct heap *h, struct block *b, size_t least, size_t *units)
+/* Units to skip at `b` so that the payload is aligned. */
+static inline size_t skip_for(const struct block *b, size_t align)
+{
+    uintptr_t payload = (uintptr_t)block_payload(b);
+    return (size_t)((((payload + align - 1) & ~(align - 1)) - payload) >> UNIT_SHIFT);
+}
+
+/* A block that was found: how many units has it, and what is wrong with it? */
+static inline enum heap_fault look_at_listed(const struct heap *h, const struct block *b,
+                                             size_t least, size_t *units)
+{
+    uint64_t has = open_free(h, b);
+    *units = (size_t)has;
+    if (has < least || has >= LARGE)
+        return HEAP_BAD_HEADER;
+    return list_keeps(h, b, *units) && is_clean(free_from(b, *units), free_to(b, *units))
+               ? HEAP_OK
+               : HEAP_WRITE_AFTER_FREE;
+}
+
+/* The same of any. Of much more than is asked for, more than twice LARGE is left, which is three
+ * more blocks for a bin and LARGE: it is resized, and need not be fit to be removed. */
+static inline enum heap_fault look_at(const struct heap *h, const struct block *b, size_t least,
+                                      size_t *units)
 {
     uint64_t has = open_free(h, b);
     *units = (size_t)has;
     if (has < least || has > h->units)
         return HEAP_BAD_HEADER;
-    if (!is_linked(h, b) || !is_clean(past_links(b, *units), block_at(b, *units) - 1))
-        return HEAP_WRITE_AFTER_FREE;
-    list_remove(h, b);
-    return HEAP_OK;
+    bool stays = *units >= least + 2 * LARGE;
+    return (stays ? tree_knows(h, node_of(b, *units)) : is_kept(h, b, *units)) &&
+                   is_clean(free_from(b, *units), free_to(b, *units))
+               ? HEAP_OK
+               : HEAP_WRITE_AFTER_FREE;
 }
 
-/* What is left at the end of a block that was detached is free still. */
-static inline void leave(struct heap *h, struct block *b, size_t units)
-{
-    if (units)
-        list_insert_rest(h, b, units);
-    else
-        clear_prev(h, b);
-}
-
-/* Cuts `units` out of a listed block, `front` units behind its start; the rest of it stays free. */
+/* Cuts `units` out of a free block, `front` units behind its start; the rest of it stays free. */
 static inline struct piece take_from(struct heap *h, struct block *b, size_t front, size_t units)
 {
     size_t has;
-    enum heap_fault fault = detach(h, b, front + units, &has);
+    enum heap_fault fault = look_at(h, b, front + units, &has);
     if (fault)
         return (struct piece){.b = b, .fault = fault};
+    cut_front(h, b, has, front + units);
     if (front)
-        list_insert_rest(h, b, front);
-    leave(h, block_at(b, front + units), has - front - units);
+        add_free(h, b, front);
     return (struct piece){.b = block_at(b, front), .prev = front ? PREV : 0};
 }
 
-/* From the lists, or from wild memory; and from wild memory alone. */
+/* From a free block, or from wild memory; and from wild memory alone. */
 struct piece space_take(struct heap *h, size_t align, size_t units);
 struct piece space_take_wild(struct heap *h, size_t align, size_t units);
 
@@ -151,7 +275,9 @@ static inline enum heap_fault look_behind(const struct heap *h, const struct blo
     if (state != HEAP_FREE)
         return HEAP_HARDEN && state >= HEAP_DAMAGED ? HEAP_OVERRUN : HEAP_OK;
     out->next_units = (size_t)(fields & FIELDS);
-    return is_kept(h, next, out->next_units) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
+    bool kept = out->next_units < LARGE ? list_keeps(h, next, out->next_units)
+                                        : tree_knows(h, node_of(next, out->next_units));
+    return kept ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
 }
 
 static inline enum heap_fault look_around(const struct heap *h, const struct block *b, size_t units,
@@ -163,32 +289,42 @@ static inline enum heap_fault look_around(const struct heap *h, const struct blo
     return fault || !prev ? fault : look_before(h, b, out);
 }
 
-/* Takes the free block before `b` out of its list, if there is one, and joins the two. */
+/* Joins `b` with the free block before it, if there is one. */
 static inline struct block *join_prev(struct heap *h, struct block *b, struct around a)
 {
     if (!a.prev_units)
         return b;
     struct block *prev = block_back(b, a.prev_units);
-    list_drop(h, prev, a.prev_units);
+    remove_free(h, prev, a.prev_units);
     seal_free(h, b, 0); /* never again taken for a live one */
-    fill(b - 1, b + 1);
+    fill(block_payload(prev), free_from(prev, a.prev_units));
+    fill(free_to(prev, a.prev_units), b + 1);
     return prev;
 }
 
 /* The freed units and what is free before them become wild. */
 enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, struct around a);
 
-static inline enum heap_fault join_listed(struct heap *h, struct block *b, size_t units,
-                                          struct around a)
+/* A large block behind them grows at its front, and stays where it is in the tree: first, so that
+ * what the forks above both know need not change twice. */
+static inline enum heap_fault join_free(struct heap *h, struct block *b, size_t units,
+                                        struct around a)
 {
     struct block *next = block_at(b, units);
-    if (a.next_units)
-        list_drop(h, next, a.next_units);
-    else
+    size_t all = a.prev_units + units + a.next_units;
+    if (!a.next_units)
         set_prev(h, next);
-    fill(block_payload(b), a.next_units ? past_links(next, a.next_units) : next);
+    else if (a.next_units < LARGE)
+        list_remove(h, next, a.next_units);
+    else
+        tree_resize(h, node_of(next, a.next_units), all);
+    fill(block_payload(b), a.next_units ? free_from(next, a.next_units) : next);
     b = join_prev(h, b, a);
-    list_insert(h, b, a.prev_units + units + a.next_units);
+    raise_below(h, all);
+    if (a.next_units < LARGE)
+        add_free(h, b, all);
+    else
+        mark_free(h, b, all);
     return HEAP_OK;
 }
 
@@ -196,13 +332,14 @@ static inline enum heap_fault join_listed(struct heap *h, struct block *b, size_
 static inline enum heap_fault join(struct heap *h, struct block *b, size_t units, struct around a)
 {
     return block_at(b, units) == h->wild ? space_join_wild(h, b, units, a)
-                                         : join_listed(h, b, units, a);
+                                         : join_free(h, b, units, a);
 }
 
 /*
- * Makes these units free memory and joins them with what is free around them. PREV or not is for
- * the caller to know. Looks first: what is wrong there, if anything, and then nothing has changed.
+ * Makes these units free memory and joins them with what is free around them, to less than `below`
+ * units. PREV or not is for the caller to know. False: there would be more, or something there is
+ * wrong, and nothing has changed.
  */
-enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev);
+bool space_release(struct heap *h, struct block *b, size_t units, bool prev, size_t below);
 
 #endif

@@ -38,6 +38,10 @@ def image(tmp_path_factory):
     return make
 
 
+# What waits in the heap's bins may serve when growth is refused, and then no call is.
+SERVED = {"the heap keeps contents through 2000 random calls"}
+
+
 def check_points(report, every):
     """Who took no frame had none to miss; else the first was missing, and all when it had to be all."""
     for e in report["exercises"]:
@@ -46,7 +50,8 @@ def check_points(report, every):
             assert refused <= points <= e["frames"], e
             assert bool(points) == bool(e["frames"]), e
             assert not every or points == e["frames"] or way == "always", e
-        assert e["passed"] and e["refused_always"] > 0 or not e["frames"], e
+        assert e["passed"], e
+        assert e["refused_always"] > 0 or not e["frames"] or e["name"] in SERVED, e
     assert report["points"] == sum(e["points_once"] + e["points_always"] for e in report["exercises"])
     assert report["refused"] == sum(e["refused_once"] + e["refused_always"] for e in report["exercises"])
 

@@ -8,7 +8,7 @@
 
 #include "heap_stage.h"
 
-static uint8_t *a, *b, *c, *d, *e;
+static uint8_t *a, *b, *c;
 
 /* [a live][b free, in a list][c live][wild */
 static inline void leave_free(size_t size)
@@ -18,21 +18,6 @@ static inline void leave_free(size_t size)
     b = get(size);
     c = get(1200);
     put(b);
-    holds();
-}
-
-/* [a live][b free][c live][d free][e live][wild; d comes before b in their list */
-static inline void leave_two_free(size_t size_of_b, size_t size_of_d)
-{
-    (void)set_stage(NULL);
-    a = get(1200);
-    b = get(size_of_b);
-    c = get(1200);
-    d = get(size_of_d);
-    e = get(1200);
-    put(b);
-    put(d);
-    assert_int_equal(class_of(units_for(size_of_b)), class_of(units_for(size_of_d)));
     holds();
 }
 

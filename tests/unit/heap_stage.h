@@ -114,7 +114,7 @@ static inline struct links *links(uint8_t *payload)
 /* The head of the list for blocks of that size. */
 static inline struct links *list_of(size_t size)
 {
-    return head_of(&heap, class_of(units_for(size)));
+    return head_of(&heap, units_for(size));
 }
 
 /* What is no link at all. */

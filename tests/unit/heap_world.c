@@ -211,7 +211,7 @@ static void learn_lines(void)
     uint8_t *block[LIVE_MAX] = {NULL};
     for (unsigned i = 0; i < SIZES; i++)
         fill_and_empty(sizes[i]);
-    for (unsigned i = 0; i < 20000; i++) {
+    for (unsigned i = 0; i < 200000; i++) {
         unsigned k = (unsigned)rand() % LIVE_MAX;
         size_t size = sizes[(unsigned)rand() % SIZES];
         if (rand() % 2) {

@@ -134,8 +134,8 @@ static int drop_large(void **state)
     return munmap(far, huge);
 }
 
-/* All blocks of 128 to 144 MiB share a list. */
-static void one_list_of_large_sizes(void **state)
+/* Of all lengths there are, the largest as well. */
+static void a_block_of_most_of_the_heap(void **state)
 {
     (void)state;
     size_t largest = (size_t)140 * MIB;
@@ -143,9 +143,8 @@ static void one_list_of_large_sizes(void **state)
     (void)get(2000);
     put(p);
     holds();
-    assert_int_equal(class_of(units_for(largest)), class_of(units_for((size_t)130 * MIB)));
-    assert_null(list_find_large(&heap, units_for(largest) + 1));
-    assert_ptr_equal(list_find_large(&heap, units_for((size_t)130 * MIB)), block_of(p));
+    assert_null(find_free(&heap, units_for(largest) + 1));
+    assert_ptr_equal(find_free(&heap, units_for((size_t)130 * MIB)), block_of(p));
     /* No place in it is so aligned, and behind all blocks is no memory. */
     assert_null(heap_alloc_aligned(&heap, (size_t)64 << 10, largest - 100, NULL));
     uint8_t *q = heap_alloc_aligned(&heap, (size_t)64 << 10, (size_t)130 * MIB, NULL);
@@ -252,7 +251,7 @@ static void the_last_byte_is_used_and_given_back(void **state)
     holds();
 }
 
-#define LARGE(name) cmocka_unit_test_setup_teardown(name, set_large, drop_large)
+#define HUGE(name) cmocka_unit_test_setup_teardown(name, set_large, drop_large)
 
 int main(void)
 {
@@ -268,10 +267,10 @@ int main(void)
         STAGED(what_bins_gave_back_serves),
         STAGED(old_headers_are_no_blocks),
         STAGED(the_last_byte_is_used_and_given_back),
-        LARGE(one_list_of_large_sizes),
-        LARGE(large_heaps_grow_in_bounded_steps),
-        LARGE(what_was_held_before_comes_in_long_steps),
-        LARGE(the_need_alone_when_a_step_is_refused),
+        HUGE(a_block_of_most_of_the_heap),
+        HUGE(large_heaps_grow_in_bounded_steps),
+        HUGE(what_was_held_before_comes_in_long_steps),
+        HUGE(the_need_alone_when_a_step_is_refused),
     };
     return cmocka_run_group_tests_name("heap corners", tests, NULL, NULL);
 }

@@ -74,7 +74,7 @@ static void refusals_are_counted(void **state)
 static void below_is_what_a_search_has_seen(void **state)
 {
     (void)state;
-    size_t units = EXACT + 60, more = units + 3; /* of one class, that of 176 to 191 */
+    size_t units = LARGE + 60, more = units + 3;
     uint8_t *p = get(payload_bytes(units)), *between = get(16);
     uint8_t *q = get(payload_bytes(more)), *behind = get(16);
     put(p);
@@ -108,7 +108,7 @@ static void binned_behind_a_free_block(void **state)
 static void full_bins_make_room(void **state)
 {
     (void)state;
-    enum { BLOCKS = 30, BYTES = 1000 };
+    enum { BLOCKS = 60, BYTES = 1000 };
     uint8_t *p[BLOCKS];
     for (unsigned i = 0; i < BLOCKS; i++) {
         p[i] = get(BYTES);
@@ -116,9 +116,30 @@ static void full_bins_make_room(void **state)
     }
     for (unsigned i = 0; i < BLOCKS; i++)
         put(p[i]);
-    assert_true(heap.room >= 0 && heap.below > BYTES); /* some are merged */
+    assert_true(heap.room >= -5 * HEAP_BIN_UNITS && heap.below > BYTES); /* some are merged */
     assert_ptr_equal(get(BYTES), p[BLOCKS - 1]);
     holds();
+}
+
+/* 276 units more than there is room for may wait for a while; then the block that is freed is
+ * merged. */
+static void the_overdraft_has_an_end(void **state)
+{
+    (void)state;
+    enum { UNITS = 7, MOST = 4 * HEAP_BIN_UNITS };
+    for (ptrdiff_t over = MOST - 1; over <= MOST + 1; over++) {
+        assert_int_equal(set_stage(state), 0);
+        uint8_t *p = get(100), *between = get(2000), *q = get(100);
+        (void)between;
+        (void)get(16);
+        put(p);
+        heap.room = UNITS - over;
+        put(q);
+        bool waits = over <= MOST;
+        assert_ptr_equal(heap.bin[UNITS], waits ? q : p);
+        assert_int_equal(heap.room, (waits ? 0 : UNITS) - over);
+        holds();
+    }
 }
 
 /* What was written before a block was freed is no write after it. */
@@ -179,6 +200,7 @@ int main(void)
         STAGED(below_is_what_a_search_has_seen),
         STAGED(binned_behind_a_free_block),
         STAGED(full_bins_make_room),
+        STAGED(the_overdraft_has_an_end),
         STAGED(written_to_while_it_was_live),
         STAGED(written_to_in_its_bin),
         STAGED(written_to_in_its_list),

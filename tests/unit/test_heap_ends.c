@@ -93,39 +93,56 @@ static void no_alignment_to_speak_of(void **state)
     assert_ptr_equal(heap_alloc_aligned(&heap, HEAP_ALIGN, 100, NULL), p); /* from its bin */
 }
 
-/* A damaged block is passed by for one behind it in the list, to be told when it is asked for. */
-static void damaged_blocks_are_passed_by(void **state)
+static void damaged_blocks_are_told(void **state)
 {
     (void)state;
-    const size_t align = 2 * HEAP_ALIGN;
-    uint8_t *good = heap_alloc_aligned(&heap, align, SIZE, NULL);
-    (void)get(16);
-    uint8_t *bad = heap_alloc_aligned(&heap, align, SIZE, NULL);
-    (void)get(16);
-    put(good);
-    put(bad);
-    flip(head(bad), 13);
-    assert_ptr_equal(heap_alloc_aligned(&heap, align, 8, NULL), good);
-    assert_int_equal(owner.reports, 0);
-    alloc_is_refused(SIZE, HEAP_BAD_HEADER);
+    const size_t sizes[] = {SIZE, 3 * SIZE};
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(set_stage(NULL), 0);
+        uint8_t *p = get(sizes[i]);
+        (void)get(16);
+        put(p);
+        flip(head(p), 13);
+        keep();
+        assert_null(heap_alloc_aligned(&heap, 2 * HEAP_ALIGN, sizes[i] - 100, NULL));
+        refused_as(HEAP_BAD_HEADER);
+    }
 }
 
-/* The smallest that is large enough is not aligned; the next, a unit more, is. */
-static void the_next_list_is_looked_at(void **state)
+/* [live][free][live][free, larger][live: of lengths that hold `size` so aligned, or just might. */
+static void leave_unaligned(size_t size, size_t align, uint8_t **first, uint8_t **second)
+{
+    assert_int_equal(set_stage(NULL), 0);
+    uint8_t *p = heap_alloc_aligned(&heap, align, align, NULL);
+    (void)get(payload_bytes(units_between(heap_first(&heap), head(p)) + 1));
+    *first = get(size);
+    (void)get(1200);
+    *second = get(size + align - UNIT);
+    (void)get(1200);
+    assert_true((uintptr_t)*first % align);
+    put(*first);
+    put(*second);
+    holds();
+}
+
+/* The first that is large enough is taken if it happens to be aligned, and else the first that is
+ * large enough whatever its place is. */
+static void the_first_that_does_or_that_must(void **state)
 {
     (void)state;
     enum { ALIGN = 256 };
-    uint8_t *good = heap_alloc_aligned(&heap, ALIGN, SIZE + UNIT, NULL);
-    size_t front = units_between(heap_first(&heap), head(good));
-    (void)(front ? get(payload_bytes(front)) : NULL);
-    (void)get(16);
-    uint8_t *bad = get(SIZE);
-    (void)get(16);
-    assert_true((uintptr_t)bad % ALIGN);
-    put(bad);
-    put(good);
-    assert_ptr_equal(heap_alloc_aligned(&heap, ALIGN, SIZE, NULL), good);
-    holds();
+    const size_t sizes[] = {SIZE, LARGE * UNIT};
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *first, *second;
+        leave_unaligned(sizes[i], ALIGN, &first, &second);
+        uint8_t *p = heap_alloc_aligned(&heap, ALIGN, sizes[i], NULL);
+        assert_true(p >= second && p < second + ALIGN && (uintptr_t)p % ALIGN == 0);
+        holds();
+        put(p);
+        uint8_t *q = heap_alloc_aligned(&heap, 2 * UNIT, sizes[i] - UNIT, NULL);
+        assert_true(q == first || q == first + UNIT);
+        holds();
+    }
 }
 
 /* One GiB is the most; of the window only three pages are ever touched. */
@@ -198,8 +215,8 @@ int main(void)
         STAGED(a_little_is_kept),
         STAGED(the_last_block_grows_where_it_stands),
         STAGED(no_alignment_to_speak_of),
-        STAGED(damaged_blocks_are_passed_by),
-        STAGED(the_next_list_is_looked_at),
+        STAGED(damaged_blocks_are_told),
+        STAGED(the_first_that_does_or_that_must),
         STAGED(the_largest_alignment),
         STAGED(what_was_there_before_is_forgotten),
         STAGED(who_allocated_it),

@@ -136,14 +136,14 @@ static void a_link_out_of_the_heap(void)
 
 static void a_link_to_a_head(void)
 {
-    struct links *other = head_of(&heap, 9);
+    struct links *other = head_of(&heap, units_for(2000) + 1);
     other->prev = head_of_b();
     head_of_b()->next = other;
 }
 
 static void a_link_to_no_head(void)
 {
-    head_of_b()->next = head_of(&heap, HEAP_CLASSES);
+    head_of_b()->next = head_of(&heap, HEAP_LISTS);
 }
 
 static void a_block_that_leads_elsewhere_back(void)
@@ -159,8 +159,8 @@ static void a_live_block_in_a_list(void)
 
 static void a_block_in_anothers_list(void)
 {
-    unsigned other = class_of(units_for(2000)) - 1;
-    list_remove(&heap, head(b));
+    size_t other = units_for(2000) - 1;
+    list_remove(&heap, head(b), units_for(2000));
     *links(b) = (struct links){head_of(&heap, other), head_of(&heap, other)};
     *head_of(&heap, other) = (struct links){links(b), links(b)};
     mark_filled(&heap, other);
@@ -173,7 +173,7 @@ static void a_head_that_leads_elsewhere_back(void)
 
 static void a_full_list_without_its_bit(void)
 {
-    mark_empty(&heap, class_of(units_for(2000)));
+    mark_empty(&heap, units_for(2000));
 }
 
 static void an_empty_list_with_its_bit(void)
@@ -183,7 +183,154 @@ static void an_empty_list_with_its_bit(void)
 
 static void a_free_block_in_no_list(void)
 {
-    list_remove(&heap, head(b));
+    list_remove(&heap, head(b), units_for(2000));
+}
+
+/* ---- the tree ------------------------------------------------------------------------------- */
+
+static struct node *lower, *upper, *last;
+
+/* Two free blocks in the tree, each on its side of a fork, and a loose one. */
+static void plant(void)
+{
+    uint8_t *p[3];
+    for (unsigned i = 0; i < 3; i++) {
+        p[i] = get(5000 + 1000 * i);
+        (void)get(2100); /* more than b has */
+    }
+    for (unsigned i = 0; i < 3; i++)
+        put(p[i]);
+    lower = node_of(head(p[0]), units_for(5000));
+    upper = node_of(head(p[1]), units_for(6000));
+    last = heap.loose;
+    holds();
+    assert_ptr_equal(heap.forkless, lower);
+}
+
+static void a_hook_that_leads_nowhere(void)
+{
+    plant();
+    heap.tree->below[0].other = (struct hook *)nowhere;
+}
+
+static void a_hook_that_does_not_lead_back(void)
+{
+    plant();
+    upper->leaf.other = &upper->below[upper->below[0].other == &upper->leaf];
+}
+
+static void leaves_in_the_wrong_order(void)
+{
+    plant();
+    struct hook first = upper->below[0];
+    upper->below[0] = upper->below[1];
+    upper->below[1] = first;
+    upper->below[0].other->other = &upper->below[0];
+    upper->below[1].other->other = &upper->below[1];
+    size_t most = upper->most[0];
+    upper->most[0] = upper->most[1];
+    upper->most[1] = most;
+}
+
+static void another_bit(void)
+{
+    plant();
+    upper->bit *= 2;
+}
+
+static void a_fork_that_is_not_in_use(void)
+{
+    plant();
+    heap.forkless = upper;
+}
+
+static void a_fork_that_hangs_elsewhere(void)
+{
+    plant();
+    heap.forkless = NULL;
+    lower->fork.other = &upper->below[0];
+}
+
+static void a_fork_out_of_the_heap(void)
+{
+    plant();
+    heap.forkless = NULL;
+    lower->fork.other = (struct hook *)nowhere;
+}
+
+static void a_side_that_has_more(void)
+{
+    plant();
+    upper->most[0]++;
+}
+
+static void a_top_that_has_less(void)
+{
+    plant();
+    heap.tree->most[0]--;
+}
+
+static void an_empty_tree_with_a_size(void)
+{
+    heap.tree->most[0] = LARGE;
+}
+
+static void a_leaf_of_a_live_block(void)
+{
+    plant();
+    struct block *behind = (struct block *)(lower + 1);
+    block_seal(&heap, block_back(behind, units_for(5000)), (uint64_t)5000 << SIZE_SHIFT, HEAP_LIVE);
+    clear_prev(&heap, behind);
+}
+
+static void a_loose_block_in_the_tree(void)
+{
+    plant();
+    heap.loose = lower;
+    heap.loose_units = units_for(5000);
+}
+
+static void a_loose_block_of_no_size(void)
+{
+    plant();
+    heap.loose_units = 0;
+}
+
+static void a_loose_block_of_another_size(void)
+{
+    plant();
+    heap.loose_units--;
+}
+
+static void a_loose_block_that_is_small(void)
+{
+    plant();
+    heap.loose_units = 7;
+}
+
+static void a_loose_block_out_of_the_heap(void)
+{
+    plant();
+    heap.loose = (struct node *)(window + WINDOW);
+}
+
+static void a_loose_block_that_is_too_large(void)
+{
+    plant();
+    heap.loose_units = WINDOW / UNIT;
+}
+
+static void a_large_block_in_no_tree(void)
+{
+    plant();
+    heap.loose = NULL;
+    heap.loose_units = 0;
+}
+
+static void a_leaf_too_small(void)
+{
+    plant();
+    lower->units = 7;
 }
 
 static const struct {
@@ -218,6 +365,25 @@ static const struct {
     {a_full_list_without_its_bit, "L1, L2"},
     {an_empty_list_with_its_bit, "L1, L2"},
     {a_free_block_in_no_list, "L1, L2"},
+    {a_hook_that_leads_nowhere, "T1 to T4"},
+    {a_hook_that_does_not_lead_back, "T1 to T4"},
+    {leaves_in_the_wrong_order, "T1 to T4"},
+    {another_bit, "T1 to T4"},
+    {a_fork_that_is_not_in_use, "T1 to T4"},
+    {a_fork_that_hangs_elsewhere, "T1 to T4"},
+    {a_fork_out_of_the_heap, "T1 to T4"},
+    {a_side_that_has_more, "T1 to T4"},
+    {a_top_that_has_less, "T1 to T4"},
+    {an_empty_tree_with_a_size, "T1 to T4"},
+    {a_leaf_of_a_live_block, "T1 to T4"},
+    {a_loose_block_in_the_tree, "T1 to T4"},
+    {a_loose_block_of_no_size, "T1 to T4"},
+    {a_loose_block_of_another_size, "T1 to T4"},
+    {a_loose_block_that_is_small, "T1 to T4"},
+    {a_loose_block_out_of_the_heap, "T1 to T4"},
+    {a_loose_block_that_is_too_large, "T1 to T4"},
+    {a_large_block_in_no_tree, "T1 to T4"},
+    {a_leaf_too_small, "L1"},
 };
 
 static void every_invariant_is_looked_at(void **state)
@@ -235,10 +401,24 @@ static void every_invariant_is_looked_at(void **state)
     }
 }
 
+/* A single unit is in no list: searches learn that there is nothing while there is one. */
+static void a_single_unit_is_no_listed_block(void **state)
+{
+    (void)state;
+    uint8_t *p = get(2000);
+    (void)get(1200);
+    put(p);
+    assert_ptr_equal(get(2000 - UNIT), p);
+    (void)get(8);
+    assert_int_equal(heap.below, 0);
+    holds();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_invariant_is_looked_at),
+        STAGED(a_single_unit_is_no_listed_block),
     };
     return cmocka_run_group_tests_name("heap invariants", tests, NULL, NULL);
 }

@@ -1,37 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_heap_search.c - how far a search through a list goes, and what it leaves in a bin of the
- * block it cuts. Built at every HEAP_HARDEN level (heap_level.h).
+ * test_heap_search.c - what a search leaves in a bin of the block it cuts. Built at every
+ * HEAP_HARDEN level (heap_level.h).
  */
 #include "heap_stage.h"
-
-/* ---- how far it goes ------------------------------------------------------------------------ */
-
-/* Free blocks of these sizes, in this order in their lists, each between live ones. */
-static void leave_free(const size_t *sizes, unsigned count, uint8_t **out)
-{
-    for (unsigned i = 0; i < count; i++) {
-        out[i] = get(sizes[i]);
-        (void)get(1200);
-    }
-    while (count--)
-        put(out[count]);
-}
-
-/* Four too small in front of one that fits, in the only list there is: it is not seen, and memory
- * behind all blocks is taken. Nothing is wrong with that, and the fifth is not forgotten. */
-static void a_block_too_far_back(void **state)
-{
-    (void)state;
-    const size_t sizes[] = {5000, 5000, 5000, 5000, 5080};
-    uint8_t *at[5];
-    leave_free(sizes, 5, at);
-    assert_int_equal(class_of(units_for(5000)), class_of(units_for(5080)));
-    assert_true(get(5080) > at[4]);
-    assert_ptr_equal(get(5000), at[0]);
-    assert_ptr_equal(get(5080), at[4]);
-    holds();
-}
 
 /* ---- what it leaves ------------------------------------------------------------------------- */
 
@@ -104,7 +76,6 @@ static void what_a_search_left_was_never_live(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(a_block_too_far_back),
         STAGED(a_search_leaves_more_of_the_size),
         STAGED(a_search_leaves_no_more_than_may_wait),
         STAGED(what_a_search_left_was_never_live),

@@ -54,24 +54,32 @@ static void all_of_it_and_back(void **state)
     assert_int_equal(owner.held, first);
 }
 
-/* Blocks far apart are neighbours in one list, and are found there again. */
-static void a_list_across_the_window(void **state)
+/* Blocks far apart are neighbours in one list, or under one fork, and are found there again. */
+static void blocks_across_the_window(void **state)
 {
     (void)state;
-    enum { SIZE = 5000 };
-    uint8_t *near = get(SIZE);
+    const size_t sizes[] = {2000, 5000};
+    uint8_t *near[2], *far[2];
+    for (unsigned i = 0; i < 2; i++) {
+        near[i] = get(sizes[i]);
+        (void)get(16);
+    }
     for (unsigned i = 0; i < 4; i++)
         (void)get((size_t)200 << 30);
-    uint8_t *far = get(SIZE);
-    (void)get(16);
-    put(near);
-    put(far);
+    for (unsigned i = 0; i < 2; i++) {
+        far[i] = get(sizes[i]);
+        (void)get(16);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        put(near[i]);
+        put(far[i]);
+    }
     holds();
-    assert_ptr_equal(links(far)->next, links(near));
-    assert_ptr_equal(get(SIZE), far);
-    assert_ptr_equal(get(SIZE), near);
-    put(near);
-    put(far);
+    assert_ptr_equal(links(far[0])->next, links(near[0]));
+    assert_ptr_equal(get(2000), far[0]); /* the last, from a list */
+    assert_ptr_equal(get(2000), near[0]);
+    assert_ptr_equal(get(5000), near[1]); /* the first, from the tree */
+    assert_ptr_equal(get(5000), far[1]);
     holds();
 }
 
@@ -106,7 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WIDE(all_of_it_and_back),
-        WIDE(a_list_across_the_window),
+        WIDE(blocks_across_the_window),
         WIDE(the_largest_block),
         STAGED(no_more_than_that),
     };

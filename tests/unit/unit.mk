@@ -16,12 +16,12 @@ UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
 
 # Some are there once more for another HEAP_HARDEN than 2, which their name then ends with.
-HEAP_TESTS  := heap $(addprefix heap_,misuse corners search edges ends damage_lists damage_bins \
+HEAP_TESTS  := heap $(addprefix heap_,misuse corners search tree edges ends damage_lists damage_bins \
     invariants window)
 UNIT_heap_window_BITS := 64
-HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search edges) \
-    $(addsuffix _1,corners search damage_lists damage_bins) \
-    $(addsuffix _3,corners search edges damage_lists damage_bins))
+HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search tree edges) \
+    $(addsuffix _1,corners search tree damage_lists damage_bins) \
+    $(addsuffix _3,corners search tree edges damage_lists damage_bins))
 UNITS += $(HEAP_TESTS) heap_exhaustive $(HEAP_LEVELS) kernel_heap
 UNITS += oom oom_boot
 
@@ -38,8 +38,8 @@ UNIT_$(1)_32 := src/mem/paging32.c
 endef
 $(foreach t,$(PAGING_TESTS) preflight preflight_corners kernel_heap mmio,$(eval $(call paging_format,$(t))))
 
-HEAP := src/mem/heap.c src/mem/heap_resize.c src/mem/heap_space.c src/mem/heap_lists.c src/mem/heap_guard.c \
-    src/mem/heap_walk.c src/mem/heap_check.c
+HEAP := src/mem/heap.c src/mem/heap_init.c src/mem/heap_resize.c src/mem/heap_space.c src/mem/heap_lists.c \
+    src/mem/heap_tree.c src/mem/heap_guard.c src/mem/heap_walk.c src/mem/heap_check.c
 $(foreach u,$(HEAP_TESTS),$(eval UNIT_$(u) := $(HEAP)))
 $(foreach u,$(HEAP_LEVELS),$(eval UNIT_$(u) := src/mem/mem_err.c))
 UNIT_heap_exhaustive := $(HEAP) tests/unit/heap_world.c
