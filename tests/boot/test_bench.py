@@ -147,7 +147,32 @@ def test_heap_calls_stay_cheap(tmp_path, traces, most):
     assert statistics.geometric_mean(costs) <= most, costs
 
 
-@pytest.mark.parametrize("traces, least", [(RECORDED, 0.88), (MADE_UP[:3], 0.89)],
+def deepest_tree(bits):
+    """Free blocks at each bit's distance from the middle, on both sides, and the call that joins the middle.
+
+    Every fork on both ways up from there then knows another largest block. 8 KiB for each of 2**bits places.
+    """
+    half, stride, least, most = 1 << bits - 1, 512 * 16, 300 * 16, 400 * 16
+    large = [most if i == half - 1 else least for i in range(2 * half)]
+    lines = [f"a {size - 8}\na {stride - size - 8}" for size in large]
+    free = {half - 1, half} | {near ^ 1 << bit for near in (half - 1, half) for bit in range(bits)}
+    loose = next(i for i in reversed(range(2 * half)) if i not in free)
+    last = 4 * half - 1  # blocks are named from there
+    lines += [f"f {last - 2 * i}" for i in [*sorted(free), loose]] + [f"f {last - 2 * half + 1}"]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("bits, most", [(8, 600), (12, 740)])
+def test_the_longest_call_grows_with_the_depth_alone(tmp_path, bits, most):
+    """heap.c's bound, in 2 and 32 MiB: every call stepped."""
+    trace = tmp_path / "deep.trace"
+    trace.write_text(deepest_tree(bits))
+    words = [HOST / "heap_replay", "step", HOST / "heap_bench.so", trace, "10000"]
+    calls, _, longest = map(int, subprocess.check_output(words, text=True).split())
+    assert calls == len(trace.read_text().split("\n")) - 1 and 400 <= longest <= most, longest
+
+
+@pytest.mark.parametrize("traces, least", [(RECORDED, 0.88), (MADE_UP[:3], 0.88)],
                          ids=["recorded", "kernels"])
 def test_the_heap_holds_little_more_than_is_asked_for(tmp_path, traces, least):
     parts = []
