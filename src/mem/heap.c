@@ -48,7 +48,7 @@
  *                owner's, the cut from wild memory 60:               360 + 30 D, or about 620
  *   aligned      entry 40, two searches, the cut, and the front into the tree:   480 + 75 D
  *
- * Measured: 200 to 630 on all traces; in heaps that are built so that one call walks the whole of
+ * Measured: 200 to 670 on all traces; in heaps that are built so that one call walks the whole of
  * two ways up, 582 in 2 MiB, 710 in 32 MiB and 838 in 512 MiB. None of it depends on how many
  * blocks there are otherwise. The exceptions are heap_trim and a call that the owner refuses memory
  * for (all bins are merged), copying by heap_realloc, and reports, which walk the tiles to say what
