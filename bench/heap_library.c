@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { ARENA = 1 << 28, ARENA_ALIGN = 1 << 20 };
+enum { ARENA = 1 << 28, ARENA_ALIGN = ARENA }; /* so that addresses differ as offsets do */
 
 /* One instruction: what is left of a replay with it is the replay's own. */
 void library_nothing(void);

@@ -154,13 +154,14 @@ struct heap {
     size_t reach;                 /* bytes from the start where links may stand           */
     struct block *wild;           /* from here to the top nothing is in use               */
     size_t wild_bytes;
-    size_t largest;    /* bytes that can be asked for at once                       */
-    size_t below;      /* no free block but the wild one has more bytes, header included    */
-    struct node *tree; /* its top                                             */
-    size_t hook_reach; /* bytes from there where hooks may be                 */
-    struct node *loose, *forkless; /* free blocks that are no leaf, no fork of the tree   */
-    size_t loose_units;            /* of the loose one, 0: there is none                  */
-    ptrdiff_t room;                /* units that may wait in bins, beside those that do */
+    size_t largest;     /* bytes that can be asked for at once                       */
+    size_t below;       /* no free block but the wild one has more bytes, header included    */
+    struct node *tree;  /* its top                                             */
+    size_t tree_reach;  /* bytes from there where links may be                 */
+    struct node *loose; /* a free block that is not in the tree                */
+    struct block *loose_end;
+    size_t loose_units; /* of it, 0: there is none                             */
+    ptrdiff_t room;     /* units that may wait in bins, beside those that do */
     unsigned long filled[HEAP_LISTS / HEAP_WORD_BITS + 1]; /* a bit for each list        */
     uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be            */
     unsigned merge_next;          /* the bin that is looked into next for a block to merge */

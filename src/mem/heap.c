@@ -15,6 +15,8 @@
  * that is large enough, at its front. A smaller one gets, up to 1096 bytes, the block of its size
  * that was freed last, if it waits in its bin; else the smallest free block of at most a page that
  * is large enough; else the lowest of the others. When there is none, the memory behind all blocks.
+ * An aligned request gets the lowest block that would do wherever it stood; before that a small one
+ * of just its size, and when there is none, the lowest that may do, if they happen to be aligned.
  * A search for a block that bins take leaves up to CARVE more of its size, from behind it, in the
  * bin.
  *
@@ -37,22 +39,29 @@
  * A call costs 50, 52, 54 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
  * x86_64), and some thousands at level 3.
  *
- * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; D, the depth
- * of the tree, is at most the bits in which pages of the heap differ, 10 in 4 MiB, 17 in 512 MiB. A
- * merge M is at most 260 + 33 D: of the two free blocks beside it one leaves the tree, one grows,
- * and each may change what all forks above know. To find a block for it, in MERGE_BINS bins, 40.
+ * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; D is the
+ * depth of the tree (heap_tree.c): 8 in a heap of 256 MiB, 9 in 1 GiB, 14 in 1 TiB.
  *
- *   to free      entry 60, to find a block that waits, M:                        360 + 33 D
- *   to allocate  entry 120, a search 60 + 13 D, its block looked at 80 and cut 100 + 17 D, or
- *                MERGE_BINS blocks that wait looked at and one merged 300, growth 110 beside the
- *                owner's, the cut from wild memory 60:               360 + 30 D, or about 620
- *   aligned      entry 40, two searches, the cut, and the front into the tree:   480 + 75 D
+ *   to free      entry 75, the blocks on both sides looked at 110, headers and lists 65; one of
+ *                them leaves the tree, 100 + 23 D, and one grows, 14 D:       350 + 37 D
+ *                bins full, MERGE_BINS of them looked into for another block: 425 + 37 D
+ *   to allocate  entry 110, a search 35 + 17 D, its block looked at 45 and taken out of the tree,
+ *                130 + 17 D, a rest of it into a list 30:                     350 + 34 D
+ *                a small one, no list has a block 75, CARVE more of its size 65, and the search
+ *                is shorter, as any block will do:                            480 + 32 D
+ *                entry 120, MERGE_BINS blocks that wait looked at and one merged in lists alone
+ *                300, growth 110 beside the owner's, from wild memory 60:     590
+ *   aligned      as to allocate, by at most a page 95 more:                   445 + 34 D
+ *                by more, what is skipped is another large block:             605 + 69 D
  *
- * Measured: 200 to 670 on all traces; in heaps that are built so that one call walks the whole of
- * two ways up, 582 in 2 MiB, 710 in 32 MiB and 838 in 512 MiB. None of it depends on how many
- * blocks there are otherwise. The exceptions are heap_trim and a call that the owner refuses memory
- * for (all bins are merged), copying by heap_realloc, and reports, which walk the tiles to say what
- * is wrong.
+ * So none takes more than 700 in a heap of 64 MiB (704, to be exact), but those aligned to more
+ * than a page. Measured: up to 640 on all traces, the owner's part in it; in heaps built so that
+ * one call walks all of its ways, and each fork on them changes, in 64 MiB 608 to free, 579 to
+ * allocate, 701 a small one, 681 aligned, and in 1 GiB 678, 645, 763 and 747. None of it depends on
+ * how many blocks
+ * there are otherwise. The exceptions are heap_trim and a call that the owner refuses memory for
+ * (all bins are merged), copying by heap_realloc, and reports, which walk the tiles to say what is
+ * wrong.
  */
 #include "heap_space.h"
 
@@ -165,11 +174,11 @@ static inline size_t count_more(const struct heap *h, size_t rest, size_t size)
 {
     if (size > BIN_SIZE_MAX)
         return 0;
-    size_t units = short_units(size);
+    ptrdiff_t units = (ptrdiff_t)short_units(size);
     ptrdiff_t most = h->room < (ptrdiff_t)rest ? h->room : (ptrdiff_t)rest;
-    size_t count = 0;
-    for (ptrdiff_t need = (ptrdiff_t)units; count < CARVE && need <= most; count++)
-        need += (ptrdiff_t)units;
+    size_t count = CARVE;
+    for (ptrdiff_t need = CARVE * units; count && need > most; count--)
+        need -= units;
     return count;
 }
 
@@ -189,46 +198,46 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
 /* A small one, when no list has a block. */
 [[gnu::noinline]] static void *alloc_treed(struct heap *h, size_t size, const void *caller)
 {
-    size_t units = short_units(size), has;
-    struct block *b = find_large(h, units);
-    if (!b)
+    size_t units = short_units(size);
+    struct found f = find_large(h, units);
+    if (!f.b)
         return alloc_wild(h, size, caller);
-    enum heap_fault fault = look_at(h, b, units, &has);
+    enum heap_fault fault = look_at(h, f, units);
     if (fault)
-        return refuse_block(h, block_payload(b), fault, caller);
-    size_t more = count_more(h, has - units, size);
-    cut_front(h, b, has, units + more * units);
+        return refuse_block(h, block_payload(f.b), fault, caller);
+    size_t more = count_more(h, f.units - units, size);
+    cut_front(h, f.b, f.units, units + more * units, true);
     if (more)
-        carve(h, block_at(b, units), more, size);
-    return make_live(h, b, size, caller, 0);
+        carve(h, block_at(f.b, units), more, size);
+    return make_live(h, f.b, size, caller, 0);
 }
 
 /* Up to a page, SMALL_SIZE_MAX. */
 [[gnu::noinline]] static void *alloc_listed(struct heap *h, size_t size, const void *caller)
 {
-    size_t units = short_units(size), has;
+    size_t units = short_units(size);
     if (units << UNIT_SHIFT > h->below)
         return alloc_wild(h, size, caller);
-    struct block *b = list_find(h, units);
-    if (!b)
+    struct found f = list_find(h, units);
+    if (!f.b)
         return alloc_treed(h, size, caller);
-    enum heap_fault fault = look_at_listed(h, b, units, &has);
+    enum heap_fault fault = look_at_listed(h, f);
     if (fault)
-        return refuse_block(h, block_payload(b), fault, caller);
-    size_t more = count_more(h, has - units, size);
-    cut_listed(h, b, has, units + more * units);
+        return refuse_block(h, block_payload(f.b), fault, caller);
+    size_t more = count_more(h, f.units - units, size);
+    cut_listed(h, f.b, f.units, units + more * units);
     if (more)
-        carve(h, block_at(b, units), more, size);
-    return make_live(h, b, size, caller, 0);
+        carve(h, block_at(f.b, units), more, size);
+    return make_live(h, f.b, size, caller, 0);
 }
 
 /* Above: always from the tree. */
 [[gnu::noinline]] static void *alloc_searched(struct heap *h, size_t size, const void *caller)
 {
-    struct block *b = find_large(h, units_for(size));
-    if (!b)
+    struct found f = find_large(h, units_for(size));
+    if (!f.b)
         return alloc_wild(h, size, caller);
-    return alloc_piece(h, take_from(h, b, 0, units_for(size)), size, caller);
+    return alloc_piece(h, take_from(h, f, 0, units_for(size)), size, caller);
 }
 
 /* When there is something in them that could do. */
@@ -327,14 +336,14 @@ static inline enum heap_fault push(struct heap *h, void *p, size_t units)
 /* The bins are full: room is made by merging another block, which has waited longer; when that was
  * smaller once too often, this one. */
 [[gnu::noinline]] static enum heap_fault free_over_full(struct heap *h, void *p, const void *caller,
-                                                        size_t units)
+                                                        uint64_t fields, size_t units)
 {
     if (h->room >= -OVERDRAFT) {
         merge_one(h, ANY);
         return push(h, p, units);
     }
     h->room += (ptrdiff_t)units;
-    return free_merged(h, p, caller, block_open(h, block_of(p)));
+    return free_merged(h, p, caller, fields);
 }
 
 enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
@@ -352,7 +361,7 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
         return heap_name_fault(h, p, caller);
     size_t units = short_units(size);
     h->room -= (ptrdiff_t)units;
-    return h->room < 0 ? free_over_full(h, p, caller, units) : push(h, p, units);
+    return h->room < 0 ? free_over_full(h, p, caller, fields, units) : push(h, p, units);
 }
 
 void heap_trim(struct heap *h)

@@ -49,8 +49,9 @@ enum {
     HEAP_START = 16 << PAGE_SHIFT,                /* a heap's first bytes, never given back    */
     LARGE = HEAP_LISTS,                           /* units of a free block that is in the tree   */
     HEADS = HEAP_LISTS * 2 * (int)sizeof(void *), /* bytes at its start: a head for each list, */
-    TOP = 5 * UNIT,                               /* the top of the tree,                      */
-    FIRST = HEADS + TOP + UNIT,                   /* and then the first payload                */
+    NODE = 16 * (int)sizeof(void *),              /* bytes; a node of the tree has no more     */
+    TREE = (HEADS + NODE - 1) / NODE * NODE,      /* its top,                                  */
+    FIRST = TREE + NODE + UNIT,                   /* and then the first payload                */
 };
 #define MULTIPLIER  0x9e3779b97f4a7c15u
 #define INVERSE     0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
@@ -262,6 +263,12 @@ static inline bool tile_at(const struct heap *h, const struct block *b, struct v
                         : block_view(h, b);
     return out->state != HEAP_DAMAGED && out->units && out->units <= units_between(b, heap_last(h));
 }
+
+/* What a search for a free block ends at. */
+struct found {
+    struct block *b; /* NULL: there is none                                  */
+    size_t units;    /* as list or footer tell; the header may tell otherwise */
+};
 
 /* ---- live blocks ---------------------------------------------------------------------------- */
 

@@ -10,7 +10,7 @@ static void set_window(struct heap *h, uint8_t *window, size_t bytes)
 {
     const uint64_t all = (uint64_t)1 << WINDOW_LOG, block = (uint64_t)1 << SIZE_BITS;
     h->start = window;
-    h->tree = (struct node *)(window + HEADS);
+    h->tree = (struct node *)(window + TREE);
     h->stats.window = bytes < all ? bytes : (size_t)all;
     bytes = h->stats.window - 2 * UNIT;
     h->largest = bytes < block ? bytes : (size_t)(block - 1);

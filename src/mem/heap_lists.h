@@ -93,17 +93,18 @@ static inline void list_remove(struct heap *h, struct block *b, size_t units)
         mark_empty(h, (size_t)(l.next - head_of(h, 0)));
 }
 
-/* The first block of the fewest units, but at least so many; NULL: no list has one. */
-static inline struct block *list_find(const struct heap *h, size_t units)
+/* The first block of the fewest units, but at least so many. */
+static inline struct found list_find(const struct heap *h, size_t units)
 {
     size_t i = units / HEAP_WORD_BITS;
     unsigned long word = h->filled[i] & ~0ul << units % HEAP_WORD_BITS;
     while (!word) {
         if (++i == HEAP_LISTS / HEAP_WORD_BITS + 1)
-            return NULL;
+            return (struct found){0};
         word = h->filled[i];
     }
-    return first_in(h, i * HEAP_WORD_BITS + (size_t)__builtin_ctzl(word));
+    i = i * HEAP_WORD_BITS + (size_t)__builtin_ctzl(word);
+    return (struct found){.b = first_in(h, i), .units = i};
 }
 
 /* All lists are empty. */

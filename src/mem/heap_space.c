@@ -38,7 +38,7 @@ static size_t whole_pages(size_t bytes)
 static void set_reach(struct heap *h)
 {
     h->reach = h->span - sizeof(struct links);
-    h->hook_reach = (size_t)(h->top - (uint8_t *)h->tree) - sizeof(struct node) + 1;
+    h->tree_reach = (size_t)(h->top - (uint8_t *)h->tree) - sizeof(struct node) + 1;
 }
 
 static bool hold(struct heap *h, size_t bytes)
@@ -156,19 +156,32 @@ struct piece space_take_wild(struct heap *h, size_t align, size_t units)
     return (struct piece){.b = block_at(p.b, front), .prev = PREV};
 }
 
-/* The first that would do for any alignment, if it does for this; else the first that must. */
-static struct block *find_aligned(struct heap *h, size_t align, size_t units)
+static bool does_for(struct found f, size_t align, size_t units)
 {
-    struct block *b = find_free(h, units);
-    return b && skip_for(b, align) + units <= open_free(h, b)
-               ? b
-               : find_free(h, units + (align >> UNIT_SHIFT) - 1);
+    return f.b && skip_for(f.b, align) + units <= f.units;
+}
+
+/* A small one of that size, if it is aligned; else the first that must do; when there is none, the
+ * first that may, if it does. So the tree is searched once. */
+static struct found find_aligned(struct heap *h, size_t align, size_t units)
+{
+    size_t surely = units + (align >> UNIT_SHIFT) - 1;
+    struct found f = units < LARGE ? list_find(h, units) : (struct found){0};
+    if (does_for(f, align, units))
+        return f;
+    f = surely < LARGE ? list_find(h, surely) : (struct found){0};
+    if (!f.b)
+        f = tree_find(h, surely);
+    if (f.b)
+        return f;
+    f = tree_find(h, units < LARGE ? LARGE : units);
+    return does_for(f, align, units) ? f : (struct found){0};
 }
 
 struct piece space_take(struct heap *h, size_t align, size_t units)
 {
-    struct block *b = align <= HEAP_ALIGN ? find_free(h, units) : find_aligned(h, align, units);
-    return b ? take_from(h, b, skip_for(b, align), units) : space_take_wild(h, align, units);
+    struct found f = align <= HEAP_ALIGN ? find_free(h, units) : find_aligned(h, align, units);
+    return f.b ? take_from(h, f, skip_for(f.b, align), units) : space_take_wild(h, align, units);
 }
 
 /* ---- giving back ---------------------------------------------------------------------------- */
@@ -210,6 +223,6 @@ bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
     }
     if (a.next_units < more || !is_kept(h, end, a.next_units))
         return false;
-    cut_front(h, end, a.next_units, more);
+    cut_front(h, end, a.next_units, more, false);
     return true;
 }

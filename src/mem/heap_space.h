@@ -56,6 +56,13 @@ static inline void *free_to(const struct block *b, size_t units)
     return units < LARGE ? (void *)(block_at(b, units) - 1) : (void *)node_of(b, units);
 }
 
+/* Level 3: is it as it was freed, there and between node and footer? */
+static inline bool is_untouched(const struct block *b, size_t units)
+{
+    return is_clean(free_from(b, units), free_to(b, units)) &&
+           (units < LARGE || is_clean(node_of(b, units) + 1, block_at(b, units) - 1));
+}
+
 /* Writes its header and footer. */
 static inline void mark_free(struct heap *h, struct block *b, size_t units)
 {
@@ -76,7 +83,7 @@ static inline void add_free(struct heap *h, struct block *b, size_t units)
         add_small(h, b, units);
     } else {
         mark_free(h, b, units);
-        tree_insert(h, node_of(b, units), units);
+        tree_insert(h, block_at(b, units), units);
     }
 }
 
@@ -85,7 +92,7 @@ static inline void remove_free(struct heap *h, struct block *b, size_t units)
     if (units < LARGE)
         list_remove(h, b, units);
     else
-        tree_remove(h, node_of(b, units));
+        tree_remove(h, node_of(b, units), false);
 }
 
 /* Takes units off the front of a listed block of `has`; what is left of it stays free. */
@@ -99,8 +106,10 @@ static inline void cut_listed(struct heap *h, struct block *b, size_t has, size_
         clear_prev(h, rest);
 }
 
-/* The same of any. A large one whose rest is large stays where it is in the tree. */
-static inline void cut_front(struct heap *h, struct block *b, size_t has, size_t units)
+/* The same of any, which was just searched for or not. A large one whose rest is large stays where
+ * it is in the tree. */
+static inline void cut_front(struct heap *h, struct block *b, size_t has, size_t units,
+                             bool searched)
 {
     struct block *rest = block_at(b, units);
     size_t left = has - units;
@@ -108,9 +117,9 @@ static inline void cut_front(struct heap *h, struct block *b, size_t has, size_t
         cut_listed(h, b, has, units);
     } else if (left >= LARGE) {
         mark_free(h, rest, left);
-        tree_resize(h, node_of(rest, left), left);
+        tree_shrink(h, node_of(rest, left), left, searched);
     } else {
-        tree_remove(h, node_of(b, has));
+        tree_remove(h, node_of(b, has), searched);
         fill(node_of(b, has), block_at(b, has));
         if (left)
             add_small(h, rest, left);
@@ -126,22 +135,24 @@ static inline void raise_below(struct heap *h, size_t units)
         h->below = units << UNIT_SHIFT;
 }
 
-/* A large one of so many units, which may be there; NULL: it is not. */
-static inline struct block *find_large(struct heap *h, size_t units)
+/* A large one of so many units, which may be there. */
+static inline struct found find_large(struct heap *h, size_t units)
 {
-    struct block *b = tree_find(h, units);
-    if (!b)
+    struct found f = tree_find(h, units);
+    if (!f.b)
         h->below = (units - 1) << UNIT_SHIFT;
-    return b;
+    return f;
 }
 
-/* Any of at least so many; NULL: there is none. */
-static inline struct block *find_free(struct heap *h, size_t units)
+/* Any of at least so many. */
+static inline struct found find_free(struct heap *h, size_t units)
 {
+    struct found f = {0};
     if (units << UNIT_SHIFT > h->below)
-        return NULL;
-    struct block *b = units < LARGE ? list_find(h, units) : NULL;
-    return b ? b : find_large(h, units);
+        return f;
+    if (units < LARGE)
+        f = list_find(h, units);
+    return f.b ? f : find_large(h, units);
 }
 
 /* ---- wild memory ---------------------------------------------------------------------------- */
@@ -182,46 +193,38 @@ static inline size_t skip_for(const struct block *b, size_t align)
     return (size_t)((((payload + align - 1) & ~(align - 1)) - payload) >> UNIT_SHIFT);
 }
 
-/* A block that was found: how many units has it, and what is wrong with it? */
-static inline enum heap_fault look_at_listed(const struct heap *h, const struct block *b,
-                                             size_t least, size_t *units)
+/* A block that was found in a list: what is wrong with it? */
+static inline enum heap_fault look_at_listed(const struct heap *h, struct found f)
 {
-    uint64_t has = open_free(h, b);
-    *units = (size_t)has;
-    if (has < least || has >= LARGE)
+    if (HEAP_HARDEN && open_free(h, f.b) != f.units)
         return HEAP_BAD_HEADER;
-    return list_keeps(h, b, *units) && is_clean(free_from(b, *units), free_to(b, *units))
-               ? HEAP_OK
-               : HEAP_WRITE_AFTER_FREE;
+    return list_keeps(h, f.b, f.units) && is_untouched(f.b, f.units) ? HEAP_OK
+                                                                     : HEAP_WRITE_AFTER_FREE;
 }
 
-/* The same of any. Of much more than is asked for, more than twice LARGE is left, which is three
- * more blocks for a bin and LARGE: it is resized, and need not be fit to be removed. */
-static inline enum heap_fault look_at(const struct heap *h, const struct block *b, size_t least,
-                                      size_t *units)
+/* The same of any, of which `units` are to be taken. The search has seen that a large one hangs
+ * where it should. Of much more, more than twice LARGE is left, which is three more blocks for a
+ * bin and LARGE: it is resized, and need not be fit to be removed. */
+static inline enum heap_fault look_at(const struct heap *h, struct found f, size_t units)
 {
-    uint64_t has = open_free(h, b);
-    *units = (size_t)has;
-    if (has < least || has > h->units)
+    if (f.units < units || (HEAP_HARDEN && open_free(h, f.b) != f.units))
         return HEAP_BAD_HEADER;
-    bool stays = *units >= least + 2 * LARGE;
-    return (stays ? tree_knows(h, node_of(b, *units)) : is_kept(h, b, *units)) &&
-                   is_clean(free_from(b, *units), free_to(b, *units))
-               ? HEAP_OK
-               : HEAP_WRITE_AFTER_FREE;
+    bool is_fit = f.units < LARGE
+                      ? list_keeps(h, f.b, f.units)
+                      : f.units >= units + 2 * LARGE || tree_spares(h, node_of(f.b, f.units));
+    return is_fit && is_untouched(f.b, f.units) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
 }
 
 /* Cuts `units` out of a free block, `front` units behind its start; the rest of it stays free. */
-static inline struct piece take_from(struct heap *h, struct block *b, size_t front, size_t units)
+static inline struct piece take_from(struct heap *h, struct found f, size_t front, size_t units)
 {
-    size_t has;
-    enum heap_fault fault = look_at(h, b, front + units, &has);
+    enum heap_fault fault = look_at(h, f, front + units);
     if (fault)
-        return (struct piece){.b = b, .fault = fault};
-    cut_front(h, b, has, front + units);
+        return (struct piece){.b = f.b, .fault = fault};
+    cut_front(h, f.b, f.units, front + units, true);
     if (front)
-        add_free(h, b, front);
-    return (struct piece){.b = block_at(b, front), .prev = front ? PREV : 0};
+        add_free(h, f.b, front);
+    return (struct piece){.b = block_at(f.b, front), .prev = front ? PREV : 0};
 }
 
 /* From a free block, or from wild memory; and from wild memory alone. */
@@ -317,7 +320,7 @@ static inline enum heap_fault join_free(struct heap *h, struct block *b, size_t 
     else if (a.next_units < LARGE)
         list_remove(h, next, a.next_units);
     else
-        tree_resize(h, node_of(next, a.next_units), all);
+        tree_grow(h, node_of(next, a.next_units), all);
     fill(block_payload(b), a.next_units ? free_from(next, a.next_units) : next);
     b = join_prev(h, b, a);
     raise_below(h, all);

@@ -6,292 +6,453 @@
  * every fork, if the largest block there will do, and else to the upper one: no step is in vain,
  * and no block is looked at that is not the answer.
  *
- * The tree is a crit-bit tree. Blocks are its leaves. A fork parts its leaves by the highest bit in
- * which their addresses differ; what is below it agrees in all bits above. So its shape depends on
- * the addresses alone, it is never balanced, and a way down has one fork for a bit of an address
- * at most. An address is that of the node at a block's end: it does not change when the block is
- * cut at its front, as first fit does, nor when what is freed before it joins it.
+ * The tree is a crit-bit tree, by two bits at a time. Blocks are its leaves. A fork has four sides
+ * and parts its leaves by the highest two bits, of bits 2n and 2n + 1, in which their addresses
+ * differ; what is below it agrees in all bits above, its `base`. So its shape depends on the
+ * addresses alone, and it is never balanced. An address is that of the node near a block's end: it
+ * does not change when the block is cut at its front, as first fit does, nor when what is freed
+ * before it joins it.
  *
- *   a large free block   | header | ... free ... | node | header of the next
- *   its node             | fork, leaf, two sides of the fork, the largest on each, bit, footer |
+ *   a large free block   | header | ... free ... | node | less than a node | footer | next header
+ *   its node             | fork, its four sides, the largest on each | leaf | end of the block |
  *
- * n leaves need n - 1 forks, so each block brings one, and one of them is without: `forkless`. The
- * fork of a block stands somewhere above its leaf, never elsewhere. When a block leaves, the fork
- * right above its leaf is no longer needed: the block's own fork moves there. A fork and a leaf
- * each have one hook, by which they hang at one side of a fork above: two hooks that lead to each
- * other. Above all is `tree`, at the heap's start: a fork with one side, which hangs nowhere.
+ * Nodes begin at multiples of their size, so what points into one leads to all of it. Forks have
+ * two sides in use at least, so fewer are needed than there are leaves: each block brings one, and
+ * those that are not in use are a ring of spares. The fork of a block stands anywhere; when the
+ * block leaves, a spare one takes its place. A fork and a leaf each have a hook, by which they hang
+ * at a side of a fork above: hook and side lead to each other. Above all is `tree`, at the heap's
+ * start: a fork with one side.
  *
- * The block that was added last is `loose`: not in the tree yet, but known by its address and its
- * size. It goes into the tree when the next one comes, and most blocks are taken or joined before
- * that: 56 to 99 of 100 in recorded programs.
+ * The block that was added last is `loose`: not in the tree yet, but known by its end and its size.
+ * It goes into the tree when the next one comes, and most blocks are taken or joined before that:
+ * 56 to 99 of 100 in recorded programs.
  *
- *   T1  what a side of a fork leads to leads back to that side.
- *   T2  leaves stand by address; a fork has the highest bit in which the last leaf before its
- * border and the first behind it differ; every block but the forkless one has its fork in use. T3
- * of a fork's side `most` tells the largest block. T4  the loose block is free, has `loose_units`,
- * and is not in the tree.
+ *   T1  what hangs at a side leads back to that side.
+ *   T2  a leaf, and the base of a fork, is on the side of the fork above that its bits tell, and
+ *       forks tell lower bits than those above; at least two sides of each are in use; the spares
+ *       are all forks but those.
+ *   T3  of each side `most` tells the largest block.
+ *   T4  the loose block is free, has `loose_units`, and is not in the tree.
  *
- * Damage. A node is free memory, and may have been overwritten. A hook is followed when it leads to
+ * Damage. A node is free memory, and may have been overwritten. A link is followed when it leads to
  * where one can be, and trusted when that leads back (T1): so a way down ends, as nothing hangs at
  * two sides. What does not lead back is reported as written to after it was freed. A search then
- * takes from elsewhere, and a block whose place cannot be found stays out of the tree: lost, but
- * harmless. Before a block is removed or resized all that changes at once is looked at.
+ * takes from elsewhere, and what hangs where no way leads stays out of reach: lost, but harmless.
+ * Before a block is removed or resized its own links are looked at; of other nodes each when it
+ * changes, and what does not agree is left as it is. A way that a search has come down is sound:
+ * nothing that changes it comes between.
  *
- * Bounds. D, the forks on a way, is at most the bits in which pages of the heap differ: 17 in a
- * window of 512 MiB, 28 in one of 1 TiB. To search takes one way down, to add one down and part of
- * one up, to remove or resize part of one up: until a fork knew it already.
+ * Bounds. D, the forks on a way, is at most half the bits in which pages of the heap differ, as two
+ * large blocks never end in the same page: 8 in 256 MiB, 9 in 1 GiB, 14 in 1 TiB. To search takes
+ * one way down, to add one down and part of one up, to remove or resize part of one up: until a
+ * fork knew it already.
  */
 #include "heap_tree.h"
 
 /* ---- links ---------------------------------------------------------------------------------- */
 
-enum { PAIR = 2 * sizeof(struct hook) }; /* the hooks of a node begin at multiples of it */
-
-static inline void tie(struct hook *a, struct hook *b)
+static inline void tie(struct side *s, struct hook *k)
 {
-    a->other = b;
-    b->other = a;
+    s->below = k;
+    k->at = s;
+}
+
+/* Does what hangs there hang there? */
+static inline bool is_held(const struct heap *h, const struct side *s)
+{
+    return HEAP_HARDEN == 0 || (is_near(h, s->below) && s->below->at == s);
+}
+
+/* A node begins with its fork, then comes its leaf. What was overwritten may be neither. */
+static inline bool is_fork(const struct hook *k)
+{
+    return (uintptr_t)k % NODE == 0;
 }
 
 static inline bool is_leaf(const struct hook *k)
 {
-    return (uintptr_t)k & sizeof(struct hook);
-}
-
-static inline struct node *fork_with(const struct hook *k)
-{
-    return (struct node *)k;
-}
-
-static inline struct node *leaf_with(const struct hook *k)
-{
-    return (struct node *)(k - 1);
-}
-
-/* The fork with such a side. */
-static inline struct node *node_above(const struct hook *side)
-{
-    return (struct node *)(((uintptr_t)side & ~(uintptr_t)(PAIR - 1)) - PAIR);
+    return (uintptr_t)k % NODE == FORK;
 }
 
 /* Units of the largest block on that side of a fork. */
 typedef size_t most_t __attribute__((may_alias, aligned(1)));
-static inline most_t *most_on(struct hook *side)
+static inline most_t *most_on(const struct side *s)
 {
-    return (most_t *)(side + 2);
+    return (most_t *)(s + SIDES);
 }
 
-/* What `k` leads to does not lead back. */
-[[gnu::cold, gnu::noinline]] static void *lose_way(struct heap *h, const struct hook *k)
+/* The number of the side of a fork on which an address is; SIDES or more: it is not below it. */
+static inline uintptr_t side_for(const struct node *n, uintptr_t address)
 {
-    heap_report_node(h, k);
+    return (address ^ n->base) >> n->shift;
+}
+
+/* A link does not lead back. */
+[[gnu::cold, gnu::noinline]] static void *lose_way(struct heap *h, const void *link)
+{
+    heap_report_node(h, link);
     return NULL;
+}
+
+/* ---- spare forks ---------------------------------------------------------------------------- */
+
+/* A ring through the topmost node. */
+static inline struct node *next_spare(const struct node *n)
+{
+    return (struct node *)n->side[NEXT].below;
+}
+
+static inline struct node *last_spare(const struct node *n)
+{
+    return (struct node *)n->side[LAST].below;
+}
+
+static inline void link_spares(struct node *n, struct node *next)
+{
+    n->side[NEXT].below = &next->fork;
+    next->side[LAST].below = &n->fork;
+}
+
+static inline void add_spare(struct heap *h, struct node *n)
+{
+    n->fork.at = NULL;
+    link_spares(n, next_spare(h->tree));
+    link_spares(h->tree, n);
+}
+
+static inline void remove_spare(const struct node *n)
+{
+    link_spares(last_spare(n), next_spare(n));
+}
+
+/* Do the next one and the one before agree? */
+static inline bool is_spare(const struct heap *h, const struct node *n)
+{
+    const struct node *next = next_spare(n), *last = last_spare(n);
+    return is_near(h, next) && is_near(h, last) && last_spare(next) == n && next_spare(last) == n;
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
 static inline size_t largest_below(const struct node *n)
 {
-    return n->most[0] > n->most[1] ? n->most[0] : n->most[1];
+    size_t most = n->most[0];
+#pragma GCC unroll 8
+    for (unsigned i = 1; i < SIDES; i++)
+        most = n->most[i] > most ? n->most[i] : most;
+    return most;
 }
 
-/* On a fork's side is another largest block: so may it be for all forks above. */
-static void settle(struct heap *h, struct hook *side, size_t units)
+/* On a fork's side is a larger block: so may it be for all forks above. */
+static void raise(struct heap *h, struct side *s, size_t units)
 {
-    while (*most_on(side) != units) {
-        *most_on(side) = units;
-        struct node *n = node_above(side);
-        if (HEAP_HARDEN ? !is_tied(h, &n->fork) : n == h->tree) {
-            if (n != h->tree)
-                lose_way(h, &n->fork);
+    while (*most_on(s) < units) {
+        const struct node *n = node_with(s);
+        *most_on(s) = units;
+        if (!is_hung(h, &n->fork)) {
+            lose_way(h, n);
+            return;
+        }
+        s = n->fork.at;
+    }
+}
+
+/* On a fork's side is another largest block, no larger one. A search that came down here has seen
+ * that the way up is sound. */
+static inline void lower(struct heap *h, struct side *s, size_t units, bool searched)
+{
+    while (*most_on(s) != units) {
+        const struct node *n = node_with(s);
+        *most_on(s) = units;
+        if (!searched && !is_hung(h, &n->fork)) {
+            lose_way(h, n);
             return;
         }
         units = largest_below(n);
-        side = n->fork.other;
+        s = n->fork.at;
     }
 }
 
-static inline uintptr_t highest_bit(uintptr_t word)
+void tree_raise(struct heap *h, struct node *x, size_t units)
 {
-    return (uintptr_t)1 << ((HEAP_WORD_BITS - 1) ^ __builtin_clzl(word));
+    raise(h, x->leaf.at, units);
 }
 
-/* The fork of x comes between `side` and what hangs there, and parts it from x. */
-static inline void fork_at(struct heap *h, struct node *x, size_t units, uintptr_t bit,
-                           struct hook *side)
+void tree_lower(struct heap *h, struct node *x, size_t units, bool searched)
 {
-    bool mine = ((uintptr_t)x & bit) != 0;
-    size_t most = *most_on(side);
-    x->bit = bit;
-    tie(&x->below[!mine], side->other);
-    x->most[!mine] = most;
-    tie(&x->below[mine], &x->leaf);
-    x->most[mine] = units;
-    tie(&x->fork, side);
-    if (units > most)
-        settle(h, side, units);
+    if (searched)
+        lower(h, x->leaf.at, units, true);
+    else
+        lower(h, x->leaf.at, units, false);
 }
 
-[[gnu::noinline]] static void plant_first(struct heap *h, struct node *x, size_t units)
+static inline unsigned highest_bit(uintptr_t word)
 {
-    h->forkless = x;
-    tie(&h->tree->below[0], &x->leaf);
-    h->tree->most[0] = units;
+    return (HEAP_WORD_BITS - 1) ^ (unsigned)__builtin_clzl(word);
 }
 
-void tree_plant(struct heap *h, struct node *x, size_t units)
+/* The fork of x comes between `s` and what hangs there, at the address `other`, and parts x from
+ * it. */
+static void fork_at(struct heap *h, struct node *x, size_t units, struct side *s, uintptr_t other)
 {
-    struct hook *side = &h->tree->below[0], *k = side->other;
-    if (!k) {
-        plant_first(h, x, units);
-        return;
+    uintptr_t address = (uintptr_t)x;
+    x->shift = highest_bit(address ^ other) & ~(unsigned)(SIDES_LOG - 1);
+    x->base = (address >> x->shift & ~(uintptr_t)(SIDES - 1)) << x->shift;
+    x->count = 2;
+    for (unsigned i = 0; i < SIDES; i++) {
+        x->side[i].below = NULL;
+        x->most[i] = 0;
     }
-    for (; is_tied(h, side); k = side->other) {
-        if (is_leaf(k)) {
-            uintptr_t bit = highest_bit((uintptr_t)x ^ (uintptr_t)leaf_with(k));
-            while (node_above(side)->bit < bit)
-                side = node_above(side)->fork.other;
-            fork_at(h, x, units, bit, side);
+    uintptr_t its = side_for(x, other);
+    tie(&x->side[its], s->below);
+    x->most[its] = *most_on(s);
+    tie(s, &x->fork);
+    its = side_for(x, address);
+    tie(&x->side[its], &x->leaf);
+    raise(h, &x->side[its], units);
+}
+
+void tree_plant(struct heap *h, struct block *end, size_t units)
+{
+    struct node *x = node_before(end);
+    struct side *s = &h->tree->side[0];
+    x->end = end;
+    while (s->below) {
+        struct node *n = node_with(s->below);
+        if (!is_held(h, s)) {
+            lose_way(h, s);
             return;
         }
-        struct node *n = fork_with(k);
-        side = &n->below[((uintptr_t)x & n->bit) != 0];
+        if (is_leaf(s->below)) {
+            fork_at(h, x, units, s, (uintptr_t)n);
+            return;
+        }
+        uintptr_t its = side_for(n, (uintptr_t)x);
+        if (its >= SIDES) {
+            fork_at(h, x, units, s, n->base);
+            return;
+        }
+        s = &n->side[its];
     }
-    lose_way(h, side);
+    tie(s, &x->leaf);
+    node_with(s)->count++;
+    add_spare(h, x);
+    raise(h, s, units);
 }
 
-/* The fork of x is needed where it is: it moves into another block. */
-static inline void move_fork(const struct node *x, struct node *to)
+/* The fork of x is needed where it is: it moves into another block. What does not hang there where
+ * it should stays as it is. */
+static void move_fork(struct heap *h, struct node *x, struct node *to)
 {
-    to->bit = x->bit;
-    to->most[0] = x->most[0];
-    to->most[1] = x->most[1];
-    tie(&to->below[0], x->below[0].other);
-    tie(&to->below[1], x->below[1].other);
-    tie(&to->fork, x->fork.other);
+    __builtin_memcpy(to, x, FORK);
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < SIDES; i++) {
+        struct side *s = &x->side[i];
+        if (s->below && is_held(h, s))
+            s->below->at = &to->side[i];
+        else if (s->below)
+            lose_way(h, s);
+    }
+    tie(x->fork.at, &to->fork);
 }
 
-void tree_uproot(struct heap *h, struct node *x)
+/* A fork with one side left is not needed: what hangs there hangs where the fork did. False: a link
+ * does not lead back, and nothing has changed. */
+static inline bool skip_fork(struct heap *h, struct node *n)
 {
-    struct hook *side = x->leaf.other;
-    struct node *n = node_above(side);
-    if (n == h->tree) {
-        side->other = NULL;
-        n->most[0] = 0;
+    uintptr_t only = 0;
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < SIDES; i++)
+        only |= (uintptr_t)n->side[i].below;
+    struct hook *k = (struct hook *)only;
+    if (HEAP_HARDEN && !(is_hung(h, &n->fork) && is_near(h, k) && is_hung(h, k)))
+        return lose_way(h, n);
+    tie(n->fork.at, k);
+    return true;
+}
+
+/* A fork that is not in use any more; NULL: there is none, or a link does not lead back. */
+static inline struct node *take_spare(struct heap *h)
+{
+    struct node *n = next_spare(h->tree);
+    if (HEAP_HARDEN && (n == h->tree || !is_spare(h, n)))
+        return lose_way(h, n);
+    remove_spare(n);
+    return n;
+}
+
+/* A block whose fork is in use leaves: another fork takes its place; NULL: all below it is lost. */
+static void replace_fork(struct heap *h, struct node *x, struct node *by)
+{
+    if (by)
+        move_fork(h, x, by);
+    else
+        x->fork.at->below = NULL;
+}
+
+void tree_uproot(struct heap *h, struct node *x, bool searched)
+{
+    struct side *s = x->leaf.at;
+    struct node *n = node_with(s);
+    s->below = NULL;
+    if (searched)
+        lower(h, s, 0, true);
+    else
+        lower(h, s, 0, false);
+    bool skipped = --n->count == 1 && skip_fork(h, n);
+    if (skipped && n == x)
+        return;
+    if (x->fork.at) {
+        replace_fork(h, x, skipped ? n : take_spare(h));
         return;
     }
-    struct hook *other = &n->below[side == &n->below[0]], *over = n->fork.other;
-    size_t left = *most_on(other);
-    tie(other->other, over);
-    if (x == h->forkless) {
-        h->forkless = n;
-    } else if (x != n) {
-        move_fork(x, n);
-        if (node_above(over) == x)
-            over = &n->below[over == &x->below[1]];
-    }
-    settle(h, over, left);
+    remove_spare(x);
+    if (skipped)
+        add_spare(h, n);
 }
 
-void tree_regrow(struct heap *h, struct node *x, size_t units)
-{
-    settle(h, x->leaf.other, units);
-}
-
-bool tree_keeps(const struct heap *h, const struct node *x)
+bool tree_spares(const struct heap *h, const struct node *x)
 {
     if (HEAP_HARDEN == 0 || x == h->loose)
         return true;
-    if (!tree_knows(h, x))
-        return false;
-    const struct hook *side = x->leaf.other;
-    const struct node *n = node_above(side);
-    if (n == h->tree)
-        return true;
-    return is_tied(h, &n->fork) && is_tied(h, &n->below[side == &n->below[0]]) &&
-           (x == n || x == h->forkless ||
-            (is_tied(h, &x->fork) && is_tied(h, &x->below[0]) && is_tied(h, &x->below[1])));
+    return x->fork.at ? is_hung(h, &x->fork) : is_spare(h, x);
 }
 
 /* ---- searching ------------------------------------------------------------------------------ */
 
-/* The block of a leaf; NULL: its footer is damaged. */
-static inline struct block *block_with(struct heap *h, const struct node *n)
+static struct found find_nothing(struct heap *h, const void *link)
 {
-    struct block *end = (struct block *)(n + 1);
-    if (n->units > units_between(heap_first(h), end))
-        return lose_way(h, &n->leaf);
-    return block_back(end, (size_t)n->units);
+    lose_way(h, link);
+    return (struct found){0};
 }
 
-struct block *tree_lowest(struct heap *h, size_t units)
+/* The block of a leaf, if node and footer agree that it is one. */
+static inline struct found block_with(struct heap *h, const struct node *n)
 {
-    struct hook *side = &h->tree->below[0];
-    while (is_tied(h, side)) {
-        struct hook *k = side->other;
-        if (is_leaf(k))
-            return block_with(h, leaf_with(k));
-        struct node *n = fork_with(k);
-        side = &n->below[n->most[0] < units];
+    struct block *end = n->end;
+    if (node_before(end) != n || end[-1].word > units_between(heap_first(h), end))
+        return find_nothing(h, n);
+    size_t units = (size_t)end[-1].word;
+    return (struct found){.b = block_back(end, units), .units = units};
+}
+
+/* The first side with so large a block, or the last. */
+static inline const struct side *side_with(const struct node *n, size_t units)
+{
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < SIDES - 1; i++) {
+        if (n->most[i] >= units)
+            return &n->side[i];
     }
-    return lose_way(h, side);
+    return &n->side[SIDES - 1];
+}
+
+struct found tree_lowest(struct heap *h, size_t units)
+{
+    const struct side *s = &h->tree->side[0];
+    for (; is_held(h, s); s = side_with((const struct node *)s->below, units)) {
+        if (!is_fork(s->below))
+            return is_leaf(s->below) ? block_with(h, node_with(s->below)) : find_nothing(h, s);
+    }
+    return find_nothing(h, s);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
 void tree_start(struct heap *h)
 {
-    *h->tree = (struct node){.bit = ~(uintptr_t)0};
+    *h->tree = (struct node){.shift = HEAP_WORD_BITS};
+    tie(&h->tree->side[OWN], &h->tree->fork);
+    h->tree->most[OWN] = ~(size_t)0;
+    link_spares(h->tree, h->tree);
 }
 
 /* A walk over the leaves. */
 struct walk {
-    const struct hook *side;        /* what hangs there is entered next */
-    const struct node *leaf, *last; /* where it is, and was             */
-    uintptr_t bit;                  /* of the fork whose border lies between the two */
+    struct side *at; /* NULL: at the end */
+    size_t leaves, forks;
 };
+
+/* The first side from `s` on at which something hangs; NULL: there is none. */
+static struct side *side_from(struct node *n, struct side *s)
+{
+    while (s < n->side + SIDES && !s->below)
+        s++;
+    return s < n->side + SIDES ? s : NULL;
+}
+
+/* T2: is an address on that side of that fork? */
+static bool is_on(const struct heap *h, const struct side *s, uintptr_t address)
+{
+    const struct node *n = node_with(s);
+    return n == h->tree || side_for(n, address) == (uintptr_t)(s - n->side);
+}
+
+static bool fork_holds(const struct heap *h, const struct walk *w, const struct node *n)
+{
+    size_t sides = 0;
+    for (unsigned i = 0; i < SIDES; i++)
+        sides += n->side[i].below != NULL;
+    return sides >= 2 && sides == n->count && n->shift < node_with(w->at)->shift &&
+           n->shift % SIDES_LOG == 0 &&
+           n->base == n->base >> n->shift >> SIDES_LOG << SIDES_LOG << n->shift &&
+           is_on(h, w->at, n->base);
+}
+
+static bool leaf_holds(const struct heap *h, const struct walk *w, const struct node *x)
+{
+    const struct block *end = x->end;
+    if (node_before(end) != x || end[-1].word < LARGE ||
+        end[-1].word > units_between(heap_first(h), end))
+        return false;
+    size_t units = (size_t)end[-1].word;
+    return open_free(h, block_back(end, units)) == units && *most_on(w->at) == units &&
+           x != h->loose && is_on(h, w->at, (uintptr_t)x);
+}
 
 /* Down to the first leaf: T1. */
 static bool walk_down(const struct heap *h, struct walk *w)
 {
-    while (is_hook(h, w->side->other) && w->side->other->other == w->side) {
-        const struct hook *k = w->side->other;
-        if (is_leaf(k)) {
-            w->leaf = leaf_with(k);
-            return true;
+    while (is_near(h, w->at->below) && w->at->below->at == w->at) {
+        struct node *n = node_with(w->at->below);
+        if (is_leaf(w->at->below)) {
+            w->leaves++;
+            return leaf_holds(h, w, n);
         }
-        w->side = &fork_with(k)->below[0];
+        w->forks++;
+        if (!fork_holds(h, w, n))
+            return false;
+        w->at = side_from(n, n->side); /* which fork_holds knows to be there */
     }
     return false;
 }
 
-/* T2 and T3 for a leaf. */
-static bool leaf_holds(const struct heap *h, const struct walk *w)
+/* Up to where there is more behind: T3. */
+static bool walk_up(const struct heap *h, struct walk *w)
 {
-    const struct node *x = w->leaf;
-    const struct block *end = (const struct block *)(x + 1);
-    if (x->units < LARGE || x->units > units_between(heap_first(h), end))
-        return false;
-    uintptr_t differ = (uintptr_t)x ^ (uintptr_t)w->last;
-    return open_free(h, block_back(end, (size_t)x->units)) == x->units &&
-           *most_on((struct hook *)w->side) == x->units && x != h->loose &&
-           (!w->last || (x > w->last && highest_bit(differ) == w->bit)) &&
-           (x == h->forkless || (is_hook(h, x->fork.other) && x->fork.other->other == &x->fork));
+    struct node *n = node_with(w->at);
+    struct side *s = side_from(n, w->at + 1);
+    while (!s && n != h->tree) {
+        w->at = n->fork.at;
+        if (*most_on(w->at) != largest_below(n))
+            return false;
+        n = node_with(w->at);
+        s = side_from(n, w->at + 1);
+    }
+    w->at = n == h->tree ? NULL : s;
+    return true;
 }
 
-/* Up to where there is more behind: T3. *done: there is nothing. */
-static bool walk_up(const struct heap *h, struct walk *w, bool *done)
+/* The forks of all blocks that are not in use are in the ring, and nothing else. */
+static bool spares_hold(const struct heap *h, size_t spares)
 {
-    const struct node *n = node_above(w->side);
-    for (; w->side == &n->below[1]; n = node_above(w->side)) {
-        w->side = n->fork.other;
-        if (*most_on((struct hook *)w->side) != largest_below(n))
+    const struct node *n = h->tree;
+    while (is_spare(h, n) && next_spare(n) != h->tree) {
+        n = next_spare(n);
+        if (n->fork.at || !spares--)
             return false;
     }
-    *done = n == h->tree;
-    w->bit = n->bit;
-    w->side = &n->below[1];
-    return true;
+    return is_spare(h, n) && !spares;
 }
 
 static bool loose_holds(const struct heap *h, size_t *count)
@@ -299,23 +460,28 @@ static bool loose_holds(const struct heap *h, size_t *count)
     if (!h->loose_units)
         return !h->loose;
     ++*count;
-    const struct block *end = (const struct block *)(h->loose + 1);
-    return h->loose_units >= LARGE && is_hook(h, &h->loose->leaf) &&
+    const struct block *end = h->loose_end;
+    return h->loose_units >= LARGE && h->loose == node_before(end) && is_near(h, &h->loose->leaf) &&
            h->loose_units <= units_between(heap_first(h), end) &&
            open_free(h, block_back(end, h->loose_units)) == h->loose_units;
 }
 
+/* The topmost hangs at its own side, where nothing is ever larger. */
+static bool top_holds(const struct heap *h)
+{
+    const struct side *own = &h->tree->side[OWN];
+    return h->tree->fork.at == own && own->below == &h->tree->fork && !~*most_on(own);
+}
+
 bool tree_holds(const struct heap *h, size_t *count)
 {
-    struct walk w = {.side = &h->tree->below[0]};
-    bool done = !w.side->other && !h->tree->most[0];
-    while (!done) {
-        if (!walk_down(h, &w) || !leaf_holds(h, &w))
-            return false;
-        ++*count;
-        w.last = w.leaf;
-        if (!walk_up(h, &w, &done))
+    struct walk w = {.at = &h->tree->side[0]};
+    if (!w.at->below)
+        w.at = h->tree->most[0] ? w.at : NULL;
+    while (w.at) {
+        if (!walk_down(h, &w) || !walk_up(h, &w))
             return false;
     }
-    return loose_holds(h, count);
+    *count += w.leaves;
+    return top_holds(h) && spares_hold(h, w.leaves - w.forks) && loose_holds(h, count);
 }

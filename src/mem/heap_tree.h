@@ -8,106 +8,153 @@
 
 #include "heap_block.h"
 
-/* Half of a link: two hooks lead to each other. One that was overwritten may lead anywhere in the
- * heap, so it is packed: no address is wrong. */
+enum {
+    SIDES_LOG = 2,
+    SIDES = 1 << SIDES_LOG, /* of a fork */
+};
+
+/* A link: what hangs at a side of a fork, and the side it hangs at, lead to each other. One that
+ * was overwritten may lead anywhere in the heap, so both are packed: no address is wrong. */
 struct hook {
-    struct hook *other;
+    struct side *at;
+} __attribute__((packed, may_alias));
+struct side {
+    struct hook *below;
 } __attribute__((packed, may_alias));
 
-/* The end of a large free block: a fork and a leaf of the tree, and the footer. */
+/* Near the end of a large free block, at a multiple of NODE: a fork and a leaf of the tree. */
 struct node {
-    struct hook fork, leaf; /* what the fork hangs at, what the leaf hangs at            */
-    struct hook below[2];   /* of the fork: what hangs on it, before and behind its border */
-    size_t most[2];         /* and units of the largest block on either side             */
-    uintptr_t bit;          /* the highest in which addresses on the two sides differ    */
-    uintptr_t unused;       /* nodes begin at multiples of 16                            */
-    uint64_t units;         /* the block's footer                                        */
+    struct hook fork;        /* leads nowhere when the fork is not in use                 */
+    struct side side[SIDES]; /* of the fork                                               */
+    size_t most[SIDES];      /* units of the largest block on each of them, 0 for nothing */
+    uintptr_t base;          /* what all addresses below have in common, and              */
+    size_t shift;            /* where the bits begin that tell on which side one is       */
+    size_t count;            /* sides at which something hangs                            */
+    struct hook leaf;
+    struct block *end; /* of the block */
 } __attribute__((packed, may_alias));
+enum { FORK = __builtin_offsetof(struct node, leaf) }; /* bytes of it are the fork */
 
-_Static_assert(sizeof(struct node) % UNIT == UNIT - HEADER, "blocks end half-way between units");
-_Static_assert(LARGE *UNIT > 2 * (int)sizeof(struct node), "a large block has room for a node");
-_Static_assert(TOP >= (int)sizeof(struct node), "and the heap's start for the topmost");
+/* The links of forks that are not in use, a ring through the topmost node, are two of their sides.
+ * Of the topmost the first side is all there is to a tree; it hangs at the second itself, where
+ * nothing is ever larger, so that a way up needs no case for its end. */
+enum { OWN = 1, NEXT, LAST };
+
+_Static_assert(sizeof(struct node) <= NODE, "what is in a node can be masked to its start");
+_Static_assert(LARGE *UNIT > 4 * NODE, "a large block has room for a node");
+
+static inline struct node *node_around(uintptr_t address)
+{
+    return (struct node *)(address & ~(uintptr_t)(NODE - 1));
+}
+
+static inline struct node *node_with(const void *part)
+{
+    return node_around((uintptr_t)part);
+}
+
+/* The node of a block that ends there. Between it and the footer lies less than another one. */
+static inline struct node *node_before(const struct block *end)
+{
+    return node_around((uintptr_t)end - HEADER - sizeof(struct node));
+}
 
 static inline struct node *node_of(const struct block *b, size_t units)
 {
-    return (struct node *)block_at(b, units) - 1;
+    return node_before(block_at(b, units));
 }
 
 /* ---- links ---------------------------------------------------------------------------------- */
 
-/* Can it be followed without leaving the heap? */
-static inline bool is_hook(const struct heap *h, const struct hook *k)
+/* Can it be looked at without leaving the heap? */
+static inline bool is_near(const struct heap *h, const void *link)
 {
-    return (size_t)((uintptr_t)k - (uintptr_t)h->tree) < h->hook_reach;
+    return (size_t)((uintptr_t)link - (uintptr_t)h->tree) < h->tree_reach;
 }
 
-/* Does it lead to one that leads back? Level 0 does not ask. */
-static inline bool is_tied(const struct heap *h, const struct hook *k)
+/* Does it hang where it says? Level 0 does not ask. */
+static inline bool is_hung(const struct heap *h, const struct hook *k)
 {
-    return HEAP_HARDEN == 0 || (is_hook(h, k->other) && k->other->other == k);
+    return HEAP_HARDEN == 0 || (is_near(h, k->at) && k->at->below == k);
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
 /* What the calls below do to a block that is not the loose one. */
-void tree_plant(struct heap *h, struct node *x, size_t units);
-void tree_uproot(struct heap *h, struct node *x);
-void tree_regrow(struct heap *h, struct node *x, size_t units);
+void tree_plant(struct heap *h, struct block *end, size_t units);
+void tree_uproot(struct heap *h, struct node *x, bool searched);
+void tree_raise(struct heap *h, struct node *x, size_t units);
+void tree_lower(struct heap *h, struct node *x, size_t units, bool searched);
 
 /* Adds a block. The one that was loose until now goes into the tree. */
-static inline void tree_insert(struct heap *h, struct node *x, size_t units)
+static inline void tree_insert(struct heap *h, struct block *end, size_t units)
 {
-    struct node *was = h->loose;
+    struct block *was = h->loose_end;
     size_t had = h->loose_units;
-    h->loose = x;
+    h->loose = node_before(end);
+    h->loose_end = end;
     h->loose_units = units;
     if (had)
         tree_plant(h, was, had);
 }
 
 /* Takes a block out, which tree_keeps. */
-static inline void tree_remove(struct heap *h, struct node *x)
+static inline void tree_remove(struct heap *h, struct node *x, bool searched)
 {
     if (x != h->loose) {
-        tree_uproot(h, x);
+        tree_uproot(h, x, searched);
         return;
     }
     h->loose = NULL;
     h->loose_units = 0;
 }
 
-/* A block that tree_keeps has another start. */
-static inline void tree_resize(struct heap *h, struct node *x, size_t units)
+/* A block that tree_knows has become larger at its front; has become smaller. */
+static inline void tree_grow(struct heap *h, struct node *x, size_t units)
 {
     if (x == h->loose)
         h->loose_units = units;
     else
-        tree_regrow(h, x, units);
+        tree_raise(h, x, units);
 }
 
-/* Does what the leaf hangs at agree? Then it can be resized. Level 0 does not ask. */
+static inline void tree_shrink(struct heap *h, struct node *x, size_t units, bool searched)
+{
+    if (x == h->loose)
+        h->loose_units = units;
+    else
+        tree_lower(h, x, units, searched);
+}
+
+/* Does the place where its leaf hangs agree? Then it can be resized. Level 0 does not ask. */
 static inline bool tree_knows(const struct heap *h, const struct node *x)
 {
-    return HEAP_HARDEN == 0 || x == h->loose || (is_hook(h, &x->leaf) && is_tied(h, &x->leaf));
+    return HEAP_HARDEN == 0 || x == h->loose || (is_near(h, &x->leaf) && is_hung(h, &x->leaf));
 }
 
-/* And do all nodes that change when it is removed? */
-bool tree_keeps(const struct heap *h, const struct node *x);
+/* And what its fork hangs at, or the spares beside it? Then it can be removed. */
+bool tree_spares(const struct heap *h, const struct node *x);
+
+static inline bool tree_keeps(const struct heap *h, const struct node *x)
+{
+    return tree_knows(h, x) && tree_spares(h, x);
+}
 
 /* ---- searching ------------------------------------------------------------------------------ */
 
-/* The lowest in the tree of at least `units`, which there is; NULL: damage hides it. */
-struct block *tree_lowest(struct heap *h, size_t units);
+/* The lowest in the tree of at least `units`, which there is; no block: damage hides it. */
+struct found tree_lowest(struct heap *h, size_t units);
 
 /* The lowest of all. */
-static inline struct block *tree_find(struct heap *h, size_t units)
+static inline struct found tree_find(struct heap *h, size_t units)
 {
-    struct block *loose = NULL, *b = NULL;
-    if (h->loose_units >= units)
-        loose = block_back((struct block *)(h->loose + 1), h->loose_units);
+    struct found f = {0};
     if (h->tree->most[0] >= units)
-        b = tree_lowest(h, units);
-    return b && (!loose || b < loose) ? b : loose;
+        f = tree_lowest(h, units);
+    if (h->loose_units < units)
+        return f;
+    struct block *loose = block_back(h->loose_end, h->loose_units);
+    return f.b && f.b < loose ? f : (struct found){.b = loose, .units = h->loose_units};
 }
 
 /* There are none. */

@@ -143,8 +143,8 @@ static void a_block_of_most_of_the_heap(void **state)
     (void)get(2000);
     put(p);
     holds();
-    assert_null(find_free(&heap, units_for(largest) + 1));
-    assert_ptr_equal(find_free(&heap, units_for((size_t)130 * MIB)), block_of(p));
+    assert_null(find_free(&heap, units_for(largest) + 1).b);
+    assert_ptr_equal(find_free(&heap, units_for((size_t)130 * MIB)).b, block_of(p));
     /* No place in it is so aligned, and behind all blocks is no memory. */
     assert_null(heap_alloc_aligned(&heap, (size_t)64 << 10, largest - 100, NULL));
     uint8_t *q = heap_alloc_aligned(&heap, (size_t)64 << 10, (size_t)130 * MIB, NULL);

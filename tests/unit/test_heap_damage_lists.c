@@ -198,7 +198,7 @@ static void forged_sizes_are_not_told(void **state)
     holds();
     uint8_t *rest = b + units_for(5000) * UNIT;
     block_seal(&heap, head(rest), heap.units, HEAP_FREE);
-    alloc_is_refused(5000, HEAP_WRITE_AFTER_FREE);
+    alloc_is_refused(5000, HEAP_BAD_HEADER);
     assert_null(owner.last.block);
     free_is_refused(b, HEAP_WRITE_AFTER_FREE);
 }

@@ -204,64 +204,146 @@ static void plant(void)
     upper = node_of(head(p[1]), units_for(6000));
     last = heap.loose;
     holds();
-    assert_ptr_equal(heap.forkless, lower);
+    assert_true(upper->fork.at && !lower->fork.at);
 }
 
-static void a_hook_that_leads_nowhere(void)
+static void link(struct node *n, struct node *next)
 {
-    plant();
-    heap.tree->below[0].other = (struct hook *)nowhere;
+    n->side[NEXT].below = &next->fork;
+    next->side[LAST].below = &n->fork;
 }
 
-static void a_hook_that_does_not_lead_back(void)
+/* Where on the fork of `upper` another block's leaf hangs. */
+static unsigned side_of(const struct node *n)
 {
-    plant();
-    upper->leaf.other = &upper->below[upper->below[0].other == &upper->leaf];
+    return (unsigned)(n->leaf.at - upper->side);
 }
 
-static void leaves_in_the_wrong_order(void)
+static void a_link_that_leads_nowhere(void)
 {
     plant();
-    struct hook first = upper->below[0];
-    upper->below[0] = upper->below[1];
-    upper->below[1] = first;
-    upper->below[0].other->other = &upper->below[0];
-    upper->below[1].other->other = &upper->below[1];
-    size_t most = upper->most[0];
-    upper->most[0] = upper->most[1];
-    upper->most[1] = most;
+    heap.tree->side[0].below = (struct hook *)nowhere;
 }
 
-static void another_bit(void)
+static void a_link_that_does_not_lead_back(void)
 {
     plant();
-    upper->bit *= 2;
+    upper->leaf.at = lower->leaf.at;
 }
 
-static void a_fork_that_is_not_in_use(void)
+static void a_fork_that_hangs_nowhere(void)
 {
     plant();
-    heap.forkless = upper;
+    upper->fork.at = (struct side *)nowhere;
 }
 
-static void a_fork_that_hangs_elsewhere(void)
+static void leaves_on_the_wrong_sides(void)
 {
     plant();
-    heap.forkless = NULL;
-    lower->fork.other = &upper->below[0];
+    unsigned i = side_of(lower), k = side_of(upper);
+    struct side first = upper->side[i];
+    upper->side[i] = upper->side[k];
+    upper->side[k] = first;
+    upper->side[i].below->at = &upper->side[i];
+    upper->side[k].below->at = &upper->side[k];
+    size_t most = upper->most[i];
+    upper->most[i] = upper->most[k];
+    upper->most[k] = most;
 }
 
-static void a_fork_out_of_the_heap(void)
+static void other_bits(void)
 {
     plant();
-    heap.forkless = NULL;
-    lower->fork.other = (struct hook *)nowhere;
+    upper->shift += SIDES_LOG;
+}
+
+static void half_of_other_bits(void)
+{
+    plant();
+    upper->shift--;
+    upper->base = upper->base >> upper->shift >> SIDES_LOG << SIDES_LOG << upper->shift;
+}
+
+static void bits_above_those_of_the_fork_above(void)
+{
+    plant();
+    heap.tree->shift = upper->shift;
+}
+
+static void another_base(void)
+{
+    plant();
+    upper->base ^= (uintptr_t)SIDES << upper->shift;
+}
+
+static void a_base_with_more_bits(void)
+{
+    plant();
+    upper->base |= (uintptr_t)1 << upper->shift;
+}
+
+static void another_count(void)
+{
+    plant();
+    upper->count++;
+}
+
+static void a_fork_with_one_side(void)
+{
+    plant();
+    upper->side[side_of(lower)].below = NULL;
+    upper->most[side_of(lower)] = 0;
+    upper->count = 1;
+}
+
+static void a_fork_in_use_that_is_spare(void)
+{
+    plant();
+    lower->fork.at = &upper->side[0];
+}
+
+static void a_spare_fork_that_is_missed(void)
+{
+    plant();
+    link(heap.tree, heap.tree);
+}
+
+static void spares_that_do_not_agree(void)
+{
+    plant();
+    lower->side[LAST].below = &upper->fork;
+}
+
+static void more_spares_than_there_are(void)
+{
+    plant();
+    link(heap.tree, last);
+    link(last, lower);
+    last->fork.at = NULL;
+}
+
+static void a_leaf_with_another_end(void)
+{
+    plant();
+    lower->end = upper->end;
+}
+
+static void a_top_that_hangs_elsewhere(void)
+{
+    plant();
+    heap.tree->fork.at = &heap.tree->side[0];
+}
+
+static void a_top_that_can_be_outgrown(void)
+{
+    plant();
+    heap.tree->most[OWN] = 0;
 }
 
 static void a_side_that_has_more(void)
 {
     plant();
-    upper->most[0]++;
+    upper->most[side_of(lower)]++;
 }
 
 static void a_top_that_has_less(void)
@@ -278,7 +360,7 @@ static void an_empty_tree_with_a_size(void)
 static void a_leaf_of_a_live_block(void)
 {
     plant();
-    struct block *behind = (struct block *)(lower + 1);
+    struct block *behind = lower->end;
     block_seal(&heap, block_back(behind, units_for(5000)), (uint64_t)5000 << SIZE_SHIFT, HEAP_LIVE);
     clear_prev(&heap, behind);
 }
@@ -287,6 +369,7 @@ static void a_loose_block_in_the_tree(void)
 {
     plant();
     heap.loose = lower;
+    heap.loose_end = lower->end;
     heap.loose_units = units_for(5000);
 }
 
@@ -308,10 +391,17 @@ static void a_loose_block_that_is_small(void)
     heap.loose_units = 7;
 }
 
+static void a_loose_block_with_another_end(void)
+{
+    plant();
+    heap.loose_end = lower->end;
+}
+
 static void a_loose_block_out_of_the_heap(void)
 {
     plant();
-    heap.loose = (struct node *)(window + WINDOW);
+    heap.loose_end = (struct block *)(window + 2 * WINDOW - HEADER);
+    heap.loose = node_before(heap.loose_end);
 }
 
 static void a_loose_block_that_is_too_large(void)
@@ -330,7 +420,7 @@ static void a_large_block_in_no_tree(void)
 static void a_leaf_too_small(void)
 {
     plant();
-    lower->units = 7;
+    lower->end[-1].word = 7;
 }
 
 static const struct {
@@ -365,13 +455,24 @@ static const struct {
     {a_full_list_without_its_bit, "L1, L2"},
     {an_empty_list_with_its_bit, "L1, L2"},
     {a_free_block_in_no_list, "L1, L2"},
-    {a_hook_that_leads_nowhere, "T1 to T4"},
-    {a_hook_that_does_not_lead_back, "T1 to T4"},
-    {leaves_in_the_wrong_order, "T1 to T4"},
-    {another_bit, "T1 to T4"},
-    {a_fork_that_is_not_in_use, "T1 to T4"},
-    {a_fork_that_hangs_elsewhere, "T1 to T4"},
-    {a_fork_out_of_the_heap, "T1 to T4"},
+    {a_link_that_leads_nowhere, "T1 to T4"},
+    {a_link_that_does_not_lead_back, "T1 to T4"},
+    {a_fork_that_hangs_nowhere, "T1 to T4"},
+    {leaves_on_the_wrong_sides, "T1 to T4"},
+    {other_bits, "T1 to T4"},
+    {half_of_other_bits, "T1 to T4"},
+    {bits_above_those_of_the_fork_above, "T1 to T4"},
+    {another_base, "T1 to T4"},
+    {a_base_with_more_bits, "T1 to T4"},
+    {another_count, "T1 to T4"},
+    {a_fork_with_one_side, "T1 to T4"},
+    {a_fork_in_use_that_is_spare, "T1 to T4"},
+    {a_spare_fork_that_is_missed, "T1 to T4"},
+    {spares_that_do_not_agree, "T1 to T4"},
+    {more_spares_than_there_are, "T1 to T4"},
+    {a_leaf_with_another_end, "T1 to T4"},
+    {a_top_that_hangs_elsewhere, "T1 to T4"},
+    {a_top_that_can_be_outgrown, "T1 to T4"},
     {a_side_that_has_more, "T1 to T4"},
     {a_top_that_has_less, "T1 to T4"},
     {an_empty_tree_with_a_size, "T1 to T4"},
@@ -380,6 +481,7 @@ static const struct {
     {a_loose_block_of_no_size, "T1 to T4"},
     {a_loose_block_of_another_size, "T1 to T4"},
     {a_loose_block_that_is_small, "T1 to T4"},
+    {a_loose_block_with_another_end, "T1 to T4"},
     {a_loose_block_out_of_the_heap, "T1 to T4"},
     {a_loose_block_that_is_too_large, "T1 to T4"},
     {a_large_block_in_no_tree, "T1 to T4"},
