@@ -288,7 +288,7 @@ static inline void *make_live(const struct heap *h, struct block *b, size_t size
     return p;
 }
 
-/* Where a LONG block keeps its caller: what ends at `end`. With 32-bit words, nowhere. */
+/* Where a LONG block keeps its caller if it has LONG_EXTRA: what ends at `end`. */
 static inline half_t *tail_before(struct block *end)
 {
     return (half_t *)end - 1;
@@ -302,11 +302,11 @@ static inline void *make_long(const struct heap *h, struct block *b, size_t size
     if (size <= SIZE_LOW)
         return make_live(h, b, size, caller, prev);
     uint64_t low = (size & SIZE_LOW) | LONG, high = (uint64_t)size >> SIZE_LOW_BITS;
-    half_t who = (uintptr_t)caller & CALLER_MASK;
+    half_t who = (uintptr_t)caller & CALLER_MASK, *tail = tail_before(block_at(b, units_for(size)));
     uint64_t field = LONG_EXTRA ? high : high << HIGH_SHIFT | callers_number(callers_of(h), who);
     block_seal(h, b, low << SIZE_SHIFT | field << CALLER_SHIFT | prev, HEAP_LIVE);
     if (LONG_EXTRA)
-        *tail_before(block_at(b, units_for(size))) = who << 8 | CANARY;
+        *tail = who << 8 | CANARY;
     p[size] = CANARY;
     return p;
 }
