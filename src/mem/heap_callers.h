@@ -9,7 +9,8 @@
  * A caller is entered with its first long block, at one of PROBES places that a hash of it tells,
  * and stays: to know when its last block is gone, each call would have to count. A caller that
  * finds others at all its places has the number 0, as one that is not known. Eight are always
- * named, then those who find room: of 255 return addresses drawn at random some 220.
+ * named, then those who find room: of 255 addresses drawn at random 205 to 238 in 20,000 draws, of
+ * 50 all, or all but one.
  *
  * What is read here is compared or told, never followed: a table that was overwritten spoils names
  * and nothing else. The upper bits of each word are 0, so most of such words name nobody.
