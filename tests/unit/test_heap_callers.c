@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_heap_callers.c - who asked for long blocks: named after every way to get one. With 32-bit
- * words a table tells (heap_callers.h); it fills up, it may be overwritten, and its numbers take
- * eight bits of the size.
+ * words a table tells (heap_callers.h); it fills up, and it may be overwritten.
  */
 #include <stdlib.h>
 
@@ -346,47 +345,6 @@ static void a_refused_call_enters_nobody(void **state)
     assert_ptr_equal(who_asked_for(p), caller(0));
 }
 
-/* ---- the bits that numbers take ------------------------------------------------------------- */
-
-static unsigned grown;
-
-static bool counts_growth(void *ctx, void *at, size_t bytes)
-{
-    grown++;
-    return owner_grows(ctx, at, bytes);
-}
-
-/* With 32-bit words a header has 30 bits for the size: less than 1 GiB. More is refused before the
- * owner is asked. */
-static void the_largest_block(void **state)
-{
-    (void)state;
-    if (!NARROW)
-        skip();
-    const size_t most = (size_t)1 << 30, all = most / 4 * 5;
-    const struct heap_ops ops = {counts_growth, owner_shrinks, owner_hears, NULL};
-    uint8_t *at = reserve(all, PROT_READ | PROT_WRITE);
-    assert_int_equal(begin(at, all, &ops), MEM_OK);
-    assert_int_equal(heap.largest, most - 1);
-    uint8_t *p = get(100);
-    grown = 0;
-    assert_null(heap_alloc(&heap, most, caller(0)));
-    assert_null(heap_alloc(&heap, most + PAGE, caller(0)));
-    assert_null(heap_alloc_aligned(&heap, PAGE, most, caller(0)));
-    assert_null(heap_realloc(&heap, p, most, caller(0)));
-    assert_int_equal(grown, 0);
-    assert_int_equal(heap.stats.refused, 4);
-    uint8_t *q = heap_alloc(&heap, most - 1, caller(1));
-    assert_int_equal(heap_usable_size(&heap, q), most - 1);
-    assert_null(heap_realloc(&heap, q, most, caller(0)));
-    assert_ptr_equal(who_asked_for(q), caller(1));
-    holds();
-    put(q);
-    put(p);
-    holds();
-    assert_int_equal(munmap(at, all), 0);
-}
-
 #define ALONE(name) cmocka_unit_test_setup(name, set_alone)
 #define WIDE(name)  cmocka_unit_test_setup_teardown(name, set_wide, drop_wide)
 
@@ -407,7 +365,6 @@ int main(void)
         STAGED(an_overwritten_table_spoils_names_alone),
         STAGED(any_number_is_told_or_not_known),
         STAGED(a_refused_call_enters_nobody),
-        STAGED(the_largest_block),
     };
     return cmocka_run_group_tests_name("heap callers", tests, NULL, NULL);
 }
