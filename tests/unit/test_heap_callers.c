@@ -163,10 +163,17 @@ static const void *who_asked_for(const void *p)
     return a.by;
 }
 
+/* To the last byte its contents stay. */
 static uint8_t *resized(uint8_t *p, size_t size, unsigned by)
 {
+    size_t had = heap_usable_size(&heap, p), kept = had < size ? had : size;
+    memset(p, 0x50 + (int)by, had);
     uint8_t *q = heap_realloc(&heap, p, size, caller(by));
     assert_non_null(q);
+    for (size_t i = 0; i < kept; i++) {
+        if (q[i] != 0x50 + by)
+            fail();
+    }
     assert_ptr_equal(who_asked_for(q), caller(by));
     assert_int_equal(heap_usable_size(&heap, q), size);
     holds();
@@ -204,7 +211,8 @@ static void resized_where_it_stands(void **state)
 {
     (void)state;
     uint8_t *p = heap_alloc(&heap, LENGTH, caller(0));
-    assert_ptr_equal(resized(p, LENGTH + 1, 1), p); /* to the same units */
+    for (unsigned i = 1; i < 8; i++)
+        assert_ptr_equal(resized(p, LENGTH + i, i), p); /* to the same units, or to one more */
     assert_ptr_equal(resized(p, LENGTH + 5000, 2), p);
     assert_ptr_equal(resized(p, LENGTH - 1000, 3), p);
     assert_ptr_equal(resized(p, 1000, 4), p);
