@@ -4,8 +4,10 @@
  *
  * Lift heap.h, heap*.c and types.h alone: an instance is a struct, memory comes and goes through
  * callbacks, there are no globals and no lock (the kernel's kmalloc.c adds its own). Blocks are
- * 16-byte aligned on both targets and cost 8 bytes more than their payload (12 from 16 KiB on),
- * rounded up to 16 in all.
+ * 16-byte aligned on both targets and cost 8 bytes more than their payload, rounded up to 16 in
+ * all. From 16 KiB on it is 12 with 64-bit words. With 32-bit words it is 8 as well, but then those
+ * who asked for such blocks stand in a table, which has room for 255 at most and forgets nobody:
+ * who finds none is not known (heap_callers.h).
  */
 #ifndef MEM_HEAP_H
 #define MEM_HEAP_H
@@ -94,8 +96,8 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
 
 /*
  * At least `size` bytes, 16-byte aligned, contents undefined; NULL for 0, for sizes that can never
- * fit (one block has less than 256 GiB), and when grow refuses: then nothing has changed. `caller`
- * is recorded for reports.
+ * fit (one block has less than 256 GiB with 64-bit words, less than 1 GiB with 32-bit words), and
+ * when grow refuses: then nothing has changed. `caller` is recorded for reports.
  */
 void *heap_alloc(struct heap *heap, size_t size, const void *caller);
 

@@ -10,8 +10,10 @@
  *
  * The size is what was asked for, in bytes, when the block is live or in a bin, and the number of
  * units when it is free. PREV: the block before is free and ends with a footer. LONG: 16 KiB or
- * more; the size takes all 38 bits, and the caller stands behind a canary in the block's last four
- * bytes, which rounding to units most often leaves.
+ * more; the size takes bits of the caller's as well. With 64-bit words it takes all of them, and
+ * the caller stands behind a canary in the block's last four bytes, which rounding to units most
+ * often leaves. With 32-bit words it takes [9..24], and [1..8] are the caller's number
+ * (heap_callers.h).
  *
  * The multiplier is odd, so a header can be undone: add, multiply by the inverse. 24 bits of
  * the result are the check: 16 that must be the state, and 8 that must be 0. A header of one state
@@ -29,34 +31,36 @@
 
 #include <mem/heap.h>
 
+#include "heap_callers.h"
+
 enum {
     HEADER = 8,
     UNIT_SHIFT = 4,
     UNIT = 1 << UNIT_SHIFT,
     PREV = 1,
-    CALLER_BITS = 24,
     CALLER_SHIFT = 1,
     SIZE_SHIFT = CALLER_SHIFT + CALLER_BITS,
     SIZE_LOW_BITS = 14,
     LONG = 1 << SIZE_LOW_BITS, /* when shifted to the size */
     SIZE_LOW = LONG - 1,
-    SIZE_BITS = SIZE_LOW_BITS + CALLER_BITS, /* a block has less than 256 GiB */
+    HIGH_SHIFT = HEAP_WORD_BITS == 64 ? 0 : NUMBER_BITS,  /* where the caller was */
+    SIZE_BITS = SIZE_LOW_BITS + CALLER_BITS - HIGH_SHIFT, /* a block has < 256 GiB, or < 1 GiB */
     CHECK_SHIFT = 40,
     ZERO = 4, /* bytes from the start of the heap to where offsets count from   */
     CANARY = ZERO << UNIT_SHIFT,
-    LONG_EXTRA = 4,                               /* bytes behind a long payload, for the caller */
+    LONG_EXTRA = HEAP_WORD_BITS == 64 ? 4 : 0,    /* bytes behind a long payload, for the caller */
     FREED = 0xdf,                                 /* in free memory, at level 3                  */
     HEAP_START = 16 << PAGE_SHIFT,                /* a heap's first bytes, never given back    */
     LARGE = HEAP_LISTS,                           /* units of a free block that is in the tree   */
     HEADS = HEAP_LISTS * 2 * (int)sizeof(void *), /* bytes at its start: a head for each list, */
     NODE = 16 * (int)sizeof(void *),              /* bytes; a node of the tree has no more     */
     TREE = (HEADS + NODE - 1) / NODE * NODE,      /* its top,                                  */
-    FIRST = TREE + NODE + UNIT,                   /* and then the first payload                */
+    NAMES = HEAP_WORD_BITS == 64 ? 0 : (int)sizeof(struct callers), /* callers by numbers, */
+    FIRST = TREE + NODE + NAMES + UNIT, /* and then the first payload                */
 };
-#define MULTIPLIER  0x9e3779b97f4a7c15u
-#define INVERSE     0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
-#define FIELDS      (((uint64_t)1 << CHECK_SHIFT) - 1)
-#define CALLER_MASK (((uint64_t)1 << CALLER_BITS) - 1)
+#define MULTIPLIER 0x9e3779b97f4a7c15u
+#define INVERSE    0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
+#define FIELDS     (((uint64_t)1 << CHECK_SHIFT) - 1)
 
 /* The same bytes are header, link, footer and payload by turns: accesses may alias anything. */
 struct [[gnu::may_alias]] block {
@@ -177,7 +181,7 @@ static inline size_t short_size(uint64_t fields)
     return (size_t)(fields >> SIZE_SHIFT) & (HEAP_HARDEN ? ~(size_t)0 : LONG | SIZE_LOW);
 }
 
-/* What stands there for the caller; in a LONG block, the upper bits of the size. */
+/* What stands there for the caller; in a LONG block, the upper bits of the size, and a number. */
 static inline uint64_t caller_field(uint64_t fields)
 {
     return fields >> CALLER_SHIFT & CALLER_MASK;
@@ -186,7 +190,7 @@ static inline uint64_t caller_field(uint64_t fields)
 static inline size_t live_size(uint64_t fields)
 {
     size_t size = (size_t)(fields >> SIZE_SHIFT), low = size & SIZE_LOW;
-    return size & LONG ? low | (size_t)(caller_field(fields)) << SIZE_LOW_BITS : low;
+    return size & LONG ? low | (size_t)(caller_field(fields) >> HIGH_SHIFT) << SIZE_LOW_BITS : low;
 }
 
 /* Units for a payload of `size` bytes, at most the window's. */
@@ -248,6 +252,12 @@ static inline struct block *heap_first(const struct heap *h)
     return (struct block *)(h->start + FIRST - HEADER);
 }
 
+/* Where callers have their numbers, if there are any. */
+static inline struct callers *callers_of(const struct heap *h)
+{
+    return (struct callers *)(h->start + TREE + NODE);
+}
+
 /* The header at the end: live, of size 0, never freed. */
 static inline struct block *heap_last(const struct heap *h)
 {
@@ -285,7 +295,7 @@ static inline void *make_live(const struct heap *h, struct block *b, size_t size
     return p;
 }
 
-/* Where a LONG block keeps its caller: what ends at `end`. */
+/* Where a LONG block keeps its caller if it has LONG_EXTRA: what ends at `end`. */
 static inline half_t *tail_before(struct block *end)
 {
     return (half_t *)end - 1;
@@ -299,8 +309,11 @@ static inline void *make_long(const struct heap *h, struct block *b, size_t size
     if (size <= SIZE_LOW)
         return make_live(h, b, size, caller, prev);
     uint64_t low = (size & SIZE_LOW) | LONG, high = (uint64_t)size >> SIZE_LOW_BITS;
-    block_seal(h, b, low << SIZE_SHIFT | high << CALLER_SHIFT | prev, HEAP_LIVE);
-    *tail_before(block_at(b, units_for(size))) = (half_t)((uintptr_t)caller << 8) | CANARY;
+    half_t who = (uintptr_t)caller & CALLER_MASK, *tail = tail_before(block_at(b, units_for(size)));
+    uint64_t field = LONG_EXTRA ? high : high << HIGH_SHIFT | callers_number(callers_of(h), who);
+    block_seal(h, b, low << SIZE_SHIFT | field << CALLER_SHIFT | prev, HEAP_LIVE);
+    if (LONG_EXTRA)
+        *tail = who << 8 | CANARY;
     p[size] = CANARY;
     return p;
 }

@@ -26,13 +26,19 @@ bool heap_is_filled(const void *from, const void *to)
     return true;
 }
 
+/* The lower bits of who allocated a LONG block; 0: not known. */
+static uintptr_t long_caller(const struct heap *h, const struct block *b, const struct view *v)
+{
+    return LONG_EXTRA ? *tail_before(block_at(b, v->units)) >> 8
+                      : callers_name(callers_of(h), caller_field(v->fields) % CALLERS);
+}
+
 const void *block_caller(const struct heap *h, const struct block *b, const struct view *v)
 {
     if (v->state == HEAP_FREE)
         return NULL;
     bool is_long = v->fields >> SIZE_SHIFT & LONG;
-    uintptr_t low =
-        is_long ? *tail_before(block_at(b, v->units)) >> 8 : (uintptr_t)caller_field(v->fields);
+    uintptr_t low = is_long ? long_caller(h, b, v) : (uintptr_t)caller_field(v->fields);
     return low ? (const void *)(h->caller_base + low) : NULL;
 }
 

@@ -3,6 +3,7 @@
 #include "heap_space.h"
 
 enum { WINDOW_LOG = HEAP_WORD_BITS == 64 ? 40 : 32 }; /* no more of a window is used */
+_Static_assert(FIRST % UNIT == 0, "payloads lie at multiples of 16");
 _Static_assert((uint64_t)MULTIPLIER *INVERSE == 1, "a header must open to what was sealed");
 
 /* What of the window can be used, in all and by one block. */

@@ -137,6 +137,7 @@ bool space_start(struct heap *h, size_t bytes)
         return false;
     lists_start(h);
     tree_start(h);
+    __builtin_memset(callers_of(h), 0, NAMES);
     fill(heap_first(h), heap_last(h));
     block_seal(h, heap_last(h), 0, HEAP_LIVE);
     set_wild(h, heap_first(h));

@@ -94,7 +94,7 @@ def test_heap_agrees_with_the_kernel(worked):
 
 
 def test_callers_agree_with_the_kernel(worked):
-    """Of short blocks, and of those that keep their caller behind the payload."""
+    """Of short blocks, and of long ones, which keep their caller behind the payload or in a table."""
     theirs = {row["symbol"]: row["blocks"] for row in worked.reports["leaks"]["callers"]}
     ours = collections.Counter(b[4] for b in worked.whole["heap"]["blocks"] if b[3])
     assert ours == theirs

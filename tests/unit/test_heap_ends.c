@@ -2,7 +2,7 @@
 /*
  * test_heap_ends.c - what lies behind the last block: what was given back is no part of the heap
  * any more, what is still there is kept for a while, and blocks grow into it. And aligned blocks,
- * and what callers are told.
+ * the largest one, and what callers are told.
  */
 #include "heap_stage.h"
 
@@ -161,6 +161,55 @@ static void the_largest_alignment(void **state)
     assert_int_equal(munmap(far, bytes), 0);
 }
 
+/* ---- the largest block ----------------------------------------------------------------------- */
+
+static unsigned grown;
+
+static bool counts_growth(void *ctx, void *at, size_t bytes)
+{
+    grown++;
+    return owner_grows(ctx, at, bytes);
+}
+
+static void too_large(uint8_t *p, size_t size)
+{
+    size_t refused = heap.stats.refused;
+    grown = 0;
+    assert_null(heap_alloc(&heap, size, NULL));
+    assert_null(heap_alloc_aligned(&heap, PAGE, size, NULL));
+    assert_null(heap_realloc(&heap, p, size, NULL));
+    assert_int_equal(heap.stats.refused - refused, 3);
+    assert_int_equal(grown, 0);
+    holds();
+}
+
+/* With 32-bit words a header has 30 bits for the size: less than 1 GiB. More is refused before the
+ * owner is asked. With 64-bit words: test_heap_window.c. */
+static void the_largest_block(void **state)
+{
+    (void)state;
+    if (sizeof(void *) == 8)
+        skip();
+    const size_t bytes = (size_t)GIB / 4 * 5;
+    const struct heap_ops ops = {counts_growth, owner_shrinks, owner_hears, NULL};
+    uint8_t *far = reserve(bytes, PROT_READ | PROT_WRITE);
+    assert_int_equal(begin(far, bytes, &ops), MEM_OK);
+    assert_int_equal(heap.largest, GIB - 1);
+    uint8_t *p = get(100);
+    too_large(p, GIB);
+    too_large(p, GIB + PAGE);
+    uint8_t *q = get(GIB - 1);
+    assert_int_equal(heap_usable_size(&heap, q), GIB - 1);
+    too_large(q, GIB);
+    q[GIB - 1] ^= 1;
+    assert_int_equal(heap_free(&heap, q, NULL), HEAP_OVERRUN);
+    q[GIB - 1] ^= 1;
+    put(q);
+    put(p);
+    holds();
+    assert_int_equal(munmap(far, bytes), 0);
+}
+
 /* ---- an instance ----------------------------------------------------------------------------- */
 
 /* Nothing that stood in the struct before matters, but for its start. */
@@ -218,6 +267,7 @@ int main(void)
         STAGED(damaged_blocks_are_told),
         STAGED(the_first_that_does_or_that_must),
         STAGED(the_largest_alignment),
+        STAGED(the_largest_block),
         STAGED(what_was_there_before_is_forgotten),
         STAGED(who_allocated_it),
         STAGED(refused_growth_is_counted),

@@ -176,7 +176,8 @@ static void cut_to_the_last_unit(void **state)
     (void)state;
     for (unsigned beside = 0; beside < 2; beside++) { /* loose, then in the tree */
         assert_int_equal(set_stage(state), 0);
-        uint8_t *p = get(payload_bytes(4 * LARGE)), *end = get(16), *q = get(payload_bytes(LARGE));
+        uint8_t *p = get(payload_bytes(4 * LARGE + 1) - LONG_EXTRA);
+        uint8_t *end = get(16), *q = get(payload_bytes(LARGE));
         (void)get(16);
         put(p);
         if (beside)

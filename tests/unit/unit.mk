@@ -16,7 +16,7 @@ UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
 
 # Some are there once more for another HEAP_HARDEN than 2, which their name then ends with.
-HEAP_TESTS  := heap $(addprefix heap_,misuse corners search tree edges ends damage_lists damage_bins \
+HEAP_TESTS  := heap $(addprefix heap_,misuse corners search tree edges ends callers damage_lists damage_bins \
     invariants window)
 UNIT_heap_window_BITS := 64
 HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search tree edges) \

@@ -19,9 +19,9 @@ class Block:
     caller: int     # 0: not recorded
 
 
-# ---- what the heap looks like: include/mem/heap.h and src/mem/heap_block.h ---------------------
+# ---- what the heap looks like: include/mem/heap.h, src/mem/heap_block.h and heap_callers.h ------
 LIVE, BINNED, FREE, DAMAGED = range(4)  # enum heap_state
-HEADER, UNIT, TAIL, SEALED = 8, 16, 4, 1 << 64
+HEADER, UNIT, TAIL, NUMBERS, SEALED = 8, 16, 4, 256, 1 << 64
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ class Tile:
 
 class Format:
     """A header is 8 bytes: (fields + state * 2^40) * multiplier - 16 * offset of the payload, modulo
-    2^64; the multiplier has eight zero bits at its end. The fields: prev:1 caller:24 size:14 long:1; a
-    long block has 24 more bits of size for the caller, which is in its last four bytes, behind a canary.
-    A free block's fields are its units of 16 bytes. The wild memory at the end has no header."""
+    2^64; the multiplier has eight zero bits at its end. The fields: prev:1 caller:24 size:14 long:1. A
+    long block has more bits of size for the caller. On x86_64 they are all 24, and the caller is in its
+    last four bytes, behind a canary. On i386 they are the upper 16, and the lower 8 tell which word of
+    the table before the first block's header is the caller. A free block's fields are its units of 16
+    bytes. The wild memory at the end has no header."""
 
-    def __init__(self, view):
-        self.view = view
+    def __init__(self, view, bits):
+        self.view, self.has_tail = view, bits == 64
         self.wild, self.wild_bytes = view.wild, view.wild_bytes
         self.zero, self.inverse = view.zero, view.inverse
         self.caller_base = view.caller_base
@@ -78,15 +80,24 @@ class Format:
 
     def _used(self, memory, payload, state, fields):
         is_long, low = fields >> 39, fields >> 1 & 0xffffff
-        asked = fields >> 25 & 0x3fff | (low << 14 if is_long else 0)
-        size = (asked + (TAIL if is_long else 0) + HEADER + UNIT - 1) // UNIT * UNIT
-        if is_long:
-            tail = memory.read(payload - HEADER + size - TAIL, TAIL)
-            low = int.from_bytes(tail, "little") >> 8
+        high = low >> (0 if self.has_tail else 8) if is_long else 0
+        asked = fields >> 25 & 0x3fff | high << 14
+        tail = TAIL if is_long and self.has_tail else 0
+        size = (asked + tail + HEADER + UNIT - 1) // UNIT * UNIT
         live = state == LIVE
+        if live and is_long:
+            low = self._long_caller(memory, payload - HEADER + size, low & 0xff)
         caller = self.caller_base + low if live and low else 0
         block = Block(payload, size - HEADER, asked if live else 0, live, caller)
         return Tile(size, state, bool(fields & 1), block)
+
+    def _long_caller(self, memory, end, number):
+        """The lower bits of who asked for the block that ends there; 0: not known."""
+        if self.has_tail:
+            return int.from_bytes(memory.read(end - TAIL, TAIL), "little") >> 8
+        at = self.view.first - UNIT - 4 * (NUMBERS - number)
+        low = int.from_bytes(memory.read(at, 4), "little")
+        return low if number and low < 1 << 24 else 0
 
 
 def heap_window(kernel):
@@ -106,7 +117,7 @@ class Heap:
         if not kernel.has_heap:
             return
         self.held = Format.held(self.view)
-        self.format = Format(self.view)
+        self.format = Format(self.view, kernel.image.bits)
         try:
             self._walk(kernel)
         except Unreadable as error:
