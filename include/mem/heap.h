@@ -127,7 +127,11 @@ void heap_stats(const struct heap *heap, struct heap_stats *out);
 void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
                void *ctx);
 
-/* True if H1.. of heap.c hold; reads only. Else *broken names the first that fails. */
+/*
+ * True if all that heap.c says of the heap holds, and no canary (from level 2 on) and no free
+ * memory (level 3) was written over; else *broken names the first that fails. Reads only; takes as
+ * long as there are blocks, at level 3 bytes.
+ */
 bool heap_check(const struct heap *heap, const char **broken);
 
 /* ---- what an instance is made of: private, here so that it can be embedded ------------------- */

@@ -4,6 +4,9 @@
  *
  * Nothing here changes the heap, but for the count of faults: a call that is refused leaves all as
  * it was. Only reports walk the tiles, so their cost grows with the heap; good calls never do.
+ *
+ *   G1  from level 2 on: the byte behind the payload of every live block is a canary.
+ *   G2  at level 3: free memory holds nothing but the fill, and what the heap needs to find it.
  */
 #include "heap_block.h"
 

@@ -157,6 +157,14 @@ static void written_to_while_it_was_live(void **state)
     holds();
 }
 
+/* Level 3: heap_check sees it before the memory is given out again. */
+static void free_memory_is_no_longer_filled(void)
+{
+    const char *broken = "";
+    assert_false(heap_check(&heap, &broken));
+    assert_memory_equal(broken, "G2:", 3);
+}
+
 /* Level 3: every byte behind the link, up to the canary. */
 static void written_to_in_its_bin(void **state)
 {
@@ -168,6 +176,7 @@ static void written_to_in_its_bin(void **state)
         uint8_t *p = get(40);
         put(p);
         p[at] ^= 1;
+        free_memory_is_no_longer_filled();
         assert_null(heap_alloc(&heap, 40, NULL));
         assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
     }
@@ -187,9 +196,27 @@ static void written_to_in_its_list(void **state)
         (void)get(16);
         put(p);
         p[at] ^= 1;
+        free_memory_is_no_longer_filled();
         assert_null(heap_alloc(&heap, SIZE, NULL));
         assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
     }
+}
+
+/* And behind all blocks, up to the last byte before the header at the end. */
+static void written_to_behind_all_blocks(void **state)
+{
+    (void)state;
+    if (HEAP_HARDEN < 3)
+        skip();
+    uint8_t *p = get(5000);
+    put(p);
+    holds();
+    uint8_t *last = (uint8_t *)heap_last(&heap) - 1;
+    *last ^= 1;
+    free_memory_is_no_longer_filled();
+    *last ^= 1;
+    p[0] ^= 1;
+    free_memory_is_no_longer_filled();
 }
 
 int main(void)
@@ -204,6 +231,7 @@ int main(void)
         STAGED(written_to_while_it_was_live),
         STAGED(written_to_in_its_bin),
         STAGED(written_to_in_its_list),
+        STAGED(written_to_behind_all_blocks),
     };
     return cmocka_run_group_tests_name("heap edges", tests, NULL, NULL);
 }
