@@ -87,8 +87,9 @@ struct node;
 /*
  * A heap in [window, window + bytes), both multiples of PAGE_SIZE, nothing of it mapped yet; the
  * first pages are asked of ops->grow here. Memory grows from the window's start; of a window of
- * more than 1 TiB (x86_64) the rest stays unused. MEM_ALREADY_INIT, MEM_BAD_ARG, MEM_MISALIGNED,
- * MEM_NO_FRAME (grow refused).
+ * more than 1 TiB (x86_64) the rest stays unused. MEM_ALREADY_INIT, MEM_MISALIGNED, MEM_NO_FRAME
+ * (grow refused), MEM_BAD_ARG: no grow or shrink, less than two pages, at NULL, or with the last
+ * byte of the address space.
  */
 enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops);
 

@@ -36,7 +36,7 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
         return MEM_BAD_ARG;
     if (((uintptr_t)window | bytes) & (PAGE_SIZE - 1))
         return MEM_MISALIGNED;
-    if (bytes < 2 * PAGE_SIZE)
+    if (!window || bytes < 2 * PAGE_SIZE || bytes > UINTPTR_MAX - (uintptr_t)window)
         return MEM_BAD_ARG;
     uintptr_t caller = (uintptr_t)__builtin_return_address(0);
     __builtin_memset(heap, 0, sizeof *heap);

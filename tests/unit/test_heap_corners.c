@@ -21,6 +21,22 @@ static void an_owner_must_give_and_take(void **state)
     assert_int_equal(heap_init(&other, window, 2 * PAGE, &owner_ops), MEM_OK);
 }
 
+/* The address behind it is one, too. */
+static void a_window_must_be_somewhere(void **state)
+{
+    (void)state;
+    struct heap other = {0};
+    const uintptr_t end = 0;
+    owner.most = owner.held; /* nothing is touched */
+    assert_int_equal(heap_init(&other, NULL, WINDOW, &owner_ops), MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, (void *)(end - PAGE), 2 * PAGE, &owner_ops), MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, (void *)(end - 2 * PAGE), 2 * PAGE, &owner_ops),
+                     MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, window, -(size_t)PAGE, &owner_ops), MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, (void *)(end - 3 * PAGE), 2 * PAGE, &owner_ops),
+                     MEM_NO_FRAME);
+}
+
 static void nobody_need_hear_of_faults(void **state)
 {
     (void)state;
@@ -257,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STAGED(an_owner_must_give_and_take),
+        STAGED(a_window_must_be_somewhere),
         STAGED(nobody_need_hear_of_faults),
         STAGED(every_fault_has_a_name),
         STAGED(what_is_no_block_has_no_size),
