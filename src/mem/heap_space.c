@@ -114,12 +114,18 @@ bool space_grow(struct heap *h, size_t units)
     return true;
 }
 
+/* What heap_init asked for: less of a window that has no more. */
+static size_t start_bytes(const struct heap *h)
+{
+    return h->stats.window < HEAP_START ? 2 * PAGE_SIZE : HEAP_START;
+}
+
 void space_trim(struct heap *h, size_t keep)
 {
     size_t used = (size_t)((uint8_t *)h->wild + HEADER - h->start);
     size_t bytes = whole_pages(used + keep), held = (size_t)(h->top - h->start);
-    if (bytes < HEAP_START)
-        bytes = HEAP_START;
+    if (bytes < start_bytes(h))
+        bytes = start_bytes(h);
     if (bytes >= held)
         return;
     forget_last(h, heap_last(h));

@@ -37,6 +37,25 @@ static void a_window_must_be_somewhere(void **state)
                      MEM_NO_FRAME);
 }
 
+/* However small the window is, an empty heap is as large as it was at first. */
+static void small_windows_come_back_to_their_start(void **state)
+{
+    for (size_t pages = 2; pages < 20; pages++) {
+        assert_int_equal(set_stage(state), 0);
+        assert_int_equal(begin(window, pages * PAGE, &owner_ops), MEM_OK);
+        uint8_t *p[20 * PAGE / 16];
+        size_t first = owner.held, n = 0;
+        while ((p[n] = heap_alloc(&heap, 40, NULL)))
+            n++;
+        assert_int_equal(owner.held, pages * PAGE);
+        while (n)
+            put(p[--n]);
+        heap_trim(&heap);
+        assert_int_equal(owner.held, first);
+        holds();
+    }
+}
+
 static void nobody_need_hear_of_faults(void **state)
 {
     (void)state;
@@ -274,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STAGED(an_owner_must_give_and_take),
         STAGED(a_window_must_be_somewhere),
+        STAGED(small_windows_come_back_to_their_start),
         STAGED(nobody_need_hear_of_faults),
         STAGED(every_fault_has_a_name),
         STAGED(what_is_no_block_has_no_size),
