@@ -101,6 +101,30 @@ static void no_alignment_above_the_window(void **state)
     holds();
 }
 
+/* A resize to what cannot be is refused as well, but what is wrong with the block is said. */
+static void what_is_no_block_is_told_at_any_size(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {0, SIZE_MAX, 2 * WINDOW, 50, 20000};
+    uint8_t *p = get(40), *q = get(20000);
+    put(q);
+    for (unsigned i = 0; i < 5; i++) {
+        owner.reports = 0;
+        assert_null(heap_realloc(&heap, p + 4, sizes[i], NULL));
+        assert_int_equal(owner.reports, 1);
+        assert_int_equal(owner.last.fault, HEAP_MISALIGNED);
+        if (HEAP_HARDEN) {
+            assert_null(heap_realloc(&heap, q, sizes[i], NULL));
+            assert_int_equal(owner.last.fault, HEAP_DOUBLE_FREE);
+        }
+    }
+    owner.reports = 0;
+    for (unsigned i = 0; i < 3; i++)
+        assert_null(heap_realloc(&heap, p, sizes[i], NULL));
+    assert_int_equal(owner.reports, 0);
+    holds();
+}
+
 /* heap.h: 8 bytes more than the payload, 12 from 16 KiB on, and what rounding to 16 adds. */
 static void a_block_costs_its_header(void **state)
 {
@@ -297,6 +321,7 @@ int main(void)
         STAGED(nobody_need_hear_of_faults),
         STAGED(every_fault_has_a_name),
         STAGED(what_is_no_block_has_no_size),
+        STAGED(what_is_no_block_is_told_at_any_size),
         STAGED(no_alignment_above_the_window),
         STAGED(a_block_costs_its_header),
         STAGED(callers_are_recorded),
