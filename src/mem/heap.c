@@ -114,13 +114,19 @@ static void merge_all(struct heap *h)
 
 /* ---- allocating ----------------------------------------------------------------------------- */
 
+/* Asks the owner for what the block takes behind all others, and what must be skipped before it. */
+static bool grow_for(struct heap *h, size_t align, size_t units)
+{
+    return space_grow(h, skip_for(h->wild, align) + units);
+}
+
 /* Nothing fits: the owner is asked. Only when it refuses, all that waits in bins is merged. */
 static struct piece grow(struct heap *h, size_t align, size_t units)
 {
-    if (space_grow(h, units + (align >> UNIT_SHIFT)))
+    if (grow_for(h, align, units))
         return space_take_wild(h, align, units);
     merge_all(h);
-    (void)space_grow(h, units + (align >> UNIT_SHIFT)); /* merging may have given memory back */
+    (void)grow_for(h, align, units); /* merging may have given memory back */
     return space_take(h, align, units);
 }
 
@@ -292,7 +298,8 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
         return refuse(h);
     if (align <= HEAP_ALIGN)
         return heap_alloc(h, size, caller);
-    if (!can_fit(h, size) || align > h->stats.window)
+    bool wraps = size + align + 3 * UNIT < size; /* with its header, rounded: on i386 it can */
+    if (!can_fit(h, size) || align > h->stats.window || wraps)
         return refuse(h);
     struct piece p = space_take(h, align, units_for(size));
     return alloc_piece(h, p.b ? p : grow(h, align, units_for(size)), size, caller);

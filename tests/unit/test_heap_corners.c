@@ -125,6 +125,32 @@ static void what_is_no_block_is_told_at_any_size(void **state)
     holds();
 }
 
+/* In a window of nearly all there is, a size and what is skipped before it can be more than that.
+ */
+static void a_size_and_an_alignment_that_wrap(void **state)
+{
+    (void)state;
+    heap.stats.window = SIZE_MAX - PAGE;
+    heap.largest = SIZE_MAX - 2 * PAGE;
+    for (size_t align = 4 * PAGE; align <= (size_t)1 << 30; align *= 2) {
+        for (size_t less = 2 * PAGE + 16; less < 4 * PAGE; less += PAGE)
+            assert_null(heap_alloc_aligned(&heap, align, SIZE_MAX - less, NULL));
+    }
+    holds();
+}
+
+/* An aligned block costs what is skipped before it, not the whole alignment. */
+static void alignment_costs_what_is_skipped(void **state)
+{
+    (void)state;
+    const size_t align = 16 * PAGE;
+    uint8_t *base = (uint8_t *)(((uintptr_t)window + align - 1) & ~(align - 1));
+    assert_int_equal(begin(base, 40 * PAGE, &owner_ops), MEM_OK);
+    (void)get((size_t)(base + 32 * PAGE - (uint8_t *)heap.wild) - 100);
+    assert_ptr_equal(heap_alloc_aligned(&heap, align, 7 * PAGE, NULL), base + 32 * PAGE);
+    holds();
+}
+
 /* heap.h: 8 bytes more than the payload, 12 from 16 KiB on, and what rounding to 16 adds. */
 static void a_block_costs_its_header(void **state)
 {
@@ -322,6 +348,8 @@ int main(void)
         STAGED(every_fault_has_a_name),
         STAGED(what_is_no_block_has_no_size),
         STAGED(what_is_no_block_is_told_at_any_size),
+        STAGED(a_size_and_an_alignment_that_wrap),
+        STAGED(alignment_costs_what_is_skipped),
         STAGED(no_alignment_above_the_window),
         STAGED(a_block_costs_its_header),
         STAGED(callers_are_recorded),
