@@ -34,9 +34,11 @@ enum heap_fault {
 };
 const char *heap_fault_name(enum heap_fault fault); /* "double free" */
 
+/* Of a damaged header nothing can be told: `block` and what follows is the last intact block before
+ * it, which may have been overrun. */
 struct heap_report {
     enum heap_fault fault;
-    const void *address; /* what the caller passed         */
+    const void *address; /* what the caller passed, or what was to be given out */
     const void *block;   /* the block concerned, or NULL   */
     size_t size;         /* its payload bytes, 0: unknown  */
     bool live;

@@ -20,8 +20,8 @@ HEAP_TESTS  := heap $(addprefix heap_,misuse corners search tree edges ends dama
     invariants window)
 UNIT_heap_window_BITS := 64
 HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search tree edges) \
-    $(addsuffix _1,corners search tree damage_lists damage_bins) \
-    $(addsuffix _3,corners search tree edges damage_lists damage_bins))
+    $(addsuffix _1,misuse corners search tree damage_lists damage_bins) \
+    $(addsuffix _3,misuse corners search tree edges damage_lists damage_bins))
 UNITS += $(HEAP_TESTS) heap_exhaustive $(HEAP_LEVELS) kernel_heap
 UNITS += oom oom_boot
 
