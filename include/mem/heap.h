@@ -123,11 +123,15 @@ size_t heap_usable_size(struct heap *heap, const void *block);
  */
 void heap_trim(struct heap *heap);
 
-/* Walks all blocks to count them: for reports. */
+/* Walks all blocks to count them: for reports. Of a damaged heap, those before the damage. */
 void heap_stats(const struct heap *heap, struct heap_stats *out);
 
-/* Visits every block, live and free, in address order; visit returns false to stop. */
-void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
+/*
+ * Visits every block, live and free, in address order; visit returns false to stop. It must not
+ * change the heap, and what it is shown is gone when it returns. False: it has stopped, or what
+ * follows the last block it was shown is damaged. Takes as long as there are blocks.
+ */
+bool heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
                void *ctx);
 
 /*

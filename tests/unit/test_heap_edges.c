@@ -26,7 +26,7 @@ static void tells_the_sums(void)
 {
     struct heap_stats told, seen = {0};
     heap_stats(&heap, &told);
-    heap_walk(&heap, sum_up, &seen);
+    assert_true(heap_walk(&heap, sum_up, &seen));
     assert_int_equal(told.blocks, seen.blocks);
     assert_int_equal(told.used, seen.used);
     assert_int_equal(told.free_blocks, seen.free_blocks);
