@@ -73,10 +73,24 @@ static inline void **bin_for(struct heap *h, size_t size)
     return &h->bin[short_units(size)];
 }
 
-/* A binned block's payload starts with the next one's address. */
-static inline void **link_in(void *payload)
+/* Puts a binned block before the one that was on top of the bin, if there was one. */
+static inline void *link_to(void *payload, void *top)
 {
+    *link_in(payload) = HEAP_HARDEN >= 3 && !top ? BIN_END : top;
     return payload;
+}
+
+/* Level 3: does a block that is first in its bin lead to one of as many units? */
+static inline bool leads_on(const struct heap *h, void *payload, size_t units)
+{
+    void *next = next_in(payload);
+    if (HEAP_HARDEN < 3 || *link_in(payload) == BIN_END)
+        return true;
+    uintptr_t behind = (uintptr_t)next - h->first;
+    if (behind >= h->units << UNIT_SHIFT || behind % UNIT)
+        return false;
+    struct view v = block_view(h, block_of(next));
+    return v.state == HEAP_BINNED && v.units == units;
 }
 
 /* Merges the block on top of a bin into less than `below` units; false: it is damaged, there is
@@ -87,10 +101,11 @@ static bool merge_top(struct heap *h, void **bin, size_t below)
     if (offset_of(h, p) >= h->span)
         return false;
     struct block *b = block_of(p);
-    void *next = *link_in(p);
+    void *next = next_in(p);
     uint64_t fields = block_open(h, b);
     size_t units = short_units((size_t)(fields >> SIZE_SHIFT) & SIZE_LOW);
-    if (!is_sound(fields, HEAP_BINNED) || !space_release(h, b, units, fields & PREV, below))
+    if (!is_sound(fields, HEAP_BINNED) || !leads_on(h, p, units) ||
+        !space_release(h, b, units, fields & PREV, below))
         return false;
     *bin = next;
     h->room += (ptrdiff_t)units;
@@ -185,8 +200,7 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
     void **bin = bin_for(h, size), *top = *bin;
     for (h->room -= (ptrdiff_t)(count * units); count; count--, b = block_at(b, units)) {
         block_seal(h, b, (uint64_t)size << SIZE_SHIFT, HEAP_BINNED);
-        *link_in(block_payload(b)) = top;
-        top = block_payload(b);
+        top = link_to(block_payload(b), top);
         fill(link_in(top) + 1, block_at(b, units));
     }
     *bin = top;
@@ -267,9 +281,10 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
     uint64_t fields = block_open(h, b);
     if (!is_sound(fields, HEAP_BINNED))
         return refuse_block(h, p, HEAP_BAD_HEADER, caller);
-    if (!is_clean(link_in(p) + 1, block_at(b, short_units(size))))
+    if (!leads_on(h, p, short_units(size)) ||
+        !is_clean(link_in(p) + 1, block_at(b, short_units(size))))
         return refuse_block(h, p, HEAP_WRITE_AFTER_FREE, caller);
-    *bin = *link_in(p);
+    *bin = next_in(p);
     h->room += (ptrdiff_t)short_units(size);
     return make_live(h, b, size, caller, fields & PREV);
 }
@@ -325,8 +340,7 @@ static inline enum heap_fault push(struct heap *h, void *p, size_t units)
 {
     struct block *b = block_of(p);
     b->word += h->to_binned;
-    *link_in(p) = h->bin[units];
-    h->bin[units] = p;
+    h->bin[units] = link_to(p, h->bin[units]);
     fill(link_in(p) + 1, block_at(b, units));
     return HEAP_OK;
 }

@@ -68,7 +68,7 @@ static bool bins_hold(const struct heap *h, size_t *count)
 {
     for (size_t units = 1; units <= HEAP_BIN_UNITS; units++) {
         size_t most = (size_t)(h->top - h->start) / UNIT; /* a ring must end, too */
-        for (const void *p = h->bin[units]; p; p = *(void *const *)p, ++*count) {
+        for (const void *p = h->bin[units]; p; p = next_in(p), ++*count) {
             if (!most-- || !in_heap(h, block_of(p)))
                 return false;
             struct view v = block_view(h, block_of(p));

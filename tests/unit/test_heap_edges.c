@@ -165,20 +165,48 @@ static void free_memory_is_no_longer_filled(void)
     assert_memory_equal(broken, "G2:", 3);
 }
 
-/* Level 3: every byte behind the link, up to the canary. */
+/* Level 3: every byte up to the canary. */
 static void written_to_in_its_bin(void **state)
 {
     (void)state;
     if (HEAP_HARDEN < 3)
         skip();
-    for (size_t at = sizeof(void *); at < 40; at++) {
+    for (size_t at = 0; at < 40; at++) {
         assert_int_equal(set_stage(NULL), 0);
         uint8_t *p = get(40);
         put(p);
         p[at] ^= 1;
-        free_memory_is_no_longer_filled();
-        assert_null(heap_alloc(&heap, 40, NULL));
-        assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
+        if (at >= sizeof(void *))
+            free_memory_is_no_longer_filled();
+        alloc_is_refused(40, HEAP_WRITE_AFTER_FREE);
+        assert_ptr_equal(owner.last.block, p);
+    }
+}
+
+/* Level 3: its link, whatever is written there, is not followed and not lost. */
+static void another_link_in_its_bin(void **state)
+{
+    (void)state;
+    if (HEAP_HARDEN < 3)
+        skip();
+    for (unsigned i = 0; i < 7; i++) {
+        assert_int_equal(set_stage(NULL), 0);
+        uint8_t *p = get(40), *q = get(40), *live = get(40), *other = get(60);
+        void *links[] = {NULL, live, other, p + 16, window + 4, window - 8, heap.top};
+        const char *broken = "";
+        put(p);
+        put(q);
+        put(other);
+        *link_in(q) = links[i];
+        assert_false(heap_check(&heap, &broken));
+        assert_memory_equal(broken, "H2:", 3);
+        alloc_is_refused(40, HEAP_WRITE_AFTER_FREE);
+        assert_ptr_equal(owner.last.block, q);
+        heap_trim(&heap);
+        assert_ptr_equal(heap.bin[units_for(40)], q); /* stays, and what it led to */
+        *link_in(q) = p;
+        assert_ptr_equal(get(40), q);
+        assert_ptr_equal(get(40), p);
     }
 }
 
@@ -230,6 +258,7 @@ int main(void)
         STAGED(the_overdraft_has_an_end),
         STAGED(written_to_while_it_was_live),
         STAGED(written_to_in_its_bin),
+        STAGED(another_link_in_its_bin),
         STAGED(written_to_in_its_list),
         STAGED(written_to_behind_all_blocks),
     };
