@@ -97,8 +97,9 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
 
 /*
  * At least `size` bytes, 16-byte aligned, contents undefined; NULL for 0, for sizes that can never
- * fit (one block has less than 256 GiB), and when grow refuses: then nothing has changed. `caller`
- * is recorded for reports.
+ * fit (one block has less than 256 GiB), when grow refuses, and when the memory that would be given
+ * out is damaged, which is reported: then nothing has changed. `caller` is recorded for reports:
+ * its lower 24 bits, the others are those of heap_init's caller.
  */
 void *heap_alloc(struct heap *heap, size_t size, const void *caller);
 
