@@ -116,7 +116,7 @@ void *heap_realloc(struct heap *heap, void *block, size_t size, const void *call
 enum heap_fault heap_free(struct heap *heap, void *block, const void *caller);
 
 /* Payload bytes of a live block, at least what was asked for; 0 and a report if it is none. */
-size_t heap_usable_size(struct heap *heap, const void *block);
+size_t heap_usable_size(struct heap *heap, const void *block, const void *caller);
 
 /*
  * Merges all that waits in bins and gives whole free pages at the end back: an empty heap is as

@@ -75,11 +75,11 @@ void *heap_realloc(struct heap *h, void *p, size_t size, const void *caller)
                                                              : move(h, p, size, caller, had);
 }
 
-size_t heap_usable_size(struct heap *h, const void *block)
+size_t heap_usable_size(struct heap *h, const void *block, const void *caller)
 {
     uint64_t fields;
     if (heap_is_live(h, block, &fields))
         return live_size(fields);
-    (void)heap_name_fault(h, block, __builtin_return_address(0));
+    (void)heap_name_fault(h, block, caller);
     return 0;
 }

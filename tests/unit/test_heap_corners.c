@@ -83,13 +83,13 @@ static void what_is_no_block_has_no_size(void **state)
 {
     (void)state;
     uint8_t *p = get(40);
-    assert_int_equal(heap_usable_size(&heap, NULL), 0);
+    assert_int_equal(heap_usable_size(&heap, NULL, NULL), 0);
     assert_int_equal(owner.reports, 0);
-    assert_int_equal(heap_usable_size(&heap, p + 8), 0);
+    assert_int_equal(heap_usable_size(&heap, p + 8, NULL), 0);
     assert_int_equal(owner.last.fault, HEAP_MISALIGNED);
     assert_null(heap_realloc(&heap, p + 4, 50, NULL));
     assert_int_equal(owner.reports, 2);
-    assert_int_equal(heap_usable_size(&heap, p), 40);
+    assert_int_equal(heap_usable_size(&heap, p, NULL), 40);
     holds();
 }
 

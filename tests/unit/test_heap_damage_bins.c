@@ -97,7 +97,7 @@ static void canaries(void **state)
             assert_null(heap_realloc(&heap, p, 100, NULL));
             refused_as(HEAP_OVERRUN);
             keep();
-            assert_int_equal(heap_usable_size(&heap, p), 0);
+            assert_int_equal(heap_usable_size(&heap, p, NULL), 0);
             refused_as(HEAP_OVERRUN);
         }
     }

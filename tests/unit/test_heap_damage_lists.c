@@ -148,7 +148,7 @@ static void resizing_moves_away_from_damage(void **state)
         assert_true(p && p != a);
         assert_memory_equal(p, a, i ? 1150 : 1200);
         assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
-        assert_int_equal(heap_usable_size(&heap, p), sizes[i]);
+        assert_int_equal(heap_usable_size(&heap, p, NULL), sizes[i]);
     }
 }
 

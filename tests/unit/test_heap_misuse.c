@@ -41,7 +41,7 @@ static void invalid_frees_are_named(void **state)
     unchanged_and_named(a, HEAP_DOUBLE_FREE);
     put(c);
     put(NULL);
-    assert_int_equal(heap_usable_size(&heap, c), 0);
+    assert_int_equal(heap_usable_size(&heap, c, NULL), 0);
     assert_null(heap_realloc(&heap, c, 10, NULL));
 }
 
@@ -76,7 +76,7 @@ static void before_the_first_block_is_nothing(void **state)
     }
     for (uint8_t *p = window - 2 * UNIT; p < first; p++) {
         assert_int_equal(heap_free(&heap, p, NULL), HEAP_FOREIGN);
-        assert_int_equal(heap_usable_size(&heap, p), 0);
+        assert_int_equal(heap_usable_size(&heap, p, NULL), 0);
         assert_null(heap_realloc(&heap, p, 100, NULL));
         assert_int_equal(owner.last.fault, HEAP_FOREIGN);
     }
@@ -92,10 +92,10 @@ static void overruns_are_found(void **state)
             uint8_t *p = get(size);
             (void)get(size);
             assert_ptr_equal(heap_realloc(&heap, p, size, NULL), p);
-            assert_int_equal(heap_usable_size(&heap, p), size);
+            assert_int_equal(heap_usable_size(&heap, p, NULL), size);
             for (size_t i = 0; i < by; i++)
                 p[size + i] ^= 0x5a;
-            assert_int_equal(heap_usable_size(&heap, p), 0);
+            assert_int_equal(heap_usable_size(&heap, p, NULL), 0);
             assert_null(heap_realloc(&heap, p, size, NULL));
             assert_int_equal(heap_free(&heap, p, NULL), HEAP_OVERRUN);
         }
