@@ -181,11 +181,18 @@ static void tell_check(bool holds, const char *broken)
             colour(PLAIN));
 }
 
+static bool is_word(const struct shell_args *args, const char *word)
+{
+    return args->count == 1 && strcmp(args->word[0], word) == 0;
+}
+
 bool report_heap(const struct shell_args *args)
 {
-    bool check = args->count == 1 && strcmp(args->word[0], "check") == 0;
-    if (args->count && !check)
-        return report_error("heap", args, "usage: heap [check]");
+    bool check = is_word(args, "check"), trim = is_word(args, "trim");
+    if (args->count && !check && !trim)
+        return report_error("heap", args, "usage: heap [check|trim]");
+    if (trim)
+        heap_trim(&kernel.heap);
     struct heap_stats s;
     const char *broken = "";
     heap_stats(&kernel.heap, &s);

@@ -96,3 +96,25 @@ def test_leaks_by_symbol_and_what_has_changed(shell):
     assert re.search(r"^ +6 +600  command_alloc\+0x", shell.run("leaks diff"), re.M)
     shell.run("leaks keep")
     assert "none" in shell.run("leaks diff")
+
+
+def give_all_back(machine):
+    live = [b["payload"] for b in machine.json("blocks")["blocks"] if b["live"]]
+    for payload in live[::2] + live[1::2][::-1]:
+        machine.run(f"free {payload}")
+
+
+def test_all_memory_and_back(arch):
+    """The whole window on i386, all RAM on x86_64; then each frame is where it was."""
+    with harness.Machine(arch, memory="600M", timeout=60) as machine:
+        machine.wait_prompt()
+        before = machine.json("meminfo")
+        for size in (16000000, 1 << 20, 1 << 16, 4096, 256, 16):
+            assert "no room" in machine.run(f"alloc {size} 100000")
+        heap, frames = machine.json("heap"), machine.json("meminfo")["frames"]
+        assert heap["holds"] and (heap["mapped"] == heap["window"] if arch == "i386" else frames["free"] < 4), heap
+        give_all_back(machine)
+        assert machine.json("heap trim")["blocks"] == 0
+        after = machine.json("meminfo")
+        assert after["frames"] == before["frames"] and after["tables"] == before["tables"]
+        assert after["heap"] == before["heap"]
