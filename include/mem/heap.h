@@ -120,7 +120,9 @@ size_t heap_usable_size(struct heap *heap, const void *block, const void *caller
 
 /*
  * Merges all that waits in bins and gives whole free pages at the end back: an empty heap is as
- * large as it was at first. Takes as long as there are blocks in bins.
+ * large as it was at first. Takes as long as there are blocks in bins. heap_free gives pages back
+ * when what is freed is merged with the end, so not before one that waits in a bin: an owner who is
+ * short of memory trims.
  */
 void heap_trim(struct heap *heap);
 
