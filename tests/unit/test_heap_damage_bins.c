@@ -70,6 +70,13 @@ static void links_in_bins(void **state)
     leave_binned();
     *(uint8_t **)(void *)b = c;
     leads_nowhere(HEAP_BAD_HEADER); /* what is live is in no bin */
+    uint8_t *no_blocks[] = {window + 16, heap.top - 8};
+    for (unsigned i = 0; i < 2; i++) {
+        leave_binned();
+        *(uint8_t **)(void *)b = no_blocks[i];
+        leads_nowhere(HEAP_BAD_HEADER);
+        assert_true(HEAP_HARDEN >= 3 || !owner.last.block);
+    }
 }
 
 static void needs(int level)

@@ -189,10 +189,10 @@ static void another_link_in_its_bin(void **state)
     (void)state;
     if (HEAP_HARDEN < 3)
         skip();
-    for (unsigned i = 0; i < 7; i++) {
+    for (unsigned i = 0; i < 8; i++) {
         assert_int_equal(set_stage(NULL), 0);
         uint8_t *p = get(40), *q = get(40), *live = get(40), *other = get(60);
-        void *links[] = {NULL, live, other, p + 16, window + 4, window - 8, heap.top};
+        void *links[] = {NULL, live, other, p + 16, p + 8, window + 4, window - 8, heap.top};
         const char *broken = "";
         put(p);
         put(q);
