@@ -132,7 +132,7 @@ static void merge_all(struct heap *h)
 /* Asks the owner for what the block takes behind all others, and what must be skipped before it. */
 static bool grow_for(struct heap *h, size_t align, size_t units)
 {
-    return space_grow(h, skip_for(h->wild, align) + units);
+    return space_grow(h, align > HEAP_ALIGN ? units + skip_for(h->wild, align) : units);
 }
 
 /* Nothing fits: the owner is asked. Only when it refuses, all that waits in bins is merged. */
