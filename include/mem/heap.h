@@ -36,9 +36,11 @@ enum heap_fault {
 };
 const char *heap_fault_name(enum heap_fault fault); /* "double free" */
 
+/* Of a damaged header nothing can be told: `block` and what follows is the last intact block before
+ * it, which may have been overrun. */
 struct heap_report {
     enum heap_fault fault;
-    const void *address; /* what the caller passed         */
+    const void *address; /* what the caller passed, or what was to be given out */
     const void *block;   /* the block concerned, or NULL   */
     size_t size;         /* its payload bytes, 0: unknown  */
     bool live;
@@ -89,15 +91,18 @@ struct node;
 /*
  * A heap in [window, window + bytes), both multiples of PAGE_SIZE, nothing of it mapped yet; the
  * first pages are asked of ops->grow here. Memory grows from the window's start; of a window of
- * more than 1 TiB (x86_64) the rest stays unused. MEM_ALREADY_INIT, MEM_BAD_ARG, MEM_MISALIGNED,
- * MEM_NO_FRAME (grow refused).
+ * more than 1 TiB (x86_64) the rest stays unused. MEM_ALREADY_INIT, MEM_MISALIGNED, MEM_NO_FRAME
+ * (grow refused), MEM_BAD_ARG: no grow or shrink, less than two pages, at NULL, or with the last
+ * byte of the address space.
  */
 enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops);
 
 /*
  * At least `size` bytes, 16-byte aligned, contents undefined; NULL for 0, for sizes that can never
- * fit (one block has less than 256 GiB with 64-bit words, less than 1 GiB with 32-bit words), and
- * when grow refuses: then nothing has changed. `caller` is recorded for reports.
+ * fit (one block has less than 256 GiB with 64-bit words, less than 1 GiB with 32-bit words), when
+ * grow refuses, and when the memory that would be given out is damaged, which is reported: then
+ * nothing has changed. `caller` is recorded for reports: its lower 24 bits, the others are those of
+ * heap_init's caller.
  */
 void *heap_alloc(struct heap *heap, size_t size, const void *caller);
 
@@ -114,22 +119,32 @@ void *heap_realloc(struct heap *heap, void *block, size_t size, const void *call
 enum heap_fault heap_free(struct heap *heap, void *block, const void *caller);
 
 /* Payload bytes of a live block, at least what was asked for; 0 and a report if it is none. */
-size_t heap_usable_size(struct heap *heap, const void *block);
+size_t heap_usable_size(struct heap *heap, const void *block, const void *caller);
 
 /*
  * Merges all that waits in bins and gives whole free pages at the end back: an empty heap is as
- * large as it was at first. Takes as long as there are blocks in bins.
+ * large as it was at first. Takes as long as there are blocks in bins. heap_free gives pages back
+ * when what is freed is merged with the end, so not before one that waits in a bin: an owner who is
+ * short of memory trims.
  */
 void heap_trim(struct heap *heap);
 
-/* Walks all blocks to count them: for reports. */
+/* Walks all blocks to count them: for reports. Of a damaged heap, those before the damage. */
 void heap_stats(const struct heap *heap, struct heap_stats *out);
 
-/* Visits every block, live and free, in address order; visit returns false to stop. */
-void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
+/*
+ * Visits every block, live and free, in address order; visit returns false to stop. It must not
+ * change the heap, and what it is shown is gone when it returns. False: it has stopped, or what
+ * follows the last block it was shown is damaged. Takes as long as there are blocks.
+ */
+bool heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
                void *ctx);
 
-/* True if H1.. of heap.c hold; reads only. Else *broken names the first that fails. */
+/*
+ * True if all that heap.c says of the heap holds, and no canary (from level 2 on) and no free
+ * memory (level 3) was written over; else *broken names the first that fails. Reads only; takes as
+ * long as there are blocks, at level 3 bytes.
+ */
 bool heap_check(const struct heap *heap, const char **broken);
 
 /* ---- what an instance is made of: private, here so that it can be embedded ------------------- */

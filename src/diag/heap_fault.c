@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* heap_fault.c - what the heap has against a call, in one line: which block, whose, and who called. */
+/* heap_fault.c - what the heap has against a call, in one line: which block, whose, and who called.
+ */
 #include "diag/heap_fault.h"
 
 #include "diag/console.h"
@@ -19,7 +20,8 @@ void heap_fault_explain(const struct heap_report *r)
 {
     kprintf("%sheap: %s: %p", colour(RED), heap_fault_name(r->fault), r->address);
     if (r->block)
-        kprintf(" (%s block at %p, %zu bytes", r->live ? "live" : "free", r->block, r->size);
+        kprintf(" (%s%s block at %p, %zu bytes", r->fault == HEAP_BAD_HEADER ? "behind a " : "",
+                r->live ? "live" : "free", r->block, r->size);
     print_code(r->block ? ", asked for by " : " (asked for by ", r->allocated_by);
     kprintf("%s", r->block || r->allocated_by ? ")" : "");
     print_code(", called from ", r->caller);

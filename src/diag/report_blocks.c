@@ -2,9 +2,9 @@
 /*
  * report_blocks.c - the heap block by block, and two commands to play with it: alloc and free.
  *
- * One line a block, in address order: where its payload is, a bar that grows with the logarithm of
- * its size, what was asked for, and by whom. Neighbours are what matters in a heap, so nothing is
- * sorted or left out between the first line and the last.
+ * One line a block, in address order, that fits on a screen of 80 columns: where its payload is, a
+ * bar that grows by one when the size is fourfold, what was asked for, and by whom. Neighbours are
+ * what matters in a heap, so nothing is sorted or left out between the first line and the last.
  */
 #include "diag/report.h"
 
@@ -16,11 +16,12 @@
 #include "diag/units.h"
 #include "kernel.h"
 
-enum { LINES = 40, BAR = 24 };
+enum { LINES = 40, BAR = 13, POINTER = 2 + 2 * sizeof(void *) };
 
 struct view {
     uintptr_t from; /* payloads at or above this address */
     unsigned shown, more;
+    uintptr_t end; /* of the last block */
     struct json *json;
 };
 
@@ -34,7 +35,7 @@ static unsigned log2_of(size_t size)
 
 static void print_bar(const struct heap_block *b)
 {
-    unsigned length = log2_of(b->size | 15) - 2;
+    unsigned length = (log2_of(b->size | 15) - 1) / 2;
     length = length > BAR ? BAR : length;
     kprintf("%s", colour(b->live ? YELLOW : GREEN));
     for (unsigned i = 0; i < BAR; i++)
@@ -48,13 +49,13 @@ static void print_block(const struct heap_block *b)
     const char *symbol = ksym_lookup((uintptr_t)b->allocated_by, &offset);
     kprintf("  %p ", b->payload);
     print_bar(b);
-    kprintf(" %10zu", b->size);
+    kprintf(" %9zu", b->size);
     if (!b->live)
         kprintf("  %sfree%s\n", colour(GREEN), colour(PLAIN));
     else if (symbol)
-        kprintf(" %10zu  %s+0x%zx\n", b->requested, symbol, (size_t)offset);
+        kprintf(" %9zu  %s+0x%zx\n", b->requested, symbol, (size_t)offset);
     else
-        kprintf(" %10zu\n", b->requested);
+        kprintf(" %9zu\n", b->requested);
 }
 
 static void json_block(struct json *j, const struct heap_block *b)
@@ -73,6 +74,7 @@ static void json_block(struct json *j, const struct heap_block *b)
 static bool visit(void *ctx, const struct heap_block *b)
 {
     struct view *v = ctx;
+    v->end = (uintptr_t)b->payload + b->size;
     if ((uintptr_t)b->payload + b->size <= v->from)
         return true;
     if (v->json)
@@ -97,16 +99,21 @@ bool report_blocks(const struct shell_args *args)
         json_begin(&j, "blocks");
         json_array(&j, "blocks");
         v.json = &j;
-        heap_walk(&kernel.heap, visit, &v);
+        bool whole = heap_walk(&kernel.heap, visit, &v);
+        json_end(&j);
+        json_bool(&j, "whole", whole);
         json_finish(&j);
-        return true;
+        return whole;
     }
-    kprintf("%s  %-18s %-24s %10s %10s  %s%s\n", colour(BOLD), "payload", "", "bytes", "asked for",
-            "by", colour(PLAIN));
-    heap_walk(&kernel.heap, visit, &v);
+    kprintf("%s  %-*s %-*s %9s %9s  %s%s\n", colour(BOLD), POINTER, "payload", BAR, "", "bytes",
+            "asked for", "by", colour(PLAIN));
+    bool whole = heap_walk(&kernel.heap, visit, &v);
     if (v.more)
         kprintf("  and %u blocks more: blocks ADDR starts there\n", v.more);
-    return true;
+    if (!whole)
+        kprintf("  %sthe header at %p is damaged: nobody knows what follows%s\n", colour(RED),
+                (void *)v.end, colour(PLAIN));
+    return whole;
 }
 
 /* ---- alloc and free -------------------------------------------------------------------------- */

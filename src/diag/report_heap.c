@@ -16,14 +16,18 @@ enum { CLASSES = 12, COLUMNS = 56, ROWS = 8, CELLS = COLUMNS * ROWS };
 /* What the walk gathers in one pass. */
 struct picture {
     const uint8_t *start;
+    size_t bytes; /* from there to the end of the last block */
     size_t cell_bytes;
     uint32_t live[CELLS], free[CELLS]; /* bytes of each cell */
-    size_t histogram[CLASSES];         /* live blocks: <= 16, 32, ... 16 KiB, more */
+    bool odd[CELLS];                   /* the last live block in it: neighbours differ */
+    size_t blocks;                     /* live ones, so far */
+    size_t histogram[CLASSES];         /* of them: <= 16, 32, ... 16 KiB, more */
 };
 static struct picture picture;
 
-static void add_span(uint32_t *cells, size_t from, size_t to)
+static void add_span(const struct heap_block *b, size_t from, size_t to)
 {
+    uint32_t *cells = b->live ? picture.live : picture.free;
     for (size_t at = from; at < to;) {
         size_t cell = at / picture.cell_bytes;
         size_t end = (cell + 1) * picture.cell_bytes;
@@ -32,6 +36,8 @@ static void add_span(uint32_t *cells, size_t from, size_t to)
         if (end > to)
             end = to;
         cells[cell] += (uint32_t)(end - at);
+        if (b->live)
+            picture.odd[cell] = picture.blocks % 2;
         at = end;
     }
 }
@@ -48,9 +54,12 @@ static bool gather(void *ctx, const struct heap_block *b)
 {
     (void)ctx;
     size_t from = (size_t)((const uint8_t *)b->payload - picture.start);
-    add_span(b->live ? picture.live : picture.free, from, from + b->size);
-    if (b->live)
+    add_span(b, from, from + b->size);
+    picture.bytes = from + b->size;
+    if (b->live) {
+        picture.blocks++;
         picture.histogram[size_class(b->size)]++;
+    }
     return true;
 }
 
@@ -74,30 +83,39 @@ static void take_picture(const struct heap_stats *s)
     heap_walk(&kernel.heap, gather, NULL);
 }
 
+static const char *cell_colour(size_t cell)
+{
+    return colour(picture.odd[cell] ? CYAN : YELLOW);
+}
+
 static void print_cell(size_t cell)
 {
     uint32_t live = picture.live[cell], free = picture.free[cell];
     if (!live && !free)
         kprintf("%s-%s", colour(DIM), colour(PLAIN));
     else if (!free)
-        kprintf("%s█%s", colour(YELLOW), colour(PLAIN));
+        kprintf("%s█%s", cell_colour(cell), colour(PLAIN));
     else if (!live)
         kprintf("%s·%s", colour(GREEN), colour(PLAIN));
     else
-        kprintf("%s▒%s", colour(YELLOW), colour(PLAIN));
+        kprintf("%s▒%s", cell_colour(cell), colour(PLAIN));
 }
 
-static void print_picture(const struct heap_stats *s)
+static void print_picture(void)
 {
-    for (size_t row = 0; row < ROWS && row * COLUMNS * picture.cell_bytes < s->mapped; row++) {
-        kprintf("  %p ", (const void *)(picture.start + row * COLUMNS * picture.cell_bytes));
-        for (size_t column = 0; column < COLUMNS; column++)
-            print_cell(row * COLUMNS + column);
-        kprintf("\n");
+    size_t cells = (picture.bytes + picture.cell_bytes - 1) / picture.cell_bytes;
+    for (size_t cell = 0; cell < cells; cell++) {
+        if (cell % COLUMNS == 0)
+            kprintf("  %p ", (const void *)(picture.start + cell * picture.cell_bytes));
+        print_cell(cell);
+        if (cell % COLUMNS == COLUMNS - 1 || cell == cells - 1)
+            kprintf("\n");
     }
-    kprintf("  one cell is %s; %s·%s free  %s▒%s partly used  %s█%s used  %s-%s headers\n",
+    kprintf("  one cell is %s; %s·%s free  %s▒%s partly used  %s█%s%s█%s used, by turns  %s-%s "
+            "headers\n",
             size_text(picture.cell_bytes).text, colour(GREEN), colour(PLAIN), colour(YELLOW),
-            colour(PLAIN), colour(YELLOW), colour(PLAIN), colour(DIM), colour(PLAIN));
+            colour(PLAIN), colour(YELLOW), colour(PLAIN), colour(CYAN), colour(PLAIN), colour(DIM),
+            colour(PLAIN));
 }
 
 static void print_histogram(void)
@@ -124,7 +142,7 @@ static void heap_text(const struct heap_stats *s)
             fragmentation / 10, fragmentation % 10);
     kprintf("  grown %zu times, shrunk %zu times, %zu requests refused\n", s->grown, s->shrunk,
             s->refused);
-    print_picture(s);
+    print_picture();
     print_histogram();
 }
 
@@ -163,11 +181,18 @@ static void tell_check(bool holds, const char *broken)
             colour(PLAIN));
 }
 
+static bool is_word(const struct shell_args *args, const char *word)
+{
+    return args->count == 1 && strcmp(args->word[0], word) == 0;
+}
+
 bool report_heap(const struct shell_args *args)
 {
-    bool check = args->count == 1 && strcmp(args->word[0], "check") == 0;
-    if (args->count && !check)
-        return report_error("heap", args, "usage: heap [check]");
+    bool check = is_word(args, "check"), trim = is_word(args, "trim");
+    if (args->count && !check && !trim)
+        return report_error("heap", args, "usage: heap [check|trim]");
+    if (trim)
+        heap_trim(&kernel.heap);
     struct heap_stats s;
     const char *broken = "";
     heap_stats(&kernel.heap, &s);

@@ -28,7 +28,7 @@ struct row {
 struct snapshot {
     struct row row[CALLERS + 1]; /* the last one is for the others */
     unsigned count;
-    bool taken;
+    bool taken, whole; /* blocks behind damage are not counted */
 };
 static struct snapshot now, kept, change;
 
@@ -58,13 +58,14 @@ static void take(struct snapshot *s)
 {
     memset(s, 0, sizeof *s);
     s->taken = true;
-    heap_walk(&kernel.heap, gather, s);
+    s->whole = heap_walk(&kernel.heap, gather, s);
 }
 
 /* change = now - kept, modulo the word: a loss is a small negative number. */
 static void compare(void)
 {
     memset(&change, 0, sizeof change);
+    change.whole = now.whole && kept.whole;
     for (unsigned i = 0; i <= CALLERS; i++) {
         struct row *row = row_of(&change, now.row[i].caller);
         row->blocks += now.row[i].blocks;
@@ -126,6 +127,9 @@ static void rows_text(struct snapshot *s, const char *title)
         kprintf("  and %u callers more; -j has them all\n", more);
     if (!rows)
         kprintf("  none\n");
+    if (!s->whole)
+        kprintf("  %sthe heap is damaged: what lies behind is not counted%s\n", colour(RED),
+                colour(PLAIN));
 }
 
 static void rows_json(struct snapshot *s)
@@ -142,6 +146,7 @@ static void rows_json(struct snapshot *s)
         json_end(&j);
     }
     json_end(&j);
+    json_bool(&j, "whole", s->whole);
     json_finish(&j);
 }
 
@@ -151,7 +156,7 @@ static bool show(struct snapshot *s, const char *title, bool json)
         rows_json(s);
     else
         rows_text(s, title);
-    return true;
+    return s->whole;
 }
 
 bool report_leaks(const struct shell_args *args)
@@ -161,7 +166,7 @@ bool report_leaks(const struct shell_args *args)
         return show(&now, "live blocks, asked for by", args->json);
     if (args->count == 1 && strcmp(args->word[0], "keep") == 0) {
         kept = now;
-        return true;
+        return kept.whole || report_error("leaks", args, "the heap is damaged: not all is kept");
     }
     if (args->count != 1 || strcmp(args->word[0], "diff") != 0)
         return report_error("leaks", args, "usage: leaks [keep|diff]");

@@ -82,10 +82,24 @@ static inline void **bin_for(struct heap *h, size_t size)
     return &h->bin[short_units(size)];
 }
 
-/* A binned block's payload starts with the next one's address. */
-static inline void **link_in(void *payload)
+/* Puts a binned block before the one that was on top of the bin, if there was one. */
+static inline void *link_to(void *payload, void *top)
 {
+    *link_in(payload) = HEAP_HARDEN >= 3 && !top ? BIN_END : top;
     return payload;
+}
+
+/* Level 3: does a block that is first in its bin lead to one of as many units? */
+static inline bool leads_on(const struct heap *h, void *payload, size_t units)
+{
+    void *next = next_in(payload);
+    if (HEAP_HARDEN < 3 || *link_in(payload) == BIN_END)
+        return true;
+    uintptr_t behind = (uintptr_t)next - h->first;
+    if (behind >= h->units << UNIT_SHIFT || behind % UNIT)
+        return false;
+    struct view v = block_view(h, block_of(next));
+    return v.state == HEAP_BINNED && v.units == units;
 }
 
 /* Merges the block on top of a bin into less than `below` units; false: it is damaged, there is
@@ -96,10 +110,11 @@ static bool merge_top(struct heap *h, void **bin, size_t below)
     if (offset_of(h, p) >= h->span)
         return false;
     struct block *b = block_of(p);
-    void *next = *link_in(p);
+    void *next = next_in(p);
     uint64_t fields = block_open(h, b);
     size_t units = short_units((size_t)(fields >> SIZE_SHIFT) & SIZE_LOW);
-    if (!is_sound(fields, HEAP_BINNED) || !space_release(h, b, units, fields & PREV, below))
+    if (!is_sound(fields, HEAP_BINNED) || !leads_on(h, p, units) ||
+        !space_release(h, b, units, fields & PREV, below))
         return false;
     *bin = next;
     h->room += (ptrdiff_t)units;
@@ -123,13 +138,19 @@ static void merge_all(struct heap *h)
 
 /* ---- allocating ----------------------------------------------------------------------------- */
 
+/* Asks the owner for what the block takes behind all others, and what must be skipped before it. */
+static bool grow_for(struct heap *h, size_t align, size_t units)
+{
+    return space_grow(h, align > HEAP_ALIGN ? units + skip_for(h->wild, align) : units);
+}
+
 /* Nothing fits: the owner is asked. Only when it refuses, all that waits in bins is merged. */
 static struct piece grow(struct heap *h, size_t align, size_t units)
 {
-    if (space_grow(h, units + (align >> UNIT_SHIFT)))
+    if (grow_for(h, align, units))
         return space_take_wild(h, align, units);
     merge_all(h);
-    (void)space_grow(h, units + (align >> UNIT_SHIFT)); /* merging may have given memory back */
+    (void)grow_for(h, align, units); /* merging may have given memory back */
     return space_take(h, align, units);
 }
 
@@ -188,8 +209,7 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
     void **bin = bin_for(h, size), *top = *bin;
     for (h->room -= (ptrdiff_t)(count * units); count; count--, b = block_at(b, units)) {
         block_seal(h, b, (uint64_t)size << SIZE_SHIFT, HEAP_BINNED);
-        *link_in(block_payload(b)) = top;
-        top = block_payload(b);
+        top = link_to(block_payload(b), top);
         fill(link_in(top) + 1, block_at(b, units));
     }
     *bin = top;
@@ -270,9 +290,10 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
     uint64_t fields = block_open(h, b);
     if (!is_sound(fields, HEAP_BINNED))
         return refuse_block(h, p, HEAP_BAD_HEADER, caller);
-    if (!is_clean(link_in(p) + 1, block_at(b, short_units(size))))
+    if (!leads_on(h, p, short_units(size)) ||
+        !is_clean(link_in(p) + 1, block_at(b, short_units(size))))
         return refuse_block(h, p, HEAP_WRITE_AFTER_FREE, caller);
-    *bin = *link_in(p);
+    *bin = next_in(p);
     h->room += (ptrdiff_t)short_units(size);
     return make_live(h, b, size, caller, fields & PREV);
 }
@@ -301,7 +322,8 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
         return refuse(h);
     if (align <= HEAP_ALIGN)
         return heap_alloc(h, size, caller);
-    if (!can_fit(h, size) || align > h->stats.window)
+    bool wraps = size + align + 3 * UNIT < size; /* with its header, rounded: on i386 it can */
+    if (!can_fit(h, size) || align > h->stats.window || wraps)
         return refuse(h);
     struct piece p = space_take(h, align, units_for(size));
     return alloc_piece(h, p.b ? p : grow(h, align, units_for(size)), size, caller);
@@ -327,8 +349,7 @@ static inline enum heap_fault push(struct heap *h, void *p, size_t units)
 {
     struct block *b = block_of(p);
     b->word += h->to_binned;
-    *link_in(p) = h->bin[units];
-    h->bin[units] = p;
+    h->bin[units] = link_to(p, h->bin[units]);
     fill(link_in(p) + 1, block_at(b, units));
     return HEAP_OK;
 }

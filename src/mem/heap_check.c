@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* heap_check.c - the invariants of heap.c, heap_space.c, heap_lists.c and heap_tree.c, as code.
- * Reads only. */
+/* heap_check.c - the invariants of heap.c, heap_guard.c, heap_space.c, heap_lists.c and
+ * heap_tree.c, as code. Reads only. */
 #include "heap_space.h"
 
 struct totals {
@@ -27,12 +27,25 @@ static bool tile_holds(const struct heap *h, const struct block *b, const struct
     return !free || units_before(block_at(b, v->units)) == v->units;
 }
 
+/* What nobody may write to is as the heap left it, as far as the level looks. */
+static bool is_as_left(const struct heap *h, const struct block *b, const struct view *v,
+                       const char **broken)
+{
+    *broken = "G1: behind the payload of every live block stands its canary";
+    if (v->state == HEAP_LIVE)
+        return HEAP_HARDEN < 2 || heap_end_is_intact(h, b, v->fields);
+    *broken = "G2: free memory is filled";
+    if (v->state == HEAP_BINNED)
+        return is_clean(block_payload(b) + sizeof(void *), block_at(b, v->units));
+    return b == h->wild ? is_clean(block_payload(b), heap_last(h)) : is_untouched(b, v->units);
+}
+
 static bool tiles_hold(const struct heap *h, struct totals *t, const char **broken)
 {
     struct view v, last = {.state = HEAP_LIVE};
     const struct block *b = heap_first(h), *end = heap_last(h);
     for (; tile_at(h, b, &v); b = block_at(b, v.units), last = v) {
-        if (!tile_holds(h, b, &v, &last, broken))
+        if (!tile_holds(h, b, &v, &last, broken) || !is_as_left(h, b, &v, broken))
             return false;
         bool free = v.state == HEAP_FREE && b != h->wild;
         t->small += free && v.units >= LEAST && v.units < LARGE;
@@ -54,7 +67,7 @@ static bool bins_hold(const struct heap *h, size_t *count)
 {
     for (size_t units = 1; units <= HEAP_BIN_UNITS; units++) {
         size_t most = (size_t)(h->top - h->start) / UNIT; /* a ring must end, too */
-        for (const void *p = h->bin[units]; p; p = *(void *const *)p, ++*count) {
+        for (const void *p = h->bin[units]; p; p = next_in(p), ++*count) {
             if (!most-- || !in_heap(h, block_of(p)))
                 return false;
             struct view v = block_view(h, block_of(p));

@@ -4,6 +4,9 @@
  *
  * Nothing here changes the heap, but for the count of faults: a call that is refused leaves all as
  * it was. Only reports walk the tiles, so their cost grows with the heap; good calls never do.
+ *
+ *   G1  from level 2 on: the byte behind the payload of every live block is a canary.
+ *   G2  at level 3: free memory holds nothing but the fill, and what the heap needs to find it.
  */
 #include "heap_block.h"
 
@@ -78,17 +81,42 @@ static const struct block *tile_of(const struct heap *h, const void *address, st
     return NULL;
 }
 
+/* The last intact tile that ends before `address`, as it may have been overrun; NULL: there is
+ * none. */
+static const struct block *tile_before(const struct heap *h, const void *address, struct view *v)
+{
+    struct view next;
+    const struct block *before = NULL, *b = heap_first(h);
+    for (; tile_at(h, b, &next); b = block_at(b, next.units)) {
+        if ((const uint8_t *)address < (const uint8_t *)block_at(b, next.units))
+            break;
+        before = b;
+        *v = next;
+    }
+    return before;
+}
+
 static bool is_outside(const struct heap *h, const void *p)
 {
     return (const uint8_t *)p < block_payload(heap_first(h)) ||
            (const uint8_t *)p >= (uint8_t *)heap_last(h);
 }
 
+/* What stands before `p` is no header. */
+static enum heap_fault report_bad_header(struct heap *h, const void *p, const void *caller)
+{
+    struct view v;
+    const struct block *before = is_outside(h, p) ? NULL : tile_before(h, p, &v);
+    return report(h, HEAP_BAD_HEADER, p, before, &v, caller);
+}
+
 enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const void *p,
                                    const void *caller)
 {
     struct view v;
-    bool known = fault != HEAP_BAD_HEADER && !is_outside(h, p) && tile_at(h, block_of(p), &v);
+    if (fault == HEAP_BAD_HEADER)
+        return report_bad_header(h, p, caller);
+    bool known = !is_outside(h, p) && tile_at(h, block_of(p), &v);
     return report(h, fault, p, known ? block_of(p) : NULL, &v, caller);
 }
 
@@ -120,7 +148,7 @@ enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *calle
     if ((uintptr_t)p % HEAP_ALIGN)
         return report(h, HEAP_MISALIGNED, p, tile, &v, caller);
     if (!tile)
-        return report(h, HEAP_BAD_HEADER, p, NULL, NULL, caller);
+        return report_bad_header(h, p, caller);
     if (v.state != HEAP_LIVE)
         return report(h, HEAP_DOUBLE_FREE, p, tile, &v, caller);
     return report(h, HEAP_INTERIOR, p, tile, &v, caller);

@@ -37,7 +37,7 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
         return MEM_BAD_ARG;
     if (((uintptr_t)window | bytes) & (PAGE_SIZE - 1))
         return MEM_MISALIGNED;
-    if (bytes < 2 * PAGE_SIZE)
+    if (!window || bytes < 2 * PAGE_SIZE || bytes > UINTPTR_MAX - (uintptr_t)window)
         return MEM_BAD_ARG;
     uintptr_t caller = (uintptr_t)__builtin_return_address(0);
     __builtin_memset(heap, 0, sizeof *heap);
@@ -45,7 +45,7 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
     heap->caller_base = caller & ~(uintptr_t)CALLER_MASK;
     set_window(heap, window, bytes);
     make_seal(heap);
-    if (!space_start(heap, bytes < HEAP_START ? 2 * PAGE_SIZE : HEAP_START)) {
+    if (!space_start(heap)) {
         heap->start = NULL;
         return MEM_NO_FRAME;
     }

@@ -11,7 +11,8 @@
  *             of a single unit:   | header | footer |
  *
  * A single unit has no room for links, and is in no list: splitting leaves it behind, and it waits
- * to be merged. Links are pointers; before one is followed it must lead into the heap.
+ * to be merged. Links are pointers; before one that stands in a free block is followed it must lead
+ * into the heap. The heads are trusted as struct heap is.
  *
  *   L1  each list is a ring, through its head, of free blocks of its size.
  *   L2  a list's bit is set exactly when it has a block.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * heap_lists.h - the small free blocks by size. Private to heap*.c; heap_lists.c has the essay and
- * what looks at the whole. What every call that changes a list does stands here, to be inlined.
+ * what looks at the whole. What every call that changes a list does stands here, to be inlined; and
+ * how blocks in bins, which are stacks, lead to each other.
  */
 #ifndef MEM_HEAP_LISTS_H
 #define MEM_HEAP_LISTS_H
@@ -105,6 +106,25 @@ static inline struct found list_find(const struct heap *h, size_t units)
     }
     i = i * HEAP_WORD_BITS + (size_t)__builtin_ctzl(word);
     return (struct found){.b = first_in(h, i), .units = i};
+}
+
+/* ---- bins ----------------------------------------------------------------------------------- */
+
+/* A binned block's payload starts with the next one's address. */
+static inline void **link_in(const void *payload)
+{
+    return (void **)payload;
+}
+
+/* Or, in the last one, with NULL; at level 3 with the fill, so that a NULL written there is seen.
+ */
+#define BIN_END (HEAP_HARDEN >= 3 ? (void *)(UINTPTR_MAX / UINT8_MAX * FREED) : NULL)
+
+/* The next one's payload; NULL: this is the last. */
+static inline void *next_in(const void *payload)
+{
+    void *next = *link_in(payload);
+    return HEAP_HARDEN >= 3 && next == BIN_END ? NULL : next;
 }
 
 /* All lists are empty. */

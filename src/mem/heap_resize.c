@@ -31,10 +31,11 @@
     return make_long(h, b, size, caller, fields & PREV);
 }
 
-[[gnu::noinline]] static void *refuse_resize(struct heap *h, const void *p, size_t size,
-                                             const void *caller)
+/* The size cannot be had, or the block is none, which is said. */
+[[gnu::noinline]] static void *refuse_resize(struct heap *h, const void *p, const void *caller)
 {
-    if (can_fit(h, size))
+    uint64_t fields;
+    if (!heap_is_live(h, p, &fields))
         (void)heap_name_fault(h, p, caller);
     return refuse(h);
 }
@@ -47,7 +48,7 @@
     if (!p)
         return heap_alloc(h, size, caller);
     if (!can_fit(h, size) || !heap_is_live(h, p, &fields))
-        return refuse_resize(h, p, size, caller);
+        return refuse_resize(h, p, caller);
     size_t had = live_size(fields), now = units_for(had), units = units_for(size);
     if (units == now)
         return make_long(h, block_of(p), size, caller, fields & PREV);
@@ -74,11 +75,11 @@ void *heap_realloc(struct heap *h, void *p, size_t size, const void *caller)
                                                              : move(h, p, size, caller, had);
 }
 
-size_t heap_usable_size(struct heap *h, const void *block)
+size_t heap_usable_size(struct heap *h, const void *block, const void *caller)
 {
     uint64_t fields;
     if (heap_is_live(h, block, &fields))
         return live_size(fields);
-    (void)heap_name_fault(h, block, __builtin_return_address(0));
+    (void)heap_name_fault(h, block, caller);
     return 0;
 }

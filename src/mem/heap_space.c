@@ -118,8 +118,8 @@ void space_trim(struct heap *h, size_t keep)
 {
     size_t used = (size_t)((uint8_t *)h->wild + HEADER - h->start);
     size_t bytes = whole_pages(used + keep), held = (size_t)(h->top - h->start);
-    if (bytes < HEAP_START)
-        bytes = HEAP_START;
+    if (bytes < start_bytes(h))
+        bytes = start_bytes(h);
     if (bytes >= held)
         return;
     forget_last(h, heap_last(h));
@@ -128,12 +128,12 @@ void space_trim(struct heap *h, size_t keep)
     h->wild_bytes = (size_t)((uint8_t *)heap_last(h) - (uint8_t *)h->wild);
 }
 
-bool space_start(struct heap *h, size_t bytes)
+bool space_start(struct heap *h)
 {
     h->top = h->start;
     h->span = (size_t)0 - ZERO;
     h->units = (size_t)0 - FIRST / UNIT;
-    if (!hold(h, bytes))
+    if (!hold(h, start_bytes(h)))
         return false;
     lists_start(h);
     tree_start(h);

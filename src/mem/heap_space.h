@@ -248,8 +248,12 @@ static inline bool space_is_free(const struct heap *h, const struct block *b)
 /* Takes `more` units behind the block, from the free memory there; false: there is too little. */
 bool space_extend(struct heap *h, struct block *b, size_t units, size_t more);
 
-/* The first memory of a new heap. */
-bool space_start(struct heap *h, size_t bytes);
+/* The first memory of a new heap, never given back: less of a window that has no more. */
+static inline size_t start_bytes(const struct heap *h)
+{
+    return h->stats.window < HEAP_START ? 2 * PAGE_SIZE : HEAP_START;
+}
+bool space_start(struct heap *h);
 
 /* ---- giving back ---------------------------------------------------------------------------- */
 
@@ -271,20 +275,29 @@ static inline enum heap_fault look_before(const struct heap *h, const struct blo
                                                                                     : HEAP_OK;
 }
 
-static inline enum heap_fault look_behind(const struct heap *h, const struct block *next,
-                                          struct around *out)
+/* Is that where a free block of so many units ends? Its header may be forged, and tell of more. */
+static inline bool ends_free(const struct heap *h, const struct block *b, size_t units)
+{
+    const struct block *end = block_at(b, units);
+    return HEAP_HARDEN == 0 || (units < units_between(b, h->wild) && units_before(end) == units &&
+                                block_open(h, end) & PREV);
+}
+
+[[gnu::always_inline]] static inline enum heap_fault
+look_behind(const struct heap *h, const struct block *next, struct around *out)
 {
     uint64_t fields = block_open(h, next), state = fields >> CHECK_SHIFT;
     if (state != HEAP_FREE)
         return HEAP_HARDEN && state >= HEAP_DAMAGED ? HEAP_OVERRUN : HEAP_OK;
-    out->next_units = (size_t)(fields & FIELDS);
-    bool kept = out->next_units < LARGE ? list_keeps(h, next, out->next_units)
-                                        : tree_knows(h, node_of(next, out->next_units));
-    return kept ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
+    size_t units = out->next_units = (size_t)(fields & FIELDS);
+    bool kept = units < LARGE ? list_keeps(h, next, units) : tree_knows(h, node_of(next, units));
+    return kept && ends_free(h, next, units) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
 }
 
-static inline enum heap_fault look_around(const struct heap *h, const struct block *b, size_t units,
-                                          bool prev, struct around *out)
+[[gnu::always_inline]] static inline enum heap_fault look_around(const struct heap *h,
+                                                                 const struct block *b,
+                                                                 size_t units, bool prev,
+                                                                 struct around *out)
 {
     const struct block *next = block_at(b, units);
     *out = (struct around){0};

@@ -28,11 +28,12 @@ void heap_stats(const struct heap *heap, struct heap_stats *out)
         count(out, &v);
 }
 
-void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
+bool heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
                void *ctx)
 {
     struct view v;
-    for (const struct block *b = heap_first(heap); tile_at(heap, b, &v); b = block_at(b, v.units)) {
+    const struct block *b = heap_first(heap);
+    for (; tile_at(heap, b, &v); b = block_at(b, v.units)) {
         bool live = v.state == HEAP_LIVE;
         struct heap_block out = {
             .payload = block_payload(b),
@@ -42,6 +43,7 @@ void heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct he
             .allocated_by = live ? block_caller(heap, b, &v) : NULL,
         };
         if (!visit(ctx, &out))
-            return;
+            return false;
     }
+    return b == heap_last(heap);
 }

@@ -129,7 +129,7 @@ void kfree(void *block)
 size_t kmalloc_usable_size(const void *block)
 {
     enter();
-    size_t size = heap_usable_size(kernel_heap.heap, block);
+    size_t size = heap_usable_size(kernel_heap.heap, block, __builtin_return_address(0));
     shadow_live(block, size); /* who asks may use all of it */
     leave();
     return size;

@@ -66,15 +66,39 @@ def lift(name, bits, to):
     (to / "src/lib/string.h").write_text("#include <string.h>\n")
 
 
+def build(compiler, bits, lifted, words):
+    built = subprocess.run([compiler, "-std=gnu2x", "-O2", f"-m{bits}", "-Wall", "-Wextra", "-I", lifted / "include",
+                            "-I", lifted / "src", *words, *lifted.glob("src/*.c")], capture_output=True, text=True)
+    assert built.returncode == 0 and not built.stderr, built.stderr
+
+
+@pytest.mark.parametrize("compiler", ("gcc", "clang"))
 @pytest.mark.parametrize("bits", (32, 64))
 @pytest.mark.parametrize("name", sorted(DRIVERS))
-def test_the_page_compiles_and_runs(name, bits, tmp_path):
+def test_the_page_compiles_and_runs(name, bits, compiler, tmp_path):
     lift(name, bits, tmp_path)
     main = tmp_path / "main.c"
     main.write_text("#include <stdint.h>\n" + example(name) + DRIVERS[name])
     program = tmp_path / "program"
-    built = subprocess.run(["gcc", "-std=gnu2x", "-O2", f"-m{bits}", "-I", tmp_path / "include", "-I",
-                            tmp_path / "src", "-o", program, main, *tmp_path.glob("src/*.c")],
-                           capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
+    build(compiler, bits, tmp_path, ["-o", program, main])
     assert subprocess.run([program]).returncode == 0
+
+
+# What the sources call that the page does not show: in words of the page.
+NEEDS = {"heap": {"memset", "memcpy"}, "frames": {"memset", "memcpy", "memmove"}, "paging": {"memset", "memcpy"}}
+
+
+@pytest.mark.parametrize("compiler", ("gcc", "clang"))
+@pytest.mark.parametrize("bits", (32, 64))
+@pytest.mark.parametrize("name", sorted(DRIVERS))
+def test_nothing_else_is_needed(name, bits, compiler, tmp_path):
+    """In a kernel, that is: without a library."""
+    lift(name, bits, tmp_path)
+    main, all_of_it = tmp_path / "main.c", tmp_path / "all.o"
+    main.write_text(example(name))
+    build(compiler, bits, tmp_path, ["-ffreestanding", "-fno-pic", "-fno-stack-protector", "-nostdlib", "-r", "-o",
+                                     all_of_it, main])
+    needed = set(subprocess.check_output(["nm", "-u", all_of_it], text=True).split()) - {"U"}
+    assert needed <= NEEDS[name]
+    section = (harness.ROOT / "docs" / "porting.md").read_text().split(f"<!-- example: {name} -->")[0].split("## ")[-1]
+    assert all(f"`{word}`" in section for word in NEEDS[name])

@@ -122,8 +122,8 @@ static void take(unsigned s, void *at, size_t size, size_t align)
     slot[s].size = size;
     slot[s].fill = 0x31 + s % 4;
     fill(s);
-    CLAIM(heap_usable_size(&heap, at) >= size, "usable %zu of %zu", heap_usable_size(&heap, at),
-          size);
+    CLAIM(heap_usable_size(&heap, at, NULL) >= size, "usable %zu of %zu",
+          heap_usable_size(&heap, at, NULL), size);
 }
 
 static void drop(unsigned s)
@@ -249,7 +249,7 @@ static void call_stray(struct choices *c, unsigned s)
     unsigned reports = owner.reports;
     heap_stats(&heap, &before);
     if (how % 4 == 0)
-        CLAIM(!heap_usable_size(&heap, p), "the size of a stray pointer");
+        CLAIM(!heap_usable_size(&heap, p, NULL), "the size of a stray pointer");
     else if (how % 4 == 1)
         CLAIM(!heap_realloc(&heap, p, 1 + how, NULL), "a stray pointer was resized");
     else
@@ -281,7 +281,7 @@ static bool is_guarded(unsigned s)
 {
     struct behind behind = {.block = slot[s].at};
     heap_walk(&heap, look_behind, &behind);
-    return heap_usable_size(&heap, slot[s].at) > slot[s].size || behind.live;
+    return heap_usable_size(&heap, slot[s].at, NULL) > slot[s].size || behind.live;
 }
 
 /* One bit of the header, or of the byte behind the payload. Nothing is promised of later calls. */

@@ -122,7 +122,7 @@ static void alignment_at_every_power_of_two(void **state)
         uint8_t *p = heap_alloc_aligned(&heap, align, 100, NULL);
         assert_non_null(p);
         assert_int_equal((uintptr_t)p % (align < 16 ? 16 : align), 0);
-        assert_true(heap_usable_size(&heap, p) >= 100);
+        assert_true(heap_usable_size(&heap, p, NULL) >= 100);
         memset(p, 1, 100);
         holds();
         assert_int_equal(heap_free(&heap, odd, NULL), HEAP_OK);

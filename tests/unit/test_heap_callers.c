@@ -166,7 +166,7 @@ static const void *who_asked_for(const void *p)
 /* To the last byte its contents stay. */
 static uint8_t *resized(uint8_t *p, size_t size, unsigned by)
 {
-    size_t had = heap_usable_size(&heap, p), kept = had < size ? had : size;
+    size_t had = heap_usable_size(&heap, p, NULL), kept = had < size ? had : size;
     memset(p, 0x50 + (int)by, had);
     uint8_t *q = heap_realloc(&heap, p, size, caller(by));
     assert_non_null(q);
@@ -175,7 +175,7 @@ static uint8_t *resized(uint8_t *p, size_t size, unsigned by)
             fail();
     }
     assert_ptr_equal(who_asked_for(q), caller(by));
-    assert_int_equal(heap_usable_size(&heap, q), size);
+    assert_int_equal(heap_usable_size(&heap, q, NULL), size);
     holds();
     return q;
 }
@@ -187,7 +187,7 @@ static void allocated(void **state)
         uint8_t *p = heap_alloc(&heap, size, caller(size % 7));
         memset(p, 0xff, size);
         assert_ptr_equal(who_asked_for(p), caller(size % 7));
-        assert_int_equal(heap_usable_size(&heap, p), size);
+        assert_int_equal(heap_usable_size(&heap, p, NULL), size);
         holds();
         put(p);
     }

@@ -21,6 +21,41 @@ static void an_owner_must_give_and_take(void **state)
     assert_int_equal(heap_init(&other, window, 2 * PAGE, &owner_ops), MEM_OK);
 }
 
+/* The address behind it is one, too. */
+static void a_window_must_be_somewhere(void **state)
+{
+    (void)state;
+    struct heap other = {0};
+    const uintptr_t end = 0;
+    owner.most = owner.held; /* nothing is touched */
+    assert_int_equal(heap_init(&other, NULL, WINDOW, &owner_ops), MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, (void *)(end - PAGE), 2 * PAGE, &owner_ops), MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, (void *)(end - 2 * PAGE), 2 * PAGE, &owner_ops),
+                     MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, window, -(size_t)PAGE, &owner_ops), MEM_BAD_ARG);
+    assert_int_equal(heap_init(&other, (void *)(end - 3 * PAGE), 2 * PAGE, &owner_ops),
+                     MEM_NO_FRAME);
+}
+
+/* However small the window is, an empty heap is as large as it was at first. */
+static void small_windows_come_back_to_their_start(void **state)
+{
+    for (size_t pages = 2; pages < 20; pages++) {
+        assert_int_equal(set_stage(state), 0);
+        assert_int_equal(begin(window, pages * PAGE, &owner_ops), MEM_OK);
+        uint8_t *p[20 * PAGE / 16];
+        size_t first = owner.held, n = 0;
+        while ((p[n] = heap_alloc(&heap, 40, NULL)))
+            n++;
+        assert_int_equal(owner.held, pages * PAGE);
+        while (n)
+            put(p[--n]);
+        heap_trim(&heap);
+        assert_int_equal(owner.held, first);
+        holds();
+    }
+}
+
 static void nobody_need_hear_of_faults(void **state)
 {
     (void)state;
@@ -48,13 +83,13 @@ static void what_is_no_block_has_no_size(void **state)
 {
     (void)state;
     uint8_t *p = get(40);
-    assert_int_equal(heap_usable_size(&heap, NULL), 0);
+    assert_int_equal(heap_usable_size(&heap, NULL, NULL), 0);
     assert_int_equal(owner.reports, 0);
-    assert_int_equal(heap_usable_size(&heap, p + 8), 0);
+    assert_int_equal(heap_usable_size(&heap, p + 8, NULL), 0);
     assert_int_equal(owner.last.fault, HEAP_MISALIGNED);
     assert_null(heap_realloc(&heap, p + 4, 50, NULL));
     assert_int_equal(owner.reports, 2);
-    assert_int_equal(heap_usable_size(&heap, p), 40);
+    assert_int_equal(heap_usable_size(&heap, p, NULL), 40);
     holds();
 }
 
@@ -63,6 +98,56 @@ static void no_alignment_above_the_window(void **state)
     (void)state;
     assert_null(heap_alloc_aligned(&heap, 2 * WINDOW, 16, NULL));
     assert_null(heap_alloc_aligned(&heap, (size_t)1 << 30, 16, NULL));
+    holds();
+}
+
+/* A resize to what cannot be is refused as well, but what is wrong with the block is said. */
+static void what_is_no_block_is_told_at_any_size(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {0, SIZE_MAX, 2 * WINDOW, 50, 20000};
+    uint8_t *p = get(40), *q = get(20000);
+    put(q);
+    for (unsigned i = 0; i < 5; i++) {
+        owner.reports = 0;
+        assert_null(heap_realloc(&heap, p + 4, sizes[i], NULL));
+        assert_int_equal(owner.reports, 1);
+        assert_int_equal(owner.last.fault, HEAP_MISALIGNED);
+        if (HEAP_HARDEN) {
+            assert_null(heap_realloc(&heap, q, sizes[i], NULL));
+            assert_int_equal(owner.last.fault, HEAP_DOUBLE_FREE);
+        }
+    }
+    owner.reports = 0;
+    for (unsigned i = 0; i < 3; i++)
+        assert_null(heap_realloc(&heap, p, sizes[i], NULL));
+    assert_int_equal(owner.reports, 0);
+    holds();
+}
+
+/* In a window of nearly all there is, a size and what is skipped before it can be more than that.
+ */
+static void a_size_and_an_alignment_that_wrap(void **state)
+{
+    (void)state;
+    heap.stats.window = SIZE_MAX - PAGE;
+    heap.largest = SIZE_MAX - 2 * PAGE;
+    for (size_t align = 4 * PAGE; align <= (size_t)1 << 30; align *= 2) {
+        for (size_t less = 2 * PAGE + 16; less < 4 * PAGE; less += PAGE)
+            assert_null(heap_alloc_aligned(&heap, align, SIZE_MAX - less, NULL));
+    }
+    holds();
+}
+
+/* An aligned block costs what is skipped before it, not the whole alignment. */
+static void alignment_costs_what_is_skipped(void **state)
+{
+    (void)state;
+    const size_t align = 16 * PAGE;
+    uint8_t *base = (uint8_t *)(((uintptr_t)window + align - 1) & ~(align - 1));
+    assert_int_equal(begin(base, 40 * PAGE, &owner_ops), MEM_OK);
+    (void)get((size_t)(base + 32 * PAGE - (uint8_t *)heap.wild) - 100);
+    assert_ptr_equal(heap_alloc_aligned(&heap, align, 7 * PAGE, NULL), base + 32 * PAGE);
     holds();
 }
 
@@ -119,7 +204,7 @@ static void a_walk_can_be_stopped(void **state)
     unsigned left = 3;
     for (unsigned i = 0; i < 8; i++)
         (void)get(24);
-    heap_walk(&heap, stops, &left);
+    assert_false(heap_walk(&heap, stops, &left));
     assert_int_equal(left, 0);
 }
 
@@ -264,9 +349,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STAGED(an_owner_must_give_and_take),
+        STAGED(a_window_must_be_somewhere),
+        STAGED(small_windows_come_back_to_their_start),
         STAGED(nobody_need_hear_of_faults),
         STAGED(every_fault_has_a_name),
         STAGED(what_is_no_block_has_no_size),
+        STAGED(what_is_no_block_is_told_at_any_size),
+        STAGED(a_size_and_an_alignment_that_wrap),
+        STAGED(alignment_costs_what_is_skipped),
         STAGED(no_alignment_above_the_window),
         STAGED(a_block_costs_its_header),
         STAGED(callers_are_recorded),

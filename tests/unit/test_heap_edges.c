@@ -26,7 +26,7 @@ static void tells_the_sums(void)
 {
     struct heap_stats told, seen = {0};
     heap_stats(&heap, &told);
-    heap_walk(&heap, sum_up, &seen);
+    assert_true(heap_walk(&heap, sum_up, &seen));
     assert_int_equal(told.blocks, seen.blocks);
     assert_int_equal(told.used, seen.used);
     assert_int_equal(told.free_blocks, seen.free_blocks);
@@ -157,19 +157,56 @@ static void written_to_while_it_was_live(void **state)
     holds();
 }
 
-/* Level 3: every byte behind the link, up to the canary. */
+/* Level 3: heap_check sees it before the memory is given out again. */
+static void free_memory_is_no_longer_filled(void)
+{
+    const char *broken = "";
+    assert_false(heap_check(&heap, &broken));
+    assert_memory_equal(broken, "G2:", 3);
+}
+
+/* Level 3: every byte up to the canary. */
 static void written_to_in_its_bin(void **state)
 {
     (void)state;
     if (HEAP_HARDEN < 3)
         skip();
-    for (size_t at = sizeof(void *); at < 40; at++) {
+    for (size_t at = 0; at < 40; at++) {
         assert_int_equal(set_stage(NULL), 0);
         uint8_t *p = get(40);
         put(p);
         p[at] ^= 1;
-        assert_null(heap_alloc(&heap, 40, NULL));
-        assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
+        if (at >= sizeof(void *))
+            free_memory_is_no_longer_filled();
+        alloc_is_refused(40, HEAP_WRITE_AFTER_FREE);
+        assert_ptr_equal(owner.last.block, p);
+    }
+}
+
+/* Level 3: its link, whatever is written there, is not followed and not lost. */
+static void another_link_in_its_bin(void **state)
+{
+    (void)state;
+    if (HEAP_HARDEN < 3)
+        skip();
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(set_stage(NULL), 0);
+        uint8_t *p = get(40), *q = get(40), *live = get(40), *other = get(60);
+        void *links[] = {NULL, live, other, p + 16, p + 8, window + 4, window - 8, heap.top};
+        const char *broken = "";
+        put(p);
+        put(q);
+        put(other);
+        *link_in(q) = links[i];
+        assert_false(heap_check(&heap, &broken));
+        assert_memory_equal(broken, "H2:", 3);
+        alloc_is_refused(40, HEAP_WRITE_AFTER_FREE);
+        assert_ptr_equal(owner.last.block, q);
+        heap_trim(&heap);
+        assert_ptr_equal(heap.bin[units_for(40)], q); /* stays, and what it led to */
+        *link_in(q) = p;
+        assert_ptr_equal(get(40), q);
+        assert_ptr_equal(get(40), p);
     }
 }
 
@@ -187,9 +224,27 @@ static void written_to_in_its_list(void **state)
         (void)get(16);
         put(p);
         p[at] ^= 1;
+        free_memory_is_no_longer_filled();
         assert_null(heap_alloc(&heap, SIZE, NULL));
         assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
     }
+}
+
+/* And behind all blocks, up to the last byte before the header at the end. */
+static void written_to_behind_all_blocks(void **state)
+{
+    (void)state;
+    if (HEAP_HARDEN < 3)
+        skip();
+    uint8_t *p = get(5000);
+    put(p);
+    holds();
+    uint8_t *last = (uint8_t *)heap_last(&heap) - 1;
+    *last ^= 1;
+    free_memory_is_no_longer_filled();
+    *last ^= 1;
+    p[0] ^= 1;
+    free_memory_is_no_longer_filled();
 }
 
 int main(void)
@@ -203,7 +258,9 @@ int main(void)
         STAGED(the_overdraft_has_an_end),
         STAGED(written_to_while_it_was_live),
         STAGED(written_to_in_its_bin),
+        STAGED(another_link_in_its_bin),
         STAGED(written_to_in_its_list),
+        STAGED(written_to_behind_all_blocks),
     };
     return cmocka_run_group_tests_name("heap edges", tests, NULL, NULL);
 }

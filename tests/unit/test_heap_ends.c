@@ -199,7 +199,7 @@ static void the_largest_block(void **state)
     too_large(p, GIB);
     too_large(p, GIB + PAGE);
     uint8_t *q = get(GIB - 1);
-    assert_int_equal(heap_usable_size(&heap, q), GIB - 1);
+    assert_int_equal(heap_usable_size(&heap, q, NULL), GIB - 1);
     too_large(q, GIB);
     q[GIB - 1] ^= 1;
     assert_int_equal(heap_free(&heap, q, NULL), HEAP_OVERRUN);

@@ -150,7 +150,7 @@ static void check_blocks(const struct live *live, struct walking *w)
     assert_int_equal(w->lives, live->count);
     for (unsigned i = 0; i < live->count; i++) {
         has_pattern(live->block[i].p, live->block[i].size);
-        if (heap_usable_size(&world.heap, live->block[i].p) < live->block[i].size)
+        if (heap_usable_size(&world.heap, live->block[i].p, NULL) < live->block[i].size)
             fail();
     }
 }

@@ -67,6 +67,18 @@ static void a_damaged_header(void)
     flip(head(d), 33);
 }
 
+static void a_canary_before_a_header(void)
+{
+    a = get(60);
+    a[60] ^= 1;
+}
+
+static void a_canary_of_a_long_block(void)
+{
+    a = get(20000);
+    a[20000] ^= 1;
+}
+
 static void a_sentinel_in_a_bin(void)
 {
     block_seal(&heap, heap_last(&heap), 0, HEAP_BINNED);
@@ -433,6 +445,8 @@ static const struct {
     {no_prev_behind_a_free_block, "S3"},
     {a_wrong_footer, "L1"},
     {a_damaged_header, "H1"},
+    {a_canary_before_a_header, "G1"},
+    {a_canary_of_a_long_block, "G1"},
     {a_sentinel_in_a_bin, "H1"},
     {a_sentinel_with_a_size, "H1"},
     {a_sentinel_with_prev, "H1"},

@@ -172,6 +172,25 @@ static void a_stale_resize_names_its_caller(void **state)
     holds();
 }
 
+static __attribute__((noinline)) void ask_of_what_is_free(void *block)
+{
+    assert_int_equal(kmalloc_usable_size(block), 0);
+    __asm__ volatile(""); /* no tail call */
+}
+
+static void a_stale_question_names_its_caller(void **state)
+{
+    (void)state;
+    void *a = kmalloc(40);
+    kfree(a);
+    last_report = (struct heap_report){0};
+    ask_of_what_is_free(a);
+    assert_int_equal(last_report.fault, HEAP_DOUBLE_FREE);
+    vword_t from = (vword_t)ask_of_what_is_free;
+    assert_in_range((vword_t)last_report.caller, from + 1, from + 200);
+    holds();
+}
+
 /* ---- growing and shrinking ------------------------------------------------------------------ */
 
 static void large_blocks_take_frames_and_give_them_back(void **state)
@@ -275,6 +294,7 @@ int main(void)
         cmocka_unit_test(what_no_heap_can_do),
         cmocka_unit_test(misuse_is_reported_with_its_caller),
         cmocka_unit_test(a_stale_resize_names_its_caller),
+        cmocka_unit_test(a_stale_question_names_its_caller),
         cmocka_unit_test(large_blocks_take_frames_and_give_them_back),
         cmocka_unit_test(no_frames_no_block),
         cmocka_unit_test(the_last_frame_is_used),

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""test_heap_reports.py - what the shell says of the heap: its picture, its blocks, who holds them; of
+wrong frees; and of a heap that somebody wrote over, here through gdb's protocol."""
+import re
+
+import pytest
+
+import gdbstub
+import harness
+
+WIDTH = 80  # columns of a text screen
+
+
+class Damaged:
+    """A machine whose memory can be written to while its shell waits."""
+
+    def __init__(self, machine, path):
+        self.machine, self.path = machine, path
+
+    def blocks(self, size, count):
+        self.machine.run(f"alloc {size} {count}")
+        return [int(b["payload"], 16) for b in self.machine.json("blocks")["blocks"]
+                if b["live"] and b["requested"] == size]
+
+    def write(self, address, data):
+        self.machine.qmp("stop")
+        stub = gdbstub.Stub(self.path, self.machine.timeout)
+        stub.order(f"M{address:x},{len(data):x}:{data.hex()}")
+        stub.order("D")
+        stub.close()
+        self.machine.qmp("cont")
+
+
+@pytest.fixture
+def heap(arch, tmp_path):
+    path = tmp_path / "gdb"
+    with harness.Machine(arch, extra=["-gdb", f"unix:{path},server=on,wait=off"]) as machine:
+        machine.wait_prompt()
+        yield Damaged(machine, path)
+
+
+def test_blocks_fit_on_a_screen(shell):
+    shell.run("alloc 100 3")
+    lines = shell.run("blocks").splitlines()
+    assert sum("command_alloc" in line for line in lines) >= 3
+    assert max(map(len, lines)) <= WIDTH, max(lines, key=len)
+
+
+def test_the_picture_ends_where_the_heap_does(shell):
+    shell.run("alloc 5000 20")
+    rows = re.findall(r"^  (0x[0-9a-f]+) ([█▒·-]+)$", shell.run("heap"), re.M)
+    cell = (int(rows[1][0], 16) - int(rows[0][0], 16)) // len(rows[0][1])
+    last = shell.json("blocks")["blocks"][-1]
+    end = int(rows[-1][0], 16) + len(rows[-1][1]) * cell
+    assert 0 <= end - (int(last["payload"], 16) + last["size"]) < cell
+    assert "-" not in "".join(row for _, row in rows)
+
+
+def test_an_overrun_into_the_gap(heap):
+    first, second, *_ = heap.blocks(100, 4)
+    heap.write(first + 100, b"\xaa")
+    assert "behind the payload" in heap.machine.run("heap check")
+    said = heap.machine.run(f"free {first:#x}")
+    assert f"overrun: {first:#x} (live block at {first:#x}, 100 bytes, asked for by command_alloc" in said
+    assert "called from command_free" in said
+    assert "heap:" not in heap.machine.run(f"free {second:#x}")
+
+
+def test_an_overrun_into_the_next_header(heap):
+    first, second, *_ = heap.blocks(104, 4)
+    heap.write(first + 105, bytes(7))  # its first byte is the canary
+    assert "intact blocks tile" in heap.machine.run("heap check")
+    said = heap.machine.run(f"free {second:#x}")
+    assert f"damaged header: {second:#x} (behind a live block at {first:#x}, 104 bytes, asked for by " \
+        "command_alloc" in said
+
+
+def test_reports_say_that_damage_hides_blocks(heap):
+    first, second, *_ = heap.blocks(104, 4)
+    heap.machine.run("leaks keep")
+    assert heap.machine.json("leaks")["whole"] and heap.machine.json("blocks")["whole"]
+    heap.write(second - 8, b"\x55" * 8)
+    leaks, blocks = heap.machine.json("leaks"), heap.machine.json("blocks")
+    assert not leaks["whole"] and sum(row["blocks"] for row in leaks["callers"]) == 1
+    assert not blocks["whole"] and [int(b["payload"], 16) for b in blocks["blocks"]] == [first]
+    assert "not counted" in heap.machine.run("leaks") and "not counted" in heap.machine.run("leaks diff")
+    assert f"the header at {second - 8:#x} is damaged" in heap.machine.run("blocks")
+
+
+def test_leaks_by_symbol_and_what_has_changed(shell):
+    shell.run("leaks keep")
+    shell.run("alloc 100 7")
+    assert re.search(r"^ +7 +700  command_alloc\+0x", shell.run("leaks diff"), re.M)
+    last = [b for b in shell.json("blocks")["blocks"] if b["live"]][-1]
+    shell.run(f"free {last['payload']}")
+    assert re.search(r"^ +6 +600  command_alloc\+0x", shell.run("leaks diff"), re.M)
+    shell.run("leaks keep")
+    assert "none" in shell.run("leaks diff")
+
+
+def give_all_back(machine):
+    live = [b["payload"] for b in machine.json("blocks")["blocks"] if b["live"]]
+    for payload in live[::2] + live[1::2][::-1]:
+        machine.run(f"free {payload}")
+
+
+def test_all_memory_and_back(arch):
+    """The whole window on i386, all RAM on x86_64; then each frame is where it was."""
+    with harness.Machine(arch, memory="600M", timeout=60) as machine:
+        machine.wait_prompt()
+        before = machine.json("meminfo")
+        for size in (16000000, 1 << 20, 1 << 16, 4096, 256, 16):
+            assert "no room" in machine.run(f"alloc {size} 100000")
+        heap, frames = machine.json("heap"), machine.json("meminfo")["frames"]
+        assert heap["holds"] and (heap["mapped"] == heap["window"] if arch == "i386" else frames["free"] < 4), heap
+        give_all_back(machine)
+        assert machine.json("heap trim")["blocks"] == 0
+        after = machine.json("meminfo")
+        assert after["frames"] == before["frames"] and after["tables"] == before["tables"]
+        assert after["heap"] == before["heap"]
