@@ -275,12 +275,17 @@ static inline enum heap_fault look_before(const struct heap *h, const struct blo
                                                                                     : HEAP_OK;
 }
 
-/* Is that where a free block of so many units ends? Its header may be forged, and tell of more. */
+/* Is that where a free block of so many units ends, and one in use begins, which knows it? Its
+ * header may be forged, and tell of more. */
 static inline bool ends_free(const struct heap *h, const struct block *b, size_t units)
 {
     const struct block *end = block_at(b, units);
-    return HEAP_HARDEN == 0 || (units < units_between(b, h->wild) && units_before(end) == units &&
-                                block_open(h, end) & PREV);
+    if (HEAP_HARDEN == 0)
+        return true;
+    if (units >= units_between(b, h->wild) || units_before(end) != units)
+        return false;
+    uint64_t fields = block_open(h, end);
+    return fields & PREV && fields >> CHECK_SHIFT < HEAP_FREE;
 }
 
 [[gnu::always_inline]] static inline enum heap_fault

@@ -265,7 +265,8 @@ static inline bool skip_fork(struct heap *h, struct node *n)
     for (unsigned i = 0; i < SIDES; i++)
         only |= (uintptr_t)n->side[i].below;
     struct hook *k = (struct hook *)only;
-    if (HEAP_HARDEN && !(is_hung(h, &n->fork) && is_near(h, k) && is_hung(h, k)))
+    bool known = HEAP_HARDEN == 0 || (is_hung(h, &n->fork) && is_near(h, k) && is_hung(h, k));
+    if (!known)
         return lose_way(h, n);
     tie(n->fork.at, k);
     return true;

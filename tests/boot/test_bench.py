@@ -160,14 +160,17 @@ def beside(place, depth):
 def deepest_heap(call, depth):
     """A heap in which the last call walks whole ways, and each fork on them knows another largest block then.
 
-    The block that leaves the tree came second, so that its own fork stands far up, and must be moved.
+    The block that leaves the tree came second, so that its own fork stands far up, and must be moved. To join, what
+    is freed grows a block in the tree, and the loose one comes into it; else a block of the tree grows as well.
     """
     end, middle = (1 << 2 * depth - 1) - 1, 1 << 2 * depth - 2
     leaves, far = {"allocate": (end, 8), "align": (end, 8), "small": (8, end)}.get(call, (middle - 1, middle))
     size = dict.fromkeys(beside(leaves, depth) | {far}, 300)
     if far == middle:
-        size |= dict.fromkeys(beside(far, depth) - {leaves}, 300)
-    size[leaves] = {"free": 400, "merge": PLACE - 69, "small": 400}.get(call, 450)
+        size |= dict.fromkeys(beside(end if call == "join" else far, depth) - {leaves}, 300)
+    if call == "join":
+        size[end] = 450
+    size[leaves] = {"free": 400, "join": 400, "merge": PLACE - 69, "small": 400}.get(call, 450)
     lines, at, name = ["a 61304"], 8, {}
 
     def take(units):
@@ -184,6 +187,9 @@ def deepest_heap(call, depth):
         at += 1
     loose, _ = take(258), take(80)
     order = [far, leaves, *sorted(size.keys() - {far, leaves})]
+    if call == "join":
+        order = [end - 1, leaves, *sorted(size.keys() - {end - 1, leaves, far, end})]
+        loose = name[end]
 
     def free(block):
         return f"f {len(lines) - 1 - block}"  # blocks are named from the last one on
@@ -193,9 +199,9 @@ def deepest_heap(call, depth):
     return "\n".join([*lines, *frees, *last, *map(free, in_bins)]) + "\n"
 
 
-@pytest.mark.parametrize("call, depth, most", [("free", 7, 350 + 37 * 7), ("merge", 5, 425 + 37 * 5),
-                                               ("allocate", 7, 350 + 34 * 7), ("small", 7, 480 + 32 * 7),
-                                               ("align", 7, 445 + 34 * 7)])
+@pytest.mark.parametrize("call, depth, most", [
+    ("free", 7, 380 + 37 * 7), ("join", 7, 400 + 59 * 7), ("merge", 5, 465 + 37 * 5),
+    ("allocate", 7, 340 + 35 * 7), ("small", 7, 475 + 33 * 7), ("align", 7, 445 + 35 * 7)])
 def test_the_longest_calls_are_those_that_walk_the_tree(tmp_path, call, depth, most):
     """heap.c's bounds, in 64 and 4 MiB: every call stepped; the last is the longest, or one of those that fill bins."""
     trace = tmp_path / "deep.trace"

@@ -3,24 +3,25 @@
  * test_heap_attacks.c - what others' tests of hardened heaps try (hardened_malloc, Zephyr, Zircon,
  * FreeRTOS), and which test of ours tries it. Those without a name of a file are here.
  *
- *   double free: at once, later, small, large    freed_twice; test_heap_exhaustive, in every state
- *   free below, above, far, of a page that       test_heap_misuse invalid_frees_are_named,
- *     cannot be read, of stack and static          before_the_first_block_is_nothing
- *   free misaligned, interior                    test_heap_misuse; test_heap_exhaustive, each byte
- *   overflow by 1 and 8: small, large, string    overflows
- *   underflow                                    underflows
- *   write after free                             written_to_after_free; test_heap_damage_*, _edges
- *   read after free                              reads_after_free: level 3. SANITIZE=asan kernels
- *   use after reuse, no-reuse delay              not seen: the block freed last is given out first
- *   uninitialised read                           as read after free: level 3
- *   uninitialised free, realloc, size query      pointers_that_nobody_set
- *   calloc: overflow, zeroing                    test_kernel_heap
- *   impossibly large sizes, size 0               test_heap sizes_that_cannot_be: NULL, never a
- * block sized free with the wrong size               there is no sized free realloc in place,
- * moved, overflow; growth    test_heap realloc_keeps_contents, test_heap_corners forged: size huge,
- * 0, less; state flipped    forged_sizes, forged_states; test_heap_damage_lists forged: misaligned
- * size                      cannot be told: sizes of free blocks are in units forged: loop of links
- * test_heap_invariants, test_heap_damage_lists, _tree
+ *   double free: at once, later, small, large   freed_twice; test_heap_exhaustive, in every state
+ *   free below, above, far, of a page that      test_heap_misuse invalid_frees_are_named,
+ *     cannot be read, of stack and static         before_the_first_block_is_nothing
+ *   free misaligned, interior                   test_heap_misuse; test_heap_exhaustive, each byte
+ *   overflow by 1 and 8: small, large, string   overflows
+ *   underflow                                   underflows
+ *   write after free                            written_to_after_free; test_heap_damage_*, _edges
+ *   read after free                             reads_after_free: level 3. SANITIZE=asan kernels
+ *   use after reuse, no-reuse delay             not seen: the block freed last is given out first
+ *   uninitialised read                          as read after free: level 3
+ *   uninitialised free, realloc, size query     pointers_that_nobody_set
+ *   calloc: overflow, zeroing                   test_kernel_heap
+ *   impossibly large sizes, size 0              test_heap sizes_that_cannot_be: NULL, no block
+ *   sized free with the wrong size              there is no sized free
+ *   realloc in place, moved, overflow; growth   test_heap realloc_keeps_contents, _corners
+ *   forged: size huge, 0, less; state flipped   forged_sizes, forged_states; test_heap_damage_lists
+ *   forged: overlap                             a_forged_size_takes_no_block_in
+ *   forged: misaligned size                     cannot be told: sizes of free blocks are in units
+ *   forged: loop of links                       test_heap_invariants, _damage_lists, _tree
  *
  * Built at HEAP_HARDEN 1 to 3 (heap_level.h).
  */
@@ -177,12 +178,41 @@ static void forged_states(void **state)
     }
 }
 
+/* It reaches over live blocks behind: to another, with a footer or without, to a free one of an
+ * odd number of units, which PREV is as well, or to the end of that. */
+static void a_forged_size_takes_no_block_in(void **state)
+{
+    const size_t free_sizes[] = {1300, 9000};
+    for (unsigned i = 0; i < 8; i++) {
+        (void)set_stage(state);
+        a = get(1200);
+        b = get(free_sizes[i % 2]);
+        c = get(300);
+        uint8_t *live = get(300), *other = get(1284), *last = get(1200);
+        put(b);
+        put(other);
+        uint8_t *const ends[] = {live, live, other, last};
+        struct block *end = head(ends[i / 2]);
+        size_t units = units_between(head(b), end);
+        block_seal(&heap, head(b), units, HEAP_FREE);
+        if (i / 2 == 1 || i / 2 == 2)
+            end[-1].word = units;
+        free_is_refused(a, HEAP_WRITE_AFTER_FREE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(freed_twice),           STAGED(overflows),        STAGED(underflows),
-        STAGED(written_to_after_free), STAGED(reads_after_free), STAGED(pointers_that_nobody_set),
-        STAGED(forged_sizes),          STAGED(forged_states),
+        STAGED(freed_twice),
+        STAGED(overflows),
+        STAGED(underflows),
+        STAGED(written_to_after_free),
+        STAGED(reads_after_free),
+        STAGED(pointers_that_nobody_set),
+        STAGED(forged_sizes),
+        STAGED(forged_states),
+        STAGED(a_forged_size_takes_no_block_in),
     };
     return cmocka_run_group_tests_name("heap attacks", tests, NULL, NULL);
 }
