@@ -433,7 +433,7 @@ static bool walk_up(const struct heap *h, struct walk *w)
 {
     struct node *n = node_with(w->at);
     struct side *s = side_from(n, w->at + 1);
-    while (!s && n != h->tree) {
+    while (!s) { /* the topmost has one, its own */
         w->at = n->fork.at;
         if (*most_on(w->at) != largest_below(n))
             return false;

@@ -154,7 +154,9 @@ static inline struct found tree_find(struct heap *h, size_t units)
     if (h->loose_units < units)
         return f;
     struct block *loose = block_back(h->loose_end, h->loose_units);
-    return f.b && f.b < loose ? f : (struct found){.b = loose, .units = h->loose_units};
+    if (f.b && f.b < loose)
+        return f;
+    return (struct found){.b = loose, .units = h->loose_units};
 }
 
 /* There are none. */

@@ -179,19 +179,19 @@ static void forged_states(void **state)
 }
 
 /* It reaches over live blocks behind: to another, with a footer or without, to a free one of an
- * odd number of units, which PREV is as well, or to the end of that. */
+ * odd number of units, which PREV is as well, to the end of that, or of all. */
 static void a_forged_size_takes_no_block_in(void **state)
 {
     const size_t free_sizes[] = {1300, 9000};
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < 10; i++) {
         (void)set_stage(state);
         a = get(1200);
         b = get(free_sizes[i % 2]);
         c = get(300);
-        uint8_t *live = get(300), *other = get(1284), *last = get(1200);
+        uint8_t *live = get(300), *other = get(1284), *last = get(300);
         put(b);
         put(other);
-        uint8_t *const ends[] = {live, live, other, last};
+        uint8_t *const ends[] = {live, live, other, last, block_payload(heap.wild)};
         struct block *end = head(ends[i / 2]);
         size_t units = units_between(head(b), end);
         block_seal(&heap, head(b), units, HEAP_FREE);

@@ -346,6 +346,32 @@ static void a_top_that_hangs_elsewhere(void)
     heap.tree->fork.at = &heap.tree->side[0];
 }
 
+static void a_top_where_something_else_hangs(void)
+{
+    plant();
+    heap.tree->side[OWN].below = NULL;
+}
+
+/* Two forks: one more block is in the tree, behind a border of 16 KiB. */
+static void another_base_of_a_fork_below(void)
+{
+    uint8_t *p[5];
+    for (unsigned i = 0; i < 5; i++) {
+        p[i] = get(5000 + 1000 * i);
+        (void)get(2100);
+    }
+    for (unsigned i = 0; i < 5; i++)
+        put(p[i]);
+    holds();
+    struct node *n = NULL, *above = heap.tree;
+    for (unsigned i = 0; i < 4 && above == heap.tree; i++) {
+        n = node_with(node_of(head(p[i]), units_for(5000 + 1000 * i))->leaf.at);
+        above = node_with(n->fork.at);
+    }
+    assert_ptr_not_equal(above, heap.tree);
+    n->base ^= (uintptr_t)1 << above->shift;
+}
+
 static void a_top_that_can_be_outgrown(void)
 {
     plant();
@@ -487,6 +513,8 @@ static const struct {
     {a_leaf_with_another_end, "T1 to T4"},
     {a_top_that_hangs_elsewhere, "T1 to T4"},
     {a_top_that_can_be_outgrown, "T1 to T4"},
+    {a_top_where_something_else_hangs, "T1 to T4"},
+    {another_base_of_a_fork_below, "T1 to T4"},
     {a_side_that_has_more, "T1 to T4"},
     {a_top_that_has_less, "T1 to T4"},
     {an_empty_tree_with_a_size, "T1 to T4"},

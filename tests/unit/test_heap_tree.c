@@ -371,6 +371,43 @@ static void a_lost_way_is_told(void **state)
     assert_ptr_equal(heap.tree->side[0].below, first);
 }
 
+/* A link back is not all: in the middle of a node there is neither fork nor leaf. */
+static void a_link_into_a_node_is_told(void **state)
+{
+    (void)state;
+    if (HEAP_HARDEN < 1)
+        skip();
+    leave_large_free();
+    heap.loose_units = 0;
+    struct side *s = node(0)->leaf.at; /* of the lowest */
+    struct hook *inside = (struct hook *)&node(0)->side[1];
+    inside->at = s;
+    s->below = inside;
+    assert_true(get(4200) > large[0] + SIZE);
+    assert_int_equal(owner.reports, 1);
+}
+
+/* When damage has cost forks there may be none left: what hung below is lost, and nothing else. */
+static void no_fork_is_left(void **state)
+{
+    (void)state;
+    if (HEAP_HARDEN < 1)
+        skip();
+    leave_large_free();
+    unsigned i = 0;
+    while (i < LARGE_ONES &&
+           (node(i) == heap.loose || !node(i)->fork.at || node_with(node(i)->leaf.at)->count < 3))
+        i++;
+    if (i == LARGE_ONES)
+        skip(); /* at level 3 they lie so that none needs another fork */
+    struct side *above = node(i)->fork.at;
+    heap.tree->side[NEXT].below = heap.tree->side[LAST].below = &heap.tree->fork;
+    tree_uproot(&heap, node(i), false);
+    assert_null(above->below);
+    assert_int_equal(owner.reports, 1);
+    nothing_else_was_touched(NULL, 0);
+}
+
 /* Level 3 sees all that is written before and behind the node. */
 static void written_beside_a_node(void **state)
 {
@@ -404,7 +441,8 @@ int main(void)
         STAGED(cut_to_the_last_unit),    STAGED(the_last_block_there_can_be),
         STAGED(any_word_of_any_node),    STAGED(what_does_not_agree_is_told),
         STAGED(footers_are_not_trusted), STAGED(a_lost_way_is_told),
-        STAGED(written_beside_a_node),
+        STAGED(written_beside_a_node),   STAGED(a_link_into_a_node_is_told),
+        STAGED(no_fork_is_left),
     };
     return cmocka_run_group_tests_name("heap tree", tests, NULL, NULL);
 }
