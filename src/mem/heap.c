@@ -36,7 +36,7 @@
  *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
  *         checked when it is given out again: writes after free. Costs grow with the block
  *
- * A call costs 50, 52, 54 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
+ * A call costs 51, 53, 55 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
  * x86_64), and some thousands at level 3.
  *
  * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; D is the

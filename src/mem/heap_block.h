@@ -21,10 +21,11 @@
  * no 16 consecutive bits of the inverse are equal: every single flip is seen. A word of other
  * origin passes once in 2^24, a header that was copied from elsewhere once in 2^16: its 8 are 0.
  *
- * Offsets count from the heap's start plus 4, so they end on -4, and the lowest byte of every
- * header is 4 * 16. That is the canary: from level 2 on the byte behind every payload holds it, be
- * it the block's own or the first of the next header (or of wild memory, which keeps it). To write
- * it there and to look at it needs no case.
+ * Offsets count from the heap's start plus a unit and 4: before that a payload would have no room
+ * for its header. So they end on -4, and the lowest byte of every header is 4 * 16. That is the
+ * canary: from level 2 on the byte behind every payload holds it, be it the block's own or the
+ * first of the next header (or of wild memory, which keeps it). To write it there and to look at it
+ * needs no case.
  */
 #ifndef MEM_HEAP_BLOCK_H
 #define MEM_HEAP_BLOCK_H
@@ -46,8 +47,8 @@ enum {
     HIGH_SHIFT = HEAP_WORD_BITS == 64 ? 0 : NUMBER_BITS,  /* where the caller was */
     SIZE_BITS = SIZE_LOW_BITS + CALLER_BITS - HIGH_SHIFT, /* a block has < 256 GiB, or < 1 GiB */
     CHECK_SHIFT = 40,
-    ZERO = 4, /* bytes from the start of the heap to where offsets count from   */
-    CANARY = ZERO << UNIT_SHIFT,
+    ZERO = UNIT + 4, /* bytes from the start of the heap to where offsets count from   */
+    CANARY = (ZERO << UNIT_SHIFT) % 256,
     LONG_EXTRA = HEAP_WORD_BITS == 64 ? 4 : 0,    /* bytes behind a long payload, for the caller */
     FREED = 0xdf,                                 /* in free memory, at level 3                  */
     HEAP_START = 16 << PAGE_SHIFT,                /* a heap's first bytes, never given back    */

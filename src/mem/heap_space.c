@@ -37,7 +37,7 @@ static size_t whole_pages(size_t bytes)
 
 static void set_reach(struct heap *h)
 {
-    h->reach = h->span - sizeof(struct links);
+    h->reach = (size_t)(h->top - h->start) - sizeof(struct links);
     h->tree_reach = (size_t)(h->top - (uint8_t *)h->tree) - sizeof(struct node) + 1;
 }
 
