@@ -92,7 +92,7 @@ SRC_PMM     := src/mem/pmm.c src/mem/pmm_layout.c src/mem/pmm_run.c src/mem/pmm_
 SRC_PAGING  := src/mem/paging.c src/mem/paging_change.c src/mem/paging_space.c src/mem/paging_table.c \
     src/mem/paging_walk.c src/mem/paging_check.c $(PAGING_$(ARCH))
 SRC_HEAP    := src/mem/heap.c src/mem/heap_init.c src/mem/heap_resize.c src/mem/heap_space.c src/mem/heap_lists.c \
-    src/mem/heap_tree.c src/mem/heap_guard.c src/mem/heap_walk.c src/mem/heap_check.c
+    src/mem/heap_tree.c src/mem/heap_tree_check.c src/mem/heap_guard.c src/mem/heap_walk.c src/mem/heap_check.c
 SRC_MEM     := src/mem/mem_err.c src/mem/owner.c $(SRC_BOOTMAP) $(SRC_PMM) $(SRC_PAGING) \
     src/mem/frames.c src/mem/lock.c \
     src/mem/$(PHYSMAP).c src/mem/mmio.c src/mem/preflight.c $(SRC_HEAP) src/mem/kmalloc.c

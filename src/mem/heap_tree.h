@@ -78,6 +78,59 @@ static inline bool is_hung(const struct heap *h, const struct hook *k)
     return HEAP_HARDEN == 0 || (is_near(h, k->at) && k->at->below == k);
 }
 
+/* A node begins with its fork, then comes its leaf. What was overwritten may be neither. */
+static inline bool is_fork(const struct hook *k)
+{
+    return (uintptr_t)k % NODE == 0;
+}
+
+static inline bool is_leaf(const struct hook *k)
+{
+    return (uintptr_t)k % NODE == FORK;
+}
+
+/* Units of the largest block on that side of a fork. */
+typedef size_t most_t __attribute__((may_alias, aligned(1)));
+static inline most_t *most_on(const struct side *s)
+{
+    return (most_t *)(s + SIDES);
+}
+
+static inline size_t largest_below(const struct node *n)
+{
+    size_t most = n->most[0];
+#pragma GCC unroll 8
+    for (unsigned i = 1; i < SIDES; i++)
+        most = n->most[i] > most ? n->most[i] : most;
+    return most;
+}
+
+/* The number of the side of a fork on which an address is; SIDES or more: it is not below it. */
+static inline uintptr_t side_for(const struct node *n, uintptr_t address)
+{
+    return (address ^ n->base) >> n->shift;
+}
+
+/* ---- spare forks ---------------------------------------------------------------------------- */
+
+/* A ring through the topmost node. */
+static inline struct node *next_spare(const struct node *n)
+{
+    return (struct node *)n->side[NEXT].below;
+}
+
+static inline struct node *last_spare(const struct node *n)
+{
+    return (struct node *)n->side[LAST].below;
+}
+
+/* Do the next one and the one before agree? */
+static inline bool is_spare(const struct heap *h, const struct node *n)
+{
+    const struct node *next = next_spare(n), *last = last_spare(n);
+    return is_near(h, next) && is_near(h, last) && last_spare(next) == n && next_spare(last) == n;
+}
+
 /* ---- changes -------------------------------------------------------------------------------- */
 
 /* What the calls below do to a block that is not the loose one. */

@@ -8,4 +8,5 @@
 #include "../../src/mem/heap_resize.c"
 #include "../../src/mem/heap_space.c"
 #include "../../src/mem/heap_tree.c"
+#include "../../src/mem/heap_tree_check.c"
 #include "../../src/mem/heap_walk.c"

@@ -237,6 +237,14 @@ static void a_link_that_leads_nowhere(void)
     heap.tree->side[0].below = (struct hook *)nowhere;
 }
 
+static void a_link_into_a_node(void)
+{
+    plant();
+    struct hook *inside = (struct hook *)&lower->side[1];
+    inside->at = lower->leaf.at;
+    lower->leaf.at->below = inside;
+}
+
 static void a_link_that_does_not_lead_back(void)
 {
     plant();
@@ -497,6 +505,7 @@ static const struct {
     {a_free_block_in_no_list, "L1, L2"},
     {a_link_that_leads_nowhere, "T1 to T4"},
     {a_link_that_does_not_lead_back, "T1 to T4"},
+    {a_link_into_a_node, "T1 to T4"},
     {a_fork_that_hangs_nowhere, "T1 to T4"},
     {leaves_on_the_wrong_sides, "T1 to T4"},
     {other_bits, "T1 to T4"},

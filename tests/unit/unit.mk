@@ -39,7 +39,7 @@ endef
 $(foreach t,$(PAGING_TESTS) preflight preflight_corners kernel_heap mmio,$(eval $(call paging_format,$(t))))
 
 HEAP := src/mem/heap.c src/mem/heap_init.c src/mem/heap_resize.c src/mem/heap_space.c src/mem/heap_lists.c \
-    src/mem/heap_tree.c src/mem/heap_guard.c src/mem/heap_walk.c src/mem/heap_check.c
+    src/mem/heap_tree.c src/mem/heap_tree_check.c src/mem/heap_guard.c src/mem/heap_walk.c src/mem/heap_check.c
 $(foreach u,$(HEAP_TESTS),$(eval UNIT_$(u) := $(HEAP)))
 $(foreach u,$(HEAP_LEVELS),$(eval UNIT_$(u) := src/mem/mem_err.c))
 UNIT_heap_exhaustive := $(HEAP) tests/unit/heap_world.c
