@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* heap_fault.c - what the heap has against a call, in one line: which block, whose, and who called.
- */
+/* heap_fault.c - what the heap has against a call, in one line: block, owner, and who called. */
 #include "diag/heap_fault.h"
 
 #include "diag/console.h"
