@@ -42,9 +42,9 @@
  * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; D is the
  * depth of the tree (heap_tree.c): 4 in a heap of 1 MiB, 7 in 64 MiB, 9 in 1 GiB, 14 in 1 TiB.
  *
- *   to free      entry 75, the blocks on both sides looked at 130, headers and lists 75; one of
- *                them leaves the tree, 100 + 23 D, and one grows, 14 D:       380 + 37 D
- *                or one leaves, and the loose one comes into it, 120 + 36 D:  400 + 59 D
+ *   to free      entry 75, the blocks on both sides looked at 130, headers and lists 80; one of
+ *                them leaves the tree, 100 + 23 D, and one grows, 14 D:       385 + 37 D
+ *                or one leaves, and the loose one comes into it, 120 + 36 D:  405 + 59 D
  *                bins full: MERGE_BINS of them looked into, so for another:   85 more
  *   to allocate  entry 110, a search 35 + 17 D, its block looked at 45 and taken out of the tree,
  *                130 + 18 D, a rest of it into a list 20:                     340 + 35 D
@@ -55,13 +55,12 @@
  *   aligned      as to allocate, by at most a page 105 more:                  445 + 35 D
  *                by more, what is skipped is another large block:             605 + 70 D
  *
- * So it is the depth that tells, and all an order by address can promise is that it tells little:
- * 721 at most in 1 MiB, 898 in 64 MiB, 1016 in 1 GiB, if not aligned to more than a page. Measured:
- * up to 655 on all traces, the owner's part in it; and in 64 MiB, in heaps built so that one call
- * walks all of its ways and each fork on them changes, 808 to free, 701 to allocate, 682 aligned.
- * None of it depends on how many blocks there are otherwise. The exceptions are heap_trim and a
- * call that the owner refuses memory for (all bins are merged), copying by heap_realloc, and
- * reports, which walk the tiles to say what is wrong.
+ * So the depth is what counts: 726 at most in 1 MiB, 903 in 64 MiB, 1021 in 1 GiB, if not aligned
+ * to more than a page. Measured: up to 655 on all traces, the owner's part in it; and in 64 MiB, in
+ * heaps built so that one call walks all of its ways and each fork on them changes, 811 to free,
+ * 704 to allocate, 685 aligned. None of it depends on how many blocks there are otherwise. The
+ * exceptions are heap_trim and a call that the owner refuses memory for (all bins are merged),
+ * copying by heap_realloc, and reports, which walk the tiles to say what is wrong.
  */
 #include "heap_space.h"
 

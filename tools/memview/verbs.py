@@ -274,12 +274,11 @@ def _picture(heap):
     live, free = _cells(heap, start, cell)
     glyphs = ["-" if not a and not b else "█" if not b else "·" if not a else "▒"
               for a, b in zip(live, free)]
-    for row in range(HEAP_ROWS):
-        if row * HEAP_COLUMNS * cell >= heap.mapped:
-            break
-        text = "".join(glyphs[row * HEAP_COLUMNS:(row + 1) * HEAP_COLUMNS])
-        yield f"  {start + row * HEAP_COLUMNS * cell:#x} {text}"
-    yield f"  one cell is {size_text(cell)}; · free  ▒ partly used  █ used  - headers"
+    end = heap.blocks[-1].payload + heap.blocks[-1].size if heap.blocks else start
+    cells = -((start - end) // cell)
+    for at in range(0, cells, HEAP_COLUMNS):
+        yield f"  {start + at * cell:#x} {''.join(glyphs[at:min(at + HEAP_COLUMNS, cells)])}"
+    yield f"  one cell is {size_text(cell)}; · free  ▒ partly used  ██ used, by turns  - headers"
 
 
 def _histogram(heap):
