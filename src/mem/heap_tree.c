@@ -168,11 +168,13 @@ void tree_plant(struct heap *h, struct block *end, size_t units)
     x->end = end;
     while (s->below) {
         struct node *n = node_with(s->below);
-        if (!is_held(h, s)) {
+        bool fork = is_fork(s->below);
+        bool known = is_held(h, s) && n != x && (!fork || n->shift < HEAP_WORD_BITS);
+        if (!known) {
             lose_way(h, s);
             return;
         }
-        if (is_leaf(s->below)) {
+        if (!fork) {
             fork_at(h, x, units, s, (uintptr_t)n);
             return;
         }
@@ -276,7 +278,8 @@ static struct found find_nothing(struct heap *h, const void *link)
     return (struct found){0};
 }
 
-/* The block of a leaf, if node and footer agree that it is one. */
+/* The block of a leaf, if node and footer agree that it is one. Where there can be a leaf, its node
+ * and what lies behind it are in the heap. */
 static inline struct found block_with(struct heap *h, const struct node *n)
 {
     struct block *end = n->end;

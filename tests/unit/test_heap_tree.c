@@ -218,7 +218,7 @@ static void the_last_block_there_can_be(void **state)
 
 enum { LARGE_ONES = 9, SIZE = 4400 };
 
-static uint8_t *between[LARGE_ONES + 1], *large[LARGE_ONES];
+static uint8_t *between[LARGE_ONES + 1], *large[LARGE_ONES], *one_more;
 
 /* [live][free][live][free]...[live][wild; of all sizes, the last to come is loose */
 static void leave_large_free(void)
@@ -230,6 +230,8 @@ static void leave_large_free(void)
         if (i < LARGE_ONES)
             large[i] = get(SIZE + (i * 5 % 9) * 160);
     }
+    one_more = get(SIZE);
+    (void)get(1200);
     for (unsigned i = 0; i < LARGE_ONES; i++)
         put(large[i * 4 % LARGE_ONES]);
     holds();
@@ -253,7 +255,7 @@ static void nothing_else_was_touched(const uint8_t *p, size_t size)
 }
 
 /* Calls that look at, change, take and join large blocks; *size: of what they give. */
-enum { CALLS = 5 + 2 * LARGE_ONES };
+enum { CALLS = 5 + 2 * LARGE_ONES + 1 };
 
 static uint8_t *call(unsigned which, size_t *size)
 {
@@ -267,7 +269,9 @@ static uint8_t *call(unsigned which, size_t *size)
         return heap_alloc_aligned(&heap, 4096, 4200, NULL);
     }
     unsigned i = (which - 5) / 2;
-    if (which % 2)
+    if (i == LARGE_ONES)
+        (void)heap_free(&heap, one_more, NULL); /* and the loose one comes into the tree */
+    else if (which % 2)
         (void)heap_free(&heap, between[i], NULL);
     else
         (void)heap_realloc(&heap, between[i + 1], 2000, NULL);
@@ -371,6 +375,20 @@ static void a_lost_way_is_told(void **state)
     assert_ptr_equal(heap.tree->side[0].below, first);
 }
 
+/* What is in the tree does not come into it once more. */
+static void nothing_comes_twice(void **state)
+{
+    (void)state;
+    leave_large_free();
+    for (unsigned i = 0; i < LARGE_ONES; i++) {
+        size_t count = 0;
+        if (node(i) != heap.loose)
+            tree_plant(&heap, node(i)->end, LARGE);
+        assert_true(tree_holds(&heap, &count));
+    }
+    assert_int_equal(owner.reports, LARGE_ONES - 1);
+}
+
 /* A link back is not all: in the middle of a node there is neither fork nor leaf. */
 static void a_link_into_a_node_is_told(void **state)
 {
@@ -442,7 +460,7 @@ int main(void)
         STAGED(any_word_of_any_node),    STAGED(what_does_not_agree_is_told),
         STAGED(footers_are_not_trusted), STAGED(a_lost_way_is_told),
         STAGED(written_beside_a_node),   STAGED(a_link_into_a_node_is_told),
-        STAGED(no_fork_is_left),
+        STAGED(no_fork_is_left),         STAGED(nothing_comes_twice),
     };
     return cmocka_run_group_tests_name("heap tree", tests, NULL, NULL);
 }
