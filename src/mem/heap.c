@@ -44,7 +44,7 @@
  *
  *   to free      entry 75, the blocks on both sides looked at 130, headers and lists 80; one of
  *                them leaves the tree, 100 + 23 D, and one grows, 14 D:       385 + 37 D
- *                or one leaves, and the loose one comes into it, 120 + 36 D:  405 + 59 D
+ *                or one leaves, and the loose one comes into it, 120 + 39 D:  405 + 62 D
  *                bins full: MERGE_BINS of them looked into, so for another:   85 more
  *   to allocate  entry 110, a search 35 + 17 D, its block looked at 45 and taken out of the tree,
  *                130 + 18 D, a rest of it into a list 20:                     340 + 35 D
@@ -53,11 +53,11 @@
  *                entry 120, MERGE_BINS blocks that wait looked at and one merged in lists alone
  *                300, growth 110 beside the owner's, from wild memory 60:     590
  *   aligned      as to allocate, by at most a page 105 more:                  445 + 35 D
- *                by more, what is skipped is another large block:             605 + 70 D
+ *                by more, what is skipped is another large block:             605 + 73 D
  *
- * So the depth is what counts: 726 at most in 1 MiB, 903 in 64 MiB, 1021 in 1 GiB, if not aligned
+ * So the depth is what counts: 738 at most in 1 MiB, 924 in 64 MiB, 1048 in 1 GiB, if not aligned
  * to more than a page. Measured: up to 655 on all traces, the owner's part in it; and in 64 MiB, in
- * heaps built so that one call walks all of its ways and each fork on them changes, 811 to free,
+ * heaps built so that one call walks all of its ways and each fork on them changes, 831 to free,
  * 704 to allocate, 685 aligned. None of it depends on how many blocks there are otherwise. The
  * exceptions are heap_trim and a call that the owner refuses memory for (all bins are merged),
  * copying by heap_realloc, and reports, which walk the tiles to say what is wrong.
