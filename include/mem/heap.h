@@ -51,11 +51,11 @@ struct heap_report {
 /* What the heap needs from its owner. */
 struct heap_ops {
     /*
-     * Makes [at, at + bytes) usable, bytes a multiple of PAGE_SIZE; all of it (true) or none of it.
-     * Must not enter the heap.
+     * Makes [at, at + bytes) usable, right behind what is held or right before it, bytes a multiple
+     * of PAGE_SIZE; all of it (true) or none of it. Must not enter the heap.
      */
     bool (*grow)(void *ctx, void *at, size_t bytes);
-    /* Takes [at, at + bytes) back; cannot fail. */
+    /* Takes [at, at + bytes) back, from either end; cannot fail. */
     void (*shrink)(void *ctx, void *at, size_t bytes);
     /* Misuse or damage was found. The offending call then changes nothing and returns. */
     void (*report)(void *ctx, const struct heap_report *report);
@@ -86,20 +86,20 @@ struct heap_block {
 
 struct heap;  /* defined at the end: embed it, do not look inside */
 struct block; /* private to heap*.c */
-struct node;
 
 /*
  * A heap in [window, window + bytes), both multiples of PAGE_SIZE, nothing of it mapped yet; the
- * first pages are asked of ops->grow here. Memory grows from the window's start; of a window of
- * more than 1 TiB (x86_64) the rest stays unused. MEM_ALREADY_INIT, MEM_MISALIGNED, MEM_NO_FRAME
- * (grow refused), MEM_BAD_ARG: no grow or shrink, less than two pages, at NULL, or with the last
- * byte of the address space.
+ * first pages are asked of ops->grow here. What is held is one piece: blocks, from some way behind
+ * the window's start upwards, and what is known of large free ones, from there downwards, 6 bytes
+ * for each page. Of a window of more than 1 TiB (x86_64) the rest stays unused. MEM_ALREADY_INIT,
+ * MEM_MISALIGNED, MEM_NO_FRAME (grow refused), MEM_BAD_ARG: no grow or shrink, less than two pages,
+ * at NULL, or with the last byte of the address space.
  */
 enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops);
 
 /*
  * At least `size` bytes, 16-byte aligned, contents undefined; NULL for 0, for sizes that can never
- * fit (one block has less than 256 GiB with 64-bit words, less than 1 GiB with 32-bit words), when
+ * fit (one block has less than 64 GiB with 64-bit words, less than 1 GiB with 32-bit words), when
  * grow refuses, and when the memory that would be given out is damaged, which is reported: then
  * nothing has changed. `caller` is recorded for reports: its lower 24 bits, the others are those of
  * heap_init's caller.
@@ -154,6 +154,7 @@ enum heap_state { HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_DAMAGED };
 enum {
     HEAP_BIN_UNITS = 69, /* blocks of up to so many units of 16 bytes wait in bins for reuse     */
     HEAP_LISTS = 258,    /* free blocks of fewer units are in lists by size, others in a tree    */
+    HEAP_LOOSE = 4,      /* large free blocks that are not in the tree                       */
     HEAP_WORD_BITS = 8 * sizeof(unsigned long),
 };
 
@@ -171,18 +172,22 @@ struct heap {
     size_t reach;                 /* bytes from the start where links may stand           */
     struct block *wild;           /* from here to the top nothing is in use               */
     size_t wild_bytes;
-    size_t largest;     /* bytes that can be asked for at once                       */
-    size_t below;       /* no free block but the wild one has more bytes, header included    */
-    struct node *tree;  /* its top                                             */
-    size_t tree_reach;  /* bytes from there where links may be                 */
-    struct node *loose; /* a free block that is not in the tree                */
-    struct block *loose_end;
-    size_t loose_units; /* of it, 0: there is none                             */
-    ptrdiff_t room;     /* units that may wait in bins, beside those that do */
+    size_t largest;  /* bytes that can be asked for at once                       */
+    size_t below;    /* no free block but the wild one has more bytes, header included    */
+    uint32_t most;   /* units of the largest block in the tree                            */
+    unsigned levels; /* of its forks                                                      */
+    size_t records;  /* before the start, where they stand                                */
+    struct loose {
+        struct block *end; /* NULL: there is none */
+        size_t units;
+    } loose[HEAP_LOOSE]; /* large free blocks that are not in the tree */
+    unsigned turn;       /* which of them is the next to go there      */
+    ptrdiff_t room;      /* units that may wait in bins, beside those that do */
     unsigned long filled[HEAP_LISTS / HEAP_WORD_BITS + 1]; /* a bit for each list        */
-    uint8_t *start, *top, *limit; /* [start, top) is held, [top, limit) may be            */
-    unsigned merge_next;          /* the bin that is looked into next for a block to merge */
-    uintptr_t caller_base;        /* upper bits that recorded callers share               */
+    uint8_t *window, *low, *start, *top, *limit; /* [low, top) is held, [window, limit) may be */
+    uint8_t *highest;                            /* the top was never higher                   */
+    unsigned merge_next;   /* the bin that is looked into next for a block to merge */
+    uintptr_t caller_base; /* upper bits that recorded callers share               */
     struct heap_stats stats;
 };
 

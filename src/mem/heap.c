@@ -36,38 +36,40 @@
  *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
  *         checked when it is given out again: writes after free. Costs grow with the block
  *
- * A call costs 51, 53, 55 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
+ * A call costs 50, 53, 54 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
  * x86_64), and some thousands at level 3.
  *
- * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; D is the
- * depth of the tree (heap_tree.c): 4 in a heap of 1 MiB, 7 in 64 MiB, 9 in 1 GiB, 14 in 1 TiB.
+ * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; L is the
+ * number of the tree's levels (heap_tree.c): 3 in a heap of 2 MiB, 4 in 16 MiB, 5 in 128 MiB, 6 in
+ * 1 GiB, 10 in 1 TiB.
  *
  *   to free      entry 75, the blocks on both sides looked at 130, headers and lists 80; one of
- *                them leaves the tree, 100 + 23 D, and one grows, 14 D:       385 + 37 D
- *                or one leaves, and the loose one comes into it, 120 + 39 D:  405 + 62 D
+ *                them leaves the tree, 39 L, and one that was loose comes into it, 45 + 17 L, or
+ *                one grows there:                                             330 + 56 L
  *                bins full: MERGE_BINS of them looked into, so for another:   85 more
- *   to allocate  entry 110, a search 35 + 17 D, its block looked at 45 and taken out of the tree,
- *                130 + 18 D, a rest of it into a list 20:                     340 + 35 D
- *                a small one, no list has a block 75, CARVE more of its size 65, and the search
- *                is shorter, as any block will do:                            475 + 33 D
+ *   to allocate  entry 120, those that are loose looked at 30, a search 30 L, its block looked at
+ *                45 and taken out of the tree, 37 L, a rest of it into a list 80:  275 + 67 L
+ *                a small one, no list has a block 45, CARVE more of its size 55:   375 + 67 L
  *                entry 120, MERGE_BINS blocks that wait looked at and one merged in lists alone
- *                300, growth 110 beside the owner's, from wild memory 60:     590
- *   aligned      as to allocate, by at most a page 105 more:                  445 + 35 D
- *                by more, what is skipped is another large block:             605 + 73 D
+ *                300, growth 180 beside the owner's, from wild memory 60:     660
+ *   aligned      as to allocate, by at most a page 95 more:                   370 + 67 L
+ *                or a search in vain, growth, and what is skipped into a list: 570 + 30 L
+ *                by more, what is skipped is large, so another comes into the tree:  385 + 83 L
  *
- * So the depth is what counts: 738 at most in 1 MiB, 924 in 64 MiB, 1048 in 1 GiB, if not aligned
- * to more than a page. Measured: up to 655 on all traces, the owner's part in it; and in 64 MiB, in
- * heaps built so that one call walks all of its ways and each fork on them changes, 831 to free,
- * 704 to allocate, 685 aligned. None of it depends on how many blocks there are otherwise. The
- * exceptions are heap_trim and a call that the owner refuses memory for (all bins are merged),
- * copying by heap_realloc, and reports, which walk the tiles to say what is wrong.
+ * So the levels are what counts: 690 at most in 16 MiB, 720 in 128 MiB, 777 in 1 GiB, if not
+ * aligned to more than a page. Measured: up to 680 on all traces, the owner's part in it; and in
+ * 128 MiB, in heaps built so that one call walks all of its ways and changes each fork on them, 571
+ * to free, 608 to allocate, 705 to allocate less. None of it depends on how many blocks there are
+ * otherwise. The exceptions are growth by more than 256 KiB, where for each of them 384 bytes are
+ * cleared; heap_trim, and a call that the owner refuses memory for (all bins are merged); copying
+ * by heap_realloc; and reports, which walk the tiles to say what is wrong.
  */
 #include "heap_space.h"
 
 enum {
     BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes; more never waits in a bin    */
     SMALL_SIZE_MAX = (LARGE - 1) * UNIT - HEADER,  /* more is looked for in the tree        */
-    CARVE = 3, /* blocks that a search leaves in the bin, beside the one asked for */
+    CARVE = 2, /* blocks that a search leaves in the bin, beside the one asked for */
     OVERDRAFT = 4 * HEAP_BIN_UNITS, /* units more than their room that bins may hold for a while */
     MERGE_BINS = 4,                 /* bins that one call looks into for a block to merge */
 };
@@ -137,20 +139,18 @@ static void merge_all(struct heap *h)
 
 /* ---- allocating ----------------------------------------------------------------------------- */
 
-/* Asks the owner for what the block takes behind all others, and what must be skipped before it. */
-static bool grow_for(struct heap *h, size_t align, size_t units)
-{
-    return space_grow(h, align > HEAP_ALIGN ? units + skip_for(h->wild, align) : units);
-}
-
-/* Nothing fits: the owner is asked. Only when it refuses, all that waits in bins is merged. */
+/* Nothing else fits: from wild memory, for which the owner is asked. Only when it refuses, all that
+ * waits in bins is merged. */
 static struct piece grow(struct heap *h, size_t align, size_t units)
 {
-    if (grow_for(h, align, units))
-        return space_take_wild(h, align, units);
+    size_t front = skip_for(h->wild, align);
+    if (space_grow(h, front + units))
+        return front ? space_take_wild(h, front, units) : take_wild(h, units);
     merge_all(h);
-    (void)grow_for(h, align, units); /* merging may have given memory back */
-    return space_take(h, align, units);
+    front = skip_for(h->wild, align);
+    (void)space_grow(h, front + units); /* merging may have given memory back */
+    struct piece p = space_search(h, align, units);
+    return p.b ? p : space_take_wild(h, front, units);
 }
 
 /* What was to be given out is damaged. */
@@ -225,7 +225,7 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
     if (fault)
         return refuse_block(h, block_payload(f.b), fault, caller);
     size_t more = count_more(h, f.units - units, size);
-    cut_front(h, f.b, f.units, units + more * units, true);
+    cut_front(h, f.b, f.units, units + more * units);
     if (more)
         carve(h, block_at(f.b, units), more, size);
     return make_live(h, f.b, size, caller, 0);
@@ -324,7 +324,7 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
     bool wraps = size + align + 3 * UNIT < size; /* with its header, rounded: on i386 it can */
     if (!can_fit(h, size) || align > h->stats.window || wraps)
         return refuse(h);
-    struct piece p = space_take(h, align, units_for(size));
+    struct piece p = space_search(h, align, units_for(size));
     return alloc_piece(h, p.b ? p : grow(h, align, units_for(size)), size, caller);
 }
 

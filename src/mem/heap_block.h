@@ -45,7 +45,7 @@ enum {
     LONG = 1 << SIZE_LOW_BITS, /* when shifted to the size */
     SIZE_LOW = LONG - 1,
     HIGH_SHIFT = HEAP_WORD_BITS == 64 ? 0 : NUMBER_BITS,  /* where the caller was */
-    SIZE_BITS = SIZE_LOW_BITS + CALLER_BITS - HIGH_SHIFT, /* a block has < 256 GiB, or < 1 GiB */
+    SIZE_BITS = SIZE_LOW_BITS + CALLER_BITS - HIGH_SHIFT, /* what a header can tell */
     CHECK_SHIFT = 40,
     ZERO = UNIT + 4, /* bytes from the start of the heap to where offsets count from   */
     CANARY = (ZERO << UNIT_SHIFT) % 256,
@@ -54,13 +54,12 @@ enum {
     HEAP_START = 16 << PAGE_SHIFT,                /* a heap's first bytes, never given back    */
     LARGE = HEAP_LISTS,                           /* units of a free block that is in the tree   */
     HEADS = HEAP_LISTS * 2 * (int)sizeof(void *), /* bytes at its start: a head for each list, */
-    NODE = 16 * (int)sizeof(void *),              /* bytes; a node of the tree has no more     */
-    TREE = (HEADS + NODE - 1) / NODE * NODE,      /* its top,                                  */
     NAMES = HEAP_WORD_BITS == 64 ? 0 : (int)sizeof(struct callers), /* callers by numbers, */
-    FIRST = TREE + NODE + NAMES + UNIT, /* and then the first payload                */
+    FIRST = HEADS + NAMES + UNIT, /* and then the first payload                */
 };
 #define MULTIPLIER 0x9e3779b97f4a7c15u
 #define INVERSE    0xf1de83e19937733du /* of MULTIPLIER modulo 2^64 */
+#define UNITS_MAX  (UINT32_MAX - 1)    /* of a block: as the tree can tell */
 #define FIELDS     (((uint64_t)1 << CHECK_SHIFT) - 1)
 
 /* The same bytes are header, link, footer and payload by turns: accesses may alias anything. */
@@ -256,7 +255,7 @@ static inline struct block *heap_first(const struct heap *h)
 /* Where callers have their numbers, if there are any. */
 static inline struct callers *callers_of(const struct heap *h)
 {
-    return (struct callers *)(h->start + TREE + NODE);
+    return (struct callers *)(h->start + HEADS);
 }
 
 /* The header at the end: live, of size 0, never freed. */
@@ -333,8 +332,8 @@ enum heap_fault heap_report_live(struct heap *h, enum heap_fault fault, const st
 enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const void *p,
                                    const void *caller);
 
-/* The same for the end of a large free block: it was written to. */
-void heap_report_node(struct heap *h, const void *node);
+/* What lies before the end of a large free block is not its units: it was written to. */
+void heap_report_end(struct heap *h, const struct block *end);
 
 /* Is what stands behind the payload of a live block as it was left? Level 3 looks further. */
 static inline bool heap_end_is_intact(const struct heap *h, const struct block *b, uint64_t fields)

@@ -120,11 +120,11 @@ enum heap_fault heap_report_damage(struct heap *h, enum heap_fault fault, const 
     return report(h, fault, p, known ? block_of(p) : NULL, &v, caller);
 }
 
-void heap_report_node(struct heap *h, const void *node)
+void heap_report_end(struct heap *h, const struct block *end)
 {
     struct view v;
-    const struct block *tile = tile_of(h, node, &v);
-    (void)report(h, HEAP_WRITE_AFTER_FREE, node, tile, &v, NULL);
+    const struct block *tile = tile_of(h, end - 1, &v);
+    (void)report(h, HEAP_WRITE_AFTER_FREE, end - 1, tile, &v, NULL);
 }
 
 /* Does a live block start at `p`? The tiles know; if damage hides them, its header says so. */

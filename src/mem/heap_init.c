@@ -2,22 +2,37 @@
 /* heap_init.c - a heap's first state: its window, its seal, its first memory. */
 #include "heap_space.h"
 
-enum { WINDOW_LOG = HEAP_WORD_BITS == 64 ? 40 : 32 }; /* no more of a window is used */
+enum {
+    WINDOW_LOG = HEAP_WORD_BITS == 64 ? 40 : 32, /* no more of a window is used */
+    FIRST_RECORDS = 4,                           /* of the tree, before the start in its page    */
+};
 _Static_assert(FIRST % UNIT == 0, "payloads lie at multiples of 16");
 _Static_assert((uint64_t)MULTIPLIER *INVERSE == 1, "a header must open to what was sealed");
+
+/* Bytes before the start: as many as the tree may ever need for what is behind them, and so that
+ * those it needs at first are in one page with the start. */
+static size_t reserve_for(size_t window)
+{
+    size_t least = tree_bytes(tree_records(window - tree_bytes(tree_records(window))));
+    size_t most = tree_bytes(tree_records(window - least));
+    size_t first = FIRST_RECORDS * sizeof(struct record);
+    return most <= first ? most : ((most - first + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1)) + first;
+}
 
 /* What of the window can be used, in all and by one block. */
 static void set_window(struct heap *h, uint8_t *window, size_t bytes)
 {
-    const uint64_t all = (uint64_t)1 << WINDOW_LOG, block = (uint64_t)1 << SIZE_BITS;
-    h->start = window;
-    h->tree = (struct node *)(window + TREE);
+    const uint64_t all = (uint64_t)1 << WINDOW_LOG, header = ((uint64_t)1 << SIZE_BITS) - 1;
+    const uint64_t fork = ((uint64_t)UNITS_MAX << UNIT_SHIFT) - HEADER - LONG_EXTRA;
+    const uint64_t block = header < fork ? header : fork;
+    h->window = window;
     h->stats.window = bytes < all ? bytes : (size_t)all;
-    bytes = h->stats.window - 2 * UNIT;
-    h->largest = bytes < block ? bytes : (size_t)(block - 1);
     h->limit = window + h->stats.window;
-    h->zero = (uintptr_t)window + ZERO;
-    h->first = (uintptr_t)window + FIRST;
+    h->start = window + reserve_for(h->stats.window);
+    bytes = (size_t)(h->limit - h->start) - 2 * UNIT;
+    h->largest = bytes < block ? bytes : (size_t)block;
+    h->zero = (uintptr_t)h->start + ZERO;
+    h->first = (uintptr_t)h->start + FIRST;
 }
 
 static void make_seal(struct heap *h)
@@ -43,6 +58,7 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
     __builtin_memset(heap, 0, sizeof *heap);
     heap->ops = *ops;
     heap->caller_base = caller & ~(uintptr_t)CALLER_MASK;
+    heap->levels = LEVELS_MIN;
     set_window(heap, window, bytes);
     make_seal(heap);
     if (!space_start(heap)) {

@@ -23,8 +23,8 @@
 
 enum {
     STEP_MIN = 2 << PAGE_SHIFT, /* growth: a 128th of what is held, between these    */
-    BIN_SHIFT = UNIT_SHIFT + 2, /* a quarter of what is held may wait in bins */
-    STEP_MAX = 64 << PAGE_SHIFT,
+    BIN_PART = 4 * UNIT,        /* a quarter of what is held may wait in bins, in units */
+    STEP_MAX = 32 << PAGE_SHIFT,
     KEEP = 16 << PAGE_SHIFT, /* and an eighth of what is used stay of a free tail of twice that */
 };
 
@@ -35,36 +35,65 @@ static size_t whole_pages(size_t bytes)
 
 /* ---- growing and shrinking ------------------------------------------------------------------ */
 
-static void set_reach(struct heap *h)
+static uint8_t *page_of(const uint8_t *at)
 {
-    h->reach = (size_t)(h->top - h->start) - sizeof(struct links);
-    h->tree_reach = (size_t)(h->top - (uint8_t *)h->tree) - sizeof(struct node) + 1;
+    return (uint8_t *)((uintptr_t)at & ~(uintptr_t)(PAGE_SIZE - 1));
 }
 
+/* From here on memory is needed for a tree of so many records. */
+static uint8_t *low_for(const struct heap *h, size_t records)
+{
+    return page_of(h->start - tree_bytes(records));
+}
+
+static size_t records_up_to(const struct heap *h, const uint8_t *top)
+{
+    return tree_records((size_t)(top - h->start));
+}
+
+/* More bytes are held at the top, or less; and what the tree needs. */
+static void move_top(struct heap *h, ptrdiff_t bytes, uint8_t *low, size_t records)
+{
+    h->top += bytes;
+    h->low = low;
+    h->span += (size_t)bytes;
+    h->reach = (size_t)(h->top - h->start) - sizeof(struct links);
+    h->units += (size_t)(bytes / UNIT);
+    h->room += bytes / BIN_PART;
+    h->stats.mapped = (size_t)(h->top - low);
+    if (records != h->records)
+        tree_cover(h, records);
+}
+
+/* The tree's memory first: it goes back when the blocks' is refused. */
 static bool hold(struct heap *h, size_t bytes)
 {
-    if (!h->ops.grow(h->ops.ctx, h->top, bytes))
+    size_t records = records_up_to(h, h->top + bytes);
+    uint8_t *low = records > h->records ? low_for(h, records) : h->low;
+    size_t more = (size_t)(h->low - low);
+    if (more && !h->ops.grow(h->ops.ctx, low, more))
         return false;
-    h->top += bytes;
-    h->span += bytes;
-    set_reach(h);
-    h->units += bytes >> UNIT_SHIFT;
-    h->stats.mapped += bytes;
+    if (!h->ops.grow(h->ops.ctx, h->top, bytes)) {
+        if (more)
+            h->ops.shrink(h->ops.ctx, low, more);
+        return false;
+    }
+    move_top(h, (ptrdiff_t)bytes, low, records);
     if (h->stats.mapped > h->stats.most)
         h->stats.most = h->stats.mapped;
-    h->room += (ptrdiff_t)(bytes >> BIN_SHIFT);
+    if (h->top > h->highest)
+        h->highest = h->top;
     return true;
 }
 
 static void let_go(struct heap *h, size_t bytes)
 {
-    h->top -= bytes;
-    h->span -= bytes;
-    set_reach(h);
-    h->units -= bytes >> UNIT_SHIFT;
+    uint8_t *was = h->low;
+    size_t records = records_up_to(h, h->top - bytes);
+    move_top(h, -(ptrdiff_t)bytes, low_for(h, records), records);
     h->ops.shrink(h->ops.ctx, h->top, bytes);
-    h->stats.mapped -= bytes;
-    h->room -= (ptrdiff_t)(bytes >> BIN_SHIFT);
+    if (h->low > was)
+        h->ops.shrink(h->ops.ctx, was, (size_t)(h->low - was));
     h->stats.shrunk++;
 }
 
@@ -74,69 +103,68 @@ static void forget_last(const struct heap *h, struct block *last)
     seal_free(h, last, 0);
 }
 
-/* Bytes to ask for at best: a part of what is held more than the need, or, up to the most that was
- * ever held, a long step. */
+/* Bytes to ask for at best: a part of what is held more than the need, or, up to where the top
+ * ever was, a long step. */
 static size_t step(const struct heap *h, size_t need)
 {
-    size_t part = whole_pages(h->stats.mapped >> 7), again = h->stats.most - h->stats.mapped;
+    size_t part = whole_pages(h->stats.mapped >> 7), again = (size_t)(h->highest - h->top);
     part = part < STEP_MIN ? STEP_MIN : part > STEP_MAX ? STEP_MAX : part;
     again = again > need + STEP_MAX ? need + STEP_MAX : again;
     part += need - PAGE_SIZE;
     return again > part ? again : part;
 }
 
-/* Whole steps first; when the owner refuses, just what is needed. */
-static bool hold_for(struct heap *h, size_t need, size_t *got)
+/* Whole steps first; when the owner refuses, just what is needed, for which there is room. */
+static bool hold_for(struct heap *h, size_t need)
 {
-    size_t room = (size_t)(h->limit - h->top);
-    size_t tries[] = {step(h, need), need};
-    for (unsigned i = 0; i < 2; i++) {
-        *got = tries[i];
-        if (*got <= room && hold(h, *got))
-            return true;
-    }
-    return false;
+    size_t most = step(h, need);
+    return (most <= (size_t)(h->limit - h->top) && hold(h, most)) || hold(h, need);
 }
 
 bool space_grow(struct heap *h, size_t units)
 {
     struct block *end = heap_last(h);
-    size_t had = h->wild_bytes, bytes = units << UNIT_SHIFT, got;
+    size_t had = h->wild_bytes, bytes = units << UNIT_SHIFT;
     if (had >= bytes)
         return true;
-    if (bytes - had > (size_t)(h->limit - h->top) || !hold_for(h, whole_pages(bytes - had), &got))
+    if (bytes - had > (size_t)(h->limit - h->top) || !hold_for(h, whole_pages(bytes - had)))
         return false;
     forget_last(h, end);
     fill(end, heap_last(h));
     block_seal(h, heap_last(h), 0, HEAP_LIVE);
-    set_wild(h, h->wild);
+    h->wild_bytes += (size_t)((uint8_t *)heap_last(h) - (uint8_t *)end);
     h->stats.grown++;
     return true;
 }
 
+/* The top of a new heap, below which nothing is given back: less of a window that has no more. */
+static uint8_t *first_top(const struct heap *h)
+{
+    return page_of(h->start) + (h->stats.window < HEAP_START ? 2 * PAGE_SIZE : HEAP_START);
+}
+
 void space_trim(struct heap *h, size_t keep)
 {
-    size_t used = (size_t)((uint8_t *)h->wild + HEADER - h->start);
-    size_t bytes = whole_pages(used + keep), held = (size_t)(h->top - h->start);
-    if (bytes < start_bytes(h))
-        bytes = start_bytes(h);
-    if (bytes >= held)
+    uint8_t *end = page_of((uint8_t *)h->wild + HEADER + keep + PAGE_SIZE - 1),
+            *least = first_top(h);
+    if (end < least)
+        end = least;
+    if (end >= h->top)
         return;
     forget_last(h, heap_last(h));
-    block_seal(h, (struct block *)(h->start + bytes - HEADER), 0, HEAP_LIVE);
-    let_go(h, held - bytes);
+    block_seal(h, (struct block *)(end - HEADER), 0, HEAP_LIVE);
+    let_go(h, (size_t)(h->top - end));
     h->wild_bytes = (size_t)((uint8_t *)heap_last(h) - (uint8_t *)h->wild);
 }
 
 bool space_start(struct heap *h)
 {
-    h->top = h->start;
-    h->span = (size_t)0 - ZERO;
-    h->units = (size_t)0 - FIRST / UNIT;
-    if (!hold(h, start_bytes(h)))
+    h->low = h->top = page_of(h->start);
+    h->span = (size_t)0 - (h->zero - (uintptr_t)h->top);
+    h->units = (size_t)0 - (h->first - (uintptr_t)h->top) / UNIT;
+    if (!hold(h, (size_t)(first_top(h) - h->top)))
         return false;
     lists_start(h);
-    tree_start(h);
     __builtin_memset(callers_of(h), 0, NAMES);
     fill(heap_first(h), heap_last(h));
     block_seal(h, heap_last(h), 0, HEAP_LIVE);
@@ -146,9 +174,8 @@ bool space_start(struct heap *h)
 
 /* ---- taking --------------------------------------------------------------------------------- */
 
-struct piece space_take_wild(struct heap *h, size_t align, size_t units)
+struct piece space_take_wild(struct heap *h, size_t front, size_t units)
 {
-    size_t front = skip_for(h->wild, align);
     struct piece p = take_wild(h, front + units);
     if (!p.b || p.fault || !front)
         return p;
@@ -170,19 +197,17 @@ static struct found find_aligned(struct heap *h, size_t align, size_t units)
     struct found f = units < LARGE ? list_find(h, units) : (struct found){0};
     if (does_for(f, align, units))
         return f;
-    f = surely < LARGE ? list_find(h, surely) : (struct found){0};
-    if (!f.b)
-        f = tree_find(h, surely);
+    f = find_free(h, surely);
     if (f.b)
         return f;
     f = tree_find(h, units < LARGE ? LARGE : units);
     return does_for(f, align, units) ? f : (struct found){0};
 }
 
-struct piece space_take(struct heap *h, size_t align, size_t units)
+struct piece space_search(struct heap *h, size_t align, size_t units)
 {
     struct found f = align <= HEAP_ALIGN ? find_free(h, units) : find_aligned(h, align, units);
-    return f.b ? take_from(h, f, skip_for(f.b, align), units) : space_take_wild(h, align, units);
+    return f.b ? take_from(h, f, skip_for(f.b, align), units) : (struct piece){0};
 }
 
 /* ---- giving back ---------------------------------------------------------------------------- */
@@ -224,6 +249,6 @@ bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
     }
     if (a.next_units < more || !is_kept(h, end, a.next_units))
         return false;
-    cut_front(h, end, a.next_units, more, false);
+    cut_front(h, end, a.next_units, more);
     return true;
 }

@@ -42,25 +42,19 @@ static inline bool is_clean(const void *from, const void *to)
 /* Do those that would have to change without it agree that it is there? */
 static inline bool is_kept(const struct heap *h, const struct block *b, size_t units)
 {
-    return units < LARGE ? list_keeps(h, b, units) : tree_keeps(h, node_of(b, units));
+    return units < LARGE ? list_keeps(h, b, units) : tree_keeps(h, block_at(b, units), units);
 }
 
-/* Between these a free block holds nothing: behind its header and links, before node or footer. */
+/* Behind that a free block holds nothing, up to its footer. */
 static inline void *free_from(const struct block *b, size_t units)
 {
     return block_payload(b) + (units < LARGE && units >= LEAST ? sizeof(struct links) : 0);
 }
 
-static inline void *free_to(const struct block *b, size_t units)
-{
-    return units < LARGE ? (void *)(block_at(b, units) - 1) : (void *)node_of(b, units);
-}
-
-/* Level 3: is it as it was freed, there and between node and footer? */
+/* Level 3: is it as it was freed? */
 static inline bool is_untouched(const struct block *b, size_t units)
 {
-    return is_clean(free_from(b, units), free_to(b, units)) &&
-           (units < LARGE || is_clean(node_of(b, units) + 1, block_at(b, units) - 1));
+    return is_clean(free_from(b, units), block_at(b, units) - 1);
 }
 
 /* Writes its header and footer. */
@@ -92,7 +86,7 @@ static inline void remove_free(struct heap *h, struct block *b, size_t units)
     if (units < LARGE)
         list_remove(h, b, units);
     else
-        tree_remove(h, node_of(b, units), false);
+        tree_shrink(h, block_at(b, units), 0);
 }
 
 /* Takes units off the front of a listed block of `has`; what is left of it stays free. */
@@ -106,10 +100,8 @@ static inline void cut_listed(struct heap *h, struct block *b, size_t has, size_
         clear_prev(h, rest);
 }
 
-/* The same of any, which was just searched for or not. A large one whose rest is large stays where
- * it is in the tree. */
-static inline void cut_front(struct heap *h, struct block *b, size_t has, size_t units,
-                             bool searched)
+/* The same of any. A large one whose rest is large stays where it is in the tree. */
+static inline void cut_front(struct heap *h, struct block *b, size_t has, size_t units)
 {
     struct block *rest = block_at(b, units);
     size_t left = has - units;
@@ -117,10 +109,9 @@ static inline void cut_front(struct heap *h, struct block *b, size_t has, size_t
         cut_listed(h, b, has, units);
     } else if (left >= LARGE) {
         mark_free(h, rest, left);
-        tree_shrink(h, node_of(rest, left), left, searched);
+        tree_shrink(h, block_at(b, has), left);
     } else {
-        tree_remove(h, node_of(b, has), searched);
-        fill(node_of(b, has), block_at(b, has));
+        tree_shrink(h, block_at(b, has), 0);
         if (left)
             add_small(h, rest, left);
         else
@@ -202,17 +193,14 @@ static inline enum heap_fault look_at_listed(const struct heap *h, struct found 
                                                                      : HEAP_WRITE_AFTER_FREE;
 }
 
-/* The same of any, of which `units` are to be taken. The search has seen that a large one hangs
- * where it should. Of much more, more than twice LARGE is left, which is three more blocks for a
- * bin and LARGE: it is resized, and need not be fit to be removed. */
+/* The same of any, of which `units` are to be taken. The search has seen that the tree knows a
+ * large one. */
 static inline enum heap_fault look_at(const struct heap *h, struct found f, size_t units)
 {
     if (f.units < units || (HEAP_HARDEN && open_free(h, f.b) != f.units))
         return HEAP_BAD_HEADER;
-    bool is_fit = f.units < LARGE
-                      ? list_keeps(h, f.b, f.units)
-                      : f.units >= units + 2 * LARGE || tree_spares(h, node_of(f.b, f.units));
-    return is_fit && is_untouched(f.b, f.units) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
+    bool kept = f.units >= LARGE || list_keeps(h, f.b, f.units);
+    return kept && is_untouched(f.b, f.units) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
 }
 
 /* Cuts `units` out of a free block, `front` units behind its start; the rest of it stays free. */
@@ -221,15 +209,15 @@ static inline struct piece take_from(struct heap *h, struct found f, size_t fron
     enum heap_fault fault = look_at(h, f, front + units);
     if (fault)
         return (struct piece){.b = f.b, .fault = fault};
-    cut_front(h, f.b, f.units, front + units, true);
+    cut_front(h, f.b, f.units, front + units);
     if (front)
         add_free(h, f.b, front);
     return (struct piece){.b = block_at(f.b, front), .prev = front ? PREV : 0};
 }
 
-/* From a free block, or from wild memory; and from wild memory alone. */
-struct piece space_take(struct heap *h, size_t align, size_t units);
-struct piece space_take_wild(struct heap *h, size_t align, size_t units);
+/* From a free block; and from wild memory, behind units that are skipped. */
+struct piece space_search(struct heap *h, size_t align, size_t units);
+struct piece space_take_wild(struct heap *h, size_t front, size_t units);
 
 /* ---- growing and shrinking ------------------------------------------------------------------ */
 
@@ -248,11 +236,7 @@ static inline bool space_is_free(const struct heap *h, const struct block *b)
 /* Takes `more` units behind the block, from the free memory there; false: there is too little. */
 bool space_extend(struct heap *h, struct block *b, size_t units, size_t more);
 
-/* The first memory of a new heap, never given back: less of a window that has no more. */
-static inline size_t start_bytes(const struct heap *h)
-{
-    return h->stats.window < HEAP_START ? 2 * PAGE_SIZE : HEAP_START;
-}
+/* The first memory of a new heap, never given back. */
 bool space_start(struct heap *h);
 
 /* ---- giving back ---------------------------------------------------------------------------- */
@@ -295,8 +279,7 @@ look_behind(const struct heap *h, const struct block *next, struct around *out)
     if (state != HEAP_FREE)
         return HEAP_HARDEN && state >= HEAP_DAMAGED ? HEAP_OVERRUN : HEAP_OK;
     size_t units = out->next_units = (size_t)(fields & FIELDS);
-    bool kept = units < LARGE ? list_keeps(h, next, units) : tree_knows(h, node_of(next, units));
-    return kept && ends_free(h, next, units) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
+    return ends_free(h, next, units) && is_kept(h, next, units) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
 }
 
 [[gnu::always_inline]] static inline enum heap_fault look_around(const struct heap *h,
@@ -319,7 +302,7 @@ static inline struct block *join_prev(struct heap *h, struct block *b, struct ar
     remove_free(h, prev, a.prev_units);
     seal_free(h, b, 0); /* never again taken for a live one */
     fill(block_payload(prev), free_from(prev, a.prev_units));
-    fill(free_to(prev, a.prev_units), b + 1);
+    fill(b - 1, b + 1);
     return prev;
 }
 
@@ -338,7 +321,7 @@ static inline enum heap_fault join_free(struct heap *h, struct block *b, size_t 
     else if (a.next_units < LARGE)
         list_remove(h, next, a.next_units);
     else
-        tree_grow(h, node_of(next, a.next_units), all);
+        tree_grow(h, block_at(next, a.next_units), all);
     fill(block_payload(b), a.next_units ? free_from(next, a.next_units) : next);
     b = join_prev(h, b, a);
     raise_below(h, all);

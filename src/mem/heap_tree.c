@@ -1,321 +1,228 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_tree.c - the large free blocks: a tree by address that knows the largest block on each side.
+ * heap_tree.c - the large free blocks: a tree over the heap's pages that knows the largest block
+ * on each side.
  *
- * A request takes the lowest block that is large enough. From the top it goes to the lower side of
- * every fork, if the largest block there will do, and else to the upper one: no step is in vain,
- * and no block is looked at that is not the answer.
+ * A request takes the lowest block that is large enough. From the top it goes to the lowest side of
+ * each fork whose largest block will do: no step is in vain, and no block is looked at that is not
+ * the answer.
  *
- * The tree is a crit-bit tree, by two bits at a time. Blocks are its leaves. A fork has four sides
- * and parts its leaves by the highest two bits, of bits 2n and 2n + 1, in which their addresses
- * differ; what is below it agrees in all bits above, its `base`. So its shape depends on the
- * addresses alone, and it is never balanced. An address is that of the node near a block's end: it
- * does not change when the block is cut at its front, as first fit does, nor when what is freed
- * before it joins it.
+ * Two large blocks never end in the same page, as each has more than one. So a page is a place for
+ * one: a fork of level 1 knows, of eight pages, how many units the block has that ends there. A
+ * fork of level n knows the largest of eight forks of level n - 1. There are as many levels as the
+ * heap has need of, and its largest block of all is `most`. Ends are known rather than starts, as
+ * first fit cuts blocks at their front.
  *
- *   a large free block   | header | ... free ... | node | less than a node | footer | next header
- *   its node             | fork, its four sides, the largest on each | leaf | end of the block |
+ * Forks stand before the heap's start, where no block is, and are held as the heap is: it grows
+ * upwards, they grow downwards. What is known of 64 pages is one record of 384 bytes, 6 a page:
  *
- * Nodes begin at multiples of their size, so what points into one leads to all of it. Forks have
- * two sides in use at least, so fewer are needed than there are leaves: each block brings one, and
- * those that are not in use are a ring of spares. The fork of a block stands anywhere; when the
- * block leaves, a spare one takes its place. A fork and a leaf each have a hook, by which they hang
- * at a side of a fork above: hook and side lead to each other. Above all is `tree`, at the heap's
- * start: a fork with one side.
+ *   low                                                   start                              top
+ *   | ... record 2 | record 1 | record 0 | heads of lists | blocks ...      | wild memory ... |
+ *   a record:      | level 1, for 8 x 8 pages | level 2 | upper | where in the pages blocks end |
  *
- * The block that was added last is `loose`: not in the tree yet, but known by its end and its size.
- * It goes into the tree when the next one comes, and most blocks are taken or joined before that:
- * 56 to 99 of 100 in recorded programs.
+ * Level 3 is over eight records, and stands in the first of them as its `upper`; level 4 is over 64
+ * and stands in the second, level 5 in the third: never two in one. So there must be LEVELS - 2
+ * records more than the heap has pages for.
  *
- *   T1  what hangs at a side leads back to that side.
- *   T2  a leaf, and the base of a fork, is on the side of the fork above that its bits tell, and
- *       forks tell lower bits than those above; at least two sides of each are in use; the spares
- *       are all forks but those.
- *   T3  of each side `most` tells the largest block.
- *   T4  the loose block is free, has `loose_units`, and is not in the tree.
+ * The blocks that were added last, HEAP_LOOSE of them, are `loose`: not in the tree yet, but known
+ * by their ends and units. When another one comes, the next of them in turn goes into the tree.
+ * Most blocks are taken or joined again before that.
  *
- * Damage. A node is free memory, and may have been overwritten. A link is followed when it leads to
- * where one can be, and trusted when that leads back (T1): so a way down ends, as nothing hangs at
- * two sides. What does not lead back is reported as written to after it was freed. A search then
- * takes from elsewhere, and what hangs where no way leads stays out of reach: lost, but harmless.
- * Before a block is removed or resized its own links are looked at; of other nodes each when it
- * changes, and what does not agree is left as it is. A way that a search has come down is sound:
- * nothing that changes it comes between.
+ *   T1  a page knows the units of a block exactly when a large free block that is not loose ends
+ *       there; and then where.
+ *   T2  each side of a fork above knows the largest block on it, `most` that of all.
+ *   T3  a loose block is large and free.
+ *   T4  behind the last page that is held, and where no page is, forks know no blocks.
  *
- * Bounds. D, the forks on a way, is at most half the bits in which pages of the heap differ, as two
- * large blocks never end in the same page: 8 in 256 MiB, 9 in 1 GiB, 14 in 1 TiB. To search takes
- * one way down, to add one down and part of one up, to remove or resize part of one up: until a
- * fork knew it already.
+ * Damage. What stands here is no block's neighbour. A stray write may reach it all the same, so a
+ * way down is followed no further than the heap has pages, and what it ends at must be as large as
+ * was asked for, and agree with the block's last word. What does not is reported, and the search
+ * takes from elsewhere.
+ *
+ * Bounds. There are 2 levels up to 256 KiB, and one more for each eight times as much: 4 up to
+ * 16 MiB, 6 up to 1 GiB, 10 in 1 TiB. A search looks at one fork of each; when a block comes, goes
+ * or changes, so does its page's way up, until a fork knew it already.
  */
 #include "heap_tree.h"
 
-/* ---- links ---------------------------------------------------------------------------------- */
+/* ---- forks ---------------------------------------------------------------------------------- */
 
-static inline void tie(struct side *s, struct hook *k)
+/* Forks of level 3 are in records counted from here, those of each level above from one before. */
+static inline struct record *lowest(const struct heap *h)
 {
-    s->below = k;
-    k->at = s;
+    return record_at(h, 0);
 }
 
-/* Does what hangs there hang there? */
-static inline bool is_held(const struct heap *h, const struct side *s)
+static inline struct record *highest(const struct heap *h)
 {
-    return HEAP_HARDEN == 0 || (is_near(h, s->below) && s->below->at == s);
+    return record_at(h, h->levels - LEVELS_MIN) + 1;
 }
 
-/* A link does not lead back. */
-[[gnu::cold, gnu::noinline]] static void *lose_way(struct heap *h, const void *link)
+/* The fork of eight pages of a record. */
+static inline const struct fork *pages_fork(const struct record *r, size_t eight)
 {
-    heap_report_node(h, link);
-    return NULL;
+    return (const struct fork *)&r->most[eight * SIDES];
 }
 
-/* ---- spare forks ---------------------------------------------------------------------------- */
-
-static inline void link_spares(struct node *n, struct node *next)
+static inline uint32_t larger(uint32_t a, uint32_t b)
 {
-    n->side[NEXT].below = &next->fork;
-    next->side[LAST].below = &n->fork;
+    return a > b ? a : b;
 }
 
-static inline void add_spare(struct heap *h, struct node *n)
+static inline uint32_t largest_on(const struct fork *f)
 {
-    n->fork.at = NULL;
-    link_spares(n, next_spare(h->tree));
-    link_spares(h->tree, n);
-}
-
-static inline void remove_spare(const struct node *n)
-{
-    link_spares(last_spare(n), next_spare(n));
+    const uint32_t *m = f->most;
+    return larger(larger(larger(m[0], m[1]), larger(m[2], m[3])),
+                  larger(larger(m[4], m[5]), larger(m[6], m[7])));
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
-/* On a fork's side is a larger block: so may it be for all forks above. */
-static void raise(struct heap *h, struct side *s, size_t units)
+/* On a side is a larger block. False: the fork knew one. */
+static inline bool raise(uint32_t *side, uint32_t most)
 {
-    while (*most_on(s) < units) {
-        const struct node *n = node_with(s);
-        *most_on(s) = units;
-        if (!is_hung(h, &n->fork)) {
-            lose_way(h, n);
-            return;
-        }
-        s = n->fork.at;
-    }
-}
-
-/* On a fork's side is another largest block, no larger one. A search that came down here has seen
- * that the way up is sound. */
-static inline void lower(struct heap *h, struct side *s, size_t units, bool searched)
-{
-    while (*most_on(s) != units) {
-        const struct node *n = node_with(s);
-        *most_on(s) = units;
-        if (!searched && !is_hung(h, &n->fork)) {
-            lose_way(h, n);
-            return;
-        }
-        units = largest_below(n);
-        s = n->fork.at;
-    }
-}
-
-void tree_raise(struct heap *h, struct node *x, size_t units)
-{
-    raise(h, x->leaf.at, units);
-}
-
-void tree_lower(struct heap *h, struct node *x, size_t units, bool searched)
-{
-    if (searched)
-        lower(h, x->leaf.at, units, true);
-    else
-        lower(h, x->leaf.at, units, false);
-}
-
-static inline unsigned highest_bit(uintptr_t word)
-{
-    return (HEAP_WORD_BITS - 1) ^ (unsigned)__builtin_clzl(word);
-}
-
-/* The fork of x comes between `s` and what hangs there, at the address `other`, and parts x from
- * it. */
-static void fork_at(struct heap *h, struct node *x, size_t units, struct side *s, uintptr_t other)
-{
-    uintptr_t address = (uintptr_t)x;
-    x->shift = highest_bit(address ^ other) & ~(unsigned)(SIDES_LOG - 1);
-    x->base = (address >> x->shift & ~(uintptr_t)(SIDES - 1)) << x->shift;
-    x->count = 2;
-    for (unsigned i = 0; i < SIDES; i++) {
-        x->side[i].below = NULL;
-        x->most[i] = 0;
-    }
-    uintptr_t its = side_for(x, other);
-    tie(&x->side[its], s->below);
-    x->most[its] = *most_on(s);
-    tie(s, &x->fork);
-    its = side_for(x, address);
-    tie(&x->side[its], &x->leaf);
-    raise(h, &x->side[its], units);
-}
-
-void tree_plant(struct heap *h, struct block *end, size_t units)
-{
-    struct node *x = node_before(end);
-    struct side *s = &h->tree->side[0];
-    x->end = end;
-    while (s->below) {
-        struct node *n = node_with(s->below);
-        bool fork = is_fork(s->below);
-        bool known = is_held(h, s) && n != x && (!fork || n->shift < HEAP_WORD_BITS);
-        if (!known) {
-            lose_way(h, s);
-            return;
-        }
-        if (!fork) {
-            fork_at(h, x, units, s, (uintptr_t)n);
-            return;
-        }
-        uintptr_t its = side_for(n, (uintptr_t)x);
-        if (its >= SIDES) {
-            fork_at(h, x, units, s, n->base);
-            return;
-        }
-        s = &n->side[its];
-    }
-    tie(s, &x->leaf);
-    node_with(s)->count++;
-    add_spare(h, x);
-    raise(h, s, units);
-}
-
-/* The fork of x is needed where it is: it moves into another block. What does not hang there where
- * it should stays as it is. */
-static void move_fork(struct heap *h, struct node *x, struct node *to)
-{
-    __builtin_memcpy(to, x, FORK);
-#pragma GCC unroll 8
-    for (unsigned i = 0; i < SIDES; i++) {
-        struct side *s = &x->side[i];
-        if (s->below && is_held(h, s))
-            s->below->at = &to->side[i];
-        else if (s->below)
-            lose_way(h, s);
-    }
-    tie(x->fork.at, &to->fork);
-}
-
-/* A fork with one side left is not needed: what hangs there hangs where the fork did. False: a link
- * does not lead back, and nothing has changed. */
-static inline bool skip_fork(struct heap *h, struct node *n)
-{
-    uintptr_t only = 0;
-#pragma GCC unroll 8
-    for (unsigned i = 0; i < SIDES; i++)
-        only |= (uintptr_t)n->side[i].below;
-    struct hook *k = (struct hook *)only;
-    bool known = HEAP_HARDEN == 0 || (is_hung(h, &n->fork) && is_near(h, k) && is_hung(h, k));
-    if (!known)
-        return lose_way(h, n);
-    tie(n->fork.at, k);
+    if (*side >= most)
+        return false;
+    *side = most;
     return true;
 }
 
-/* A fork that is not in use any more; NULL: there is none, or a link does not lead back. */
-static inline struct node *take_spare(struct heap *h)
+void tree_raise(struct heap *h, const struct block *end, size_t units)
 {
-    struct node *n = next_spare(h->tree);
-    if (HEAP_HARDEN && (n == h->tree || !is_spare(h, n)))
-        return lose_way(h, n);
-    remove_spare(n);
-    return n;
-}
-
-/* A block whose fork is in use leaves: another fork takes its place; NULL: all below it is lost. */
-static void replace_fork(struct heap *h, struct node *x, struct node *by)
-{
-    if (by)
-        move_fork(h, x, by);
-    else
-        x->fork.at->below = NULL;
-}
-
-void tree_uproot(struct heap *h, struct node *x, bool searched)
-{
-    struct side *s = x->leaf.at;
-    struct node *n = node_with(s);
-    s->below = NULL;
-    if (searched)
-        lower(h, s, 0, true);
-    else
-        lower(h, s, 0, false);
-    bool skipped = --n->count == 1 && skip_fork(h, n);
-    if (skipped && n == x)
+    size_t place = place_of(h, end), page = place / PAGE_UNITS, i = page >> RECORD_LOG;
+    struct record *r = record_at(h, i);
+    uint32_t most = most_of(units);
+    r->end[page % RECORD_PAGES] = (uint8_t)place;
+    *most_at(r, page) = most;
+    page >>= SIDES_LOG;
+    if (!raise(&r->eights.most[page % SIDES], most))
         return;
-    if (x->fork.at) {
-        replace_fork(h, x, skipped ? n : take_spare(h));
-        return;
+    size_t whole = ~(size_t)0; /* records that a fork is over begin at multiples of their number */
+    for (struct record *base = lowest(h), *last = highest(h); base >= last; base--) {
+        i &= whole <<= SIDES_LOG;
+        page >>= SIDES_LOG;
+        if (!raise(&(base - i)->upper.most[page % SIDES], most))
+            return;
     }
-    remove_spare(x);
-    if (skipped)
-        add_spare(h, n);
+    (void)raise(&h->most, most);
 }
 
-bool tree_spares(const struct heap *h, const struct node *x)
+/* At a fork on a side, the largest block may no longer have `had` units. False: that changes
+ * nothing, or another one was larger. */
+static inline bool lower(uint32_t *side, const struct fork *there, uint32_t had)
 {
-    if (HEAP_HARDEN == 0 || x == h->loose)
-        return true;
-    return x->fork.at ? is_hung(h, &x->fork) : is_spare(h, x);
+    if (*side != had)
+        return false;
+    *side = largest_on(there);
+    return *side != had;
+}
+
+void tree_lower(struct heap *h, const struct block *end, size_t units)
+{
+    size_t page = place_of(h, end) / PAGE_UNITS, i = page >> RECORD_LOG;
+    struct record *r = record_at(h, i);
+    uint32_t had = *most_at(r, page);
+    *most_at(r, page) = most_of(units);
+    page >>= SIDES_LOG;
+    if (!lower(&r->eights.most[page % SIDES], pages_fork(r, page % SIDES), had))
+        return;
+    const struct fork *there = &r->eights;
+    size_t whole = ~(size_t)0;
+    for (struct record *base = lowest(h), *last = highest(h); base >= last; base--) {
+        i &= whole <<= SIDES_LOG;
+        page >>= SIDES_LOG;
+        struct fork *above = &(base - i)->upper;
+        if (!lower(&above->most[page % SIDES], there, had))
+            return;
+        there = above;
+    }
+    (void)lower(&h->most, there, had);
 }
 
 /* ---- searching ------------------------------------------------------------------------------ */
 
-static struct found find_nothing(struct heap *h, const void *link)
-{
-    lose_way(h, link);
-    return (struct found){0};
-}
-
-/* The block of a leaf, if node and footer agree that it is one. Where there can be a leaf, its node
- * and what lies behind it are in the heap. */
-static inline struct found block_with(struct heap *h, const struct node *n)
-{
-    struct block *end = n->end;
-    if (node_before(end) != n || end[-1].word > units_between(heap_first(h), end))
-        return find_nothing(h, n);
-    size_t units = (size_t)end[-1].word;
-    return (struct found){.b = block_back(end, units), .units = units};
-}
-
 /* The first side with so large a block, or the last. */
-static inline const struct side *side_with(const struct node *n, size_t units)
+static inline size_t side_with(const struct fork *f, uint32_t least)
 {
 #pragma GCC unroll 8
     for (unsigned i = 0; i < SIDES - 1; i++) {
-        if (n->most[i] >= units)
-            return &n->side[i];
+        if (f->most[i] >= least)
+            return i;
     }
-    return &n->side[SIDES - 1];
+    return SIDES - 1;
+}
+
+/* A fork leads to no such block: it was written to. */
+[[gnu::cold, gnu::noinline]] static struct found lose_way(struct heap *h, const struct record *r)
+{
+    heap_report_damage(h, HEAP_BAD_HEADER, r, NULL);
+    return (struct found){0};
+}
+
+/* Is that less than there is of memory for blocks? */
+static inline bool is_inside(const struct heap *h, const struct block *end)
+{
+    return units_between(heap_first(h), end) <= units_between(heap_first(h), h->wild);
+}
+
+/* The block of at least `least` units that ends in that page of a record. */
+static inline struct found block_in(struct heap *h, struct record *r, size_t page, uint32_t least)
+{
+    struct block *end = end_in(h, r, page);
+    uint32_t most = *most_at(r, page);
+    if (HEAP_HARDEN && (most < least || !is_inside(h, end)))
+        return lose_way(h, r);
+    uint64_t units = units_before(end);
+    if (HEAP_HARDEN &&
+        (units > units_between(heap_first(h), end) || most_of((size_t)units) != most))
+        return heap_report_end(h, end), (struct found){0};
+    return (struct found){.b = block_back(end, (size_t)units), .units = (size_t)units};
 }
 
 struct found tree_lowest(struct heap *h, size_t units)
 {
-    const struct side *s = &h->tree->side[0];
-    for (; is_held(h, s); s = side_with((const struct node *)s->below, units)) {
-        if (!is_fork(s->below))
-            return is_leaf(s->below) ? block_with(h, node_with(s->below)) : find_nothing(h, s);
+    size_t i = 0;
+    uint32_t least = most_of(units);
+    struct record *base = highest(h);
+    for (unsigned shift = (h->levels - LEVELS_MIN) * SIDES_LOG; shift; base++) {
+        struct record *r = base - i;
+        shift -= SIDES_LOG;
+        i += side_with(&r->upper, least) << shift;
+        if (HEAP_HARDEN && i >= h->records)
+            return lose_way(h, r);
     }
-    return find_nothing(h, s);
+    struct record *r = record_at(h, i);
+    size_t eight = side_with(&r->eights, least);
+    size_t page = eight * SIDES + side_with(pages_fork(r, eight), least);
+    return block_in(h, r, i * RECORD_PAGES + page, least);
 }
 
-/* ---- the start ------------------------------------------------------------------------------ */
+/* ---- its memory ----------------------------------------------------------------------------- */
 
-void tree_start(struct heap *h)
+/* One more for each three bits of the last record's number. */
+static unsigned levels_for(size_t records)
 {
-    *h->tree = (struct node){.shift = HEAP_WORD_BITS};
-    tie(&h->tree->side[OWN], &h->tree->fork);
-    h->tree->most[OWN] = ~(size_t)0;
-    link_spares(h->tree, h->tree);
+    unsigned bits = HEAP_WORD_BITS - (unsigned)__builtin_clzl((records - 1) | 1);
+    return LEVELS_MIN + (records > 1 ? (bits + SIDES_LOG - 1) / SIDES_LOG : 0);
+}
+
+size_t tree_bytes(size_t records)
+{
+    return (records + levels_for(records) - LEVELS_MIN) * sizeof(struct record);
+}
+
+/* Records behind those that were needed before know nothing yet. */
+void tree_cover(struct heap *h, size_t records)
+{
+    unsigned levels = levels_for(records);
+    size_t had = h->records + h->levels, need = records + levels;
+    if (need > had)
+        __builtin_memset(record_at(h, need - LEVELS_MIN - 1), 0,
+                         (need - had) * sizeof(struct record));
+    while (h->levels < levels) {
+        h->levels++;
+        highest(h)->upper = (struct fork){{h->most}};
+    }
+    h->levels = levels;
+    h->records = records;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * heap_tree.h - the large free blocks by address. Private to heap*.c; heap_tree.c has the essay,
- * and all that changes the tree. What most calls need of it stands here, to be inlined.
+ * and all that has a loop.
  */
 #ifndef MEM_HEAP_TREE_H
 #define MEM_HEAP_TREE_H
@@ -9,188 +9,127 @@
 #include "heap_block.h"
 
 enum {
-    SIDES_LOG = 2,
-    SIDES = 1 << SIDES_LOG, /* of a fork */
+    SIDES_LOG = 3,
+    SIDES = 1 << SIDES_LOG, /* of a fork                                  */
+    LEVELS_MIN = 2,         /* of forks; those of a record know its pages */
+    RECORD_LOG = LEVELS_MIN * SIDES_LOG,
+    RECORD_PAGES = 1 << RECORD_LOG,
+    RECORD_BYTES = RECORD_PAGES << PAGE_SHIFT,
+    PAGE_UNITS = PAGE_SIZE / UNIT,
 };
 
-/* A link: what hangs at a side of a fork, and the side it hangs at, lead to each other. One that
- * was overwritten may lead anywhere in the heap, so both are packed: no address is wrong. */
-struct hook {
-    struct side *at;
-} __attribute__((packed, may_alias));
-struct side {
-    struct hook *below;
-} __attribute__((packed, may_alias));
+/* Units of the largest block on each side, 0: there is none. */
+struct [[gnu::may_alias]] fork {
+    uint32_t most[SIDES];
+};
 
-/* Near the end of a large free block, at a multiple of NODE: a fork and a leaf of the tree. */
-struct node {
-    struct hook fork;        /* leads nowhere when the fork is not in use                 */
-    struct side side[SIDES]; /* of the fork                                               */
-    size_t most[SIDES];      /* units of the largest block on each of them, 0 for nothing */
-    uintptr_t base;          /* what all addresses below have in common, and              */
-    size_t shift;            /* where the bits begin that tell on which side one is       */
-    size_t count;            /* sides at which something hangs                            */
-    struct hook leaf;
-    struct block *end; /* of the block */
-} __attribute__((packed, may_alias));
-enum { FORK = __builtin_offsetof(struct node, leaf) }; /* bytes of it are the fork */
+/* What is known of RECORD_PAGES pages. */
+struct [[gnu::may_alias]] record {
+    uint32_t most[RECORD_PAGES]; /* of level 1: sides are pages                            */
+    struct fork eights;          /* of level 2: sides are eight pages each                 */
+    struct fork upper;           /* of a higher level, over this record or one before      */
+    uint8_t end[RECORD_PAGES];   /* in which unit of its page a block ends                 */
+};
 
-/* The links of forks that are not in use, a ring through the topmost node, are two of their sides.
- * Of the topmost the first side is all there is to a tree; it hangs at the second itself, where
- * nothing is ever larger, so that a way up needs no case for its end. */
-enum { OWN = 1, NEXT, LAST };
-
-_Static_assert(sizeof(struct node) <= NODE, "what is in a node can be masked to its start");
-_Static_assert(LARGE *UNIT > 4 * NODE, "a large block has room for a node");
-
-static inline struct node *node_around(uintptr_t address)
+/* The records of the first pages are next to the heap's start, before it. */
+static inline struct record *record_at(const struct heap *h, size_t i)
 {
-    return (struct node *)(address & ~(uintptr_t)(NODE - 1));
+    return (struct record *)h->start - 1 - i;
 }
 
-static inline struct node *node_with(const void *part)
+/* Where a block ends: units behind the start. Behind the last of them comes the next header. */
+static inline size_t place_of(const struct heap *h, const struct block *end)
 {
-    return node_around((uintptr_t)part);
+    return (size_t)((uintptr_t)end - (uintptr_t)h->start) >> UNIT_SHIFT;
 }
 
-/* The node of a block that ends there. Between it and the footer lies less than another one. */
-static inline struct node *node_before(const struct block *end)
+static inline uint32_t *most_at(struct record *r, size_t page)
 {
-    return node_around((uintptr_t)end - HEADER - sizeof(struct node));
+    return &r->most[page % RECORD_PAGES];
 }
 
-static inline struct node *node_of(const struct block *b, size_t units)
+/* The end of the block that ends in that page. */
+static inline struct block *end_in(const struct heap *h, const struct record *r, size_t page)
 {
-    return node_before(block_at(b, units));
+    size_t place = page * PAGE_UNITS + r->end[page % RECORD_PAGES];
+    return (struct block *)(h->start + (place << UNIT_SHIFT) + HEADER);
 }
 
-/* ---- links ---------------------------------------------------------------------------------- */
-
-/* Can it be looked at without leaving the heap? */
-static inline bool is_near(const struct heap *h, const void *link)
+/* Units as forks tell them: more than any request can have, UNITS_MAX, are all the same. */
+static inline uint32_t most_of(size_t units)
 {
-    return (size_t)((uintptr_t)link - (uintptr_t)h->tree) < h->tree_reach;
-}
-
-/* Does it hang where it says? Level 0 does not ask. */
-static inline bool is_hung(const struct heap *h, const struct hook *k)
-{
-    return HEAP_HARDEN == 0 || (is_near(h, k->at) && k->at->below == k);
-}
-
-/* A node begins with its fork, then comes its leaf. What was overwritten may be neither. */
-static inline bool is_fork(const struct hook *k)
-{
-    return (uintptr_t)k % NODE == 0;
-}
-
-static inline bool is_leaf(const struct hook *k)
-{
-    return (uintptr_t)k % NODE == FORK;
-}
-
-/* Units of the largest block on that side of a fork. */
-typedef size_t most_t __attribute__((may_alias, aligned(1)));
-static inline most_t *most_on(const struct side *s)
-{
-    return (most_t *)(s + SIDES);
-}
-
-static inline size_t largest_below(const struct node *n)
-{
-    size_t most = n->most[0];
-#pragma GCC unroll 8
-    for (unsigned i = 1; i < SIDES; i++)
-        most = n->most[i] > most ? n->most[i] : most;
-    return most;
-}
-
-/* The number of the side of a fork on which an address is; SIDES or more: it is not below it. */
-static inline uintptr_t side_for(const struct node *n, uintptr_t address)
-{
-    return (address ^ n->base) >> n->shift;
-}
-
-/* ---- spare forks ---------------------------------------------------------------------------- */
-
-/* A ring through the topmost node. */
-static inline struct node *next_spare(const struct node *n)
-{
-    return (struct node *)n->side[NEXT].below;
-}
-
-static inline struct node *last_spare(const struct node *n)
-{
-    return (struct node *)n->side[LAST].below;
-}
-
-/* Do the next one and the one before agree? */
-static inline bool is_spare(const struct heap *h, const struct node *n)
-{
-    const struct node *next = next_spare(n), *last = last_spare(n);
-    return is_near(h, next) && is_near(h, last) && last_spare(next) == n && next_spare(last) == n;
+    return units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
-/* What the calls below do to a block that is not the loose one. */
-void tree_plant(struct heap *h, struct block *end, size_t units);
-void tree_uproot(struct heap *h, struct node *x, bool searched);
-void tree_raise(struct heap *h, struct node *x, size_t units);
-void tree_lower(struct heap *h, struct node *x, size_t units, bool searched);
+/* In the tree a block comes, or has become larger; has become smaller, or, with 0 units, goes. */
+void tree_raise(struct heap *h, const struct block *end, size_t units);
+void tree_lower(struct heap *h, const struct block *end, size_t units);
 
-/* Adds a block. The one that was loose until now goes into the tree. */
+/* Which of the loose blocks ends there, or, with NULL, where there is room for one; HEAP_LOOSE:
+ * none. */
+static inline unsigned loose_at(const struct heap *h, const struct block *end)
+{
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < HEAP_LOOSE; i++) {
+        if (h->loose[i].end == end)
+            return i;
+    }
+    return HEAP_LOOSE;
+}
+
+/* Makes room for one: the next in turn goes into the tree. */
+static inline unsigned settle_one(struct heap *h)
+{
+    unsigned i = h->turn++ % HEAP_LOOSE;
+    tree_raise(h, h->loose[i].end, h->loose[i].units);
+    return i;
+}
+
+/* Adds a block. */
 static inline void tree_insert(struct heap *h, struct block *end, size_t units)
 {
-    struct block *was = h->loose_end;
-    size_t had = h->loose_units;
-    h->loose = node_before(end);
-    h->loose_end = end;
-    h->loose_units = units;
-    if (had)
-        tree_plant(h, was, had);
+    unsigned i = loose_at(h, NULL);
+    if (i == HEAP_LOOSE)
+        i = settle_one(h);
+    h->loose[i] = (struct loose){end, units};
 }
 
-/* Takes a block out, which tree_keeps. */
-static inline void tree_remove(struct heap *h, struct node *x, bool searched)
+/* One that tree_keeps has become larger at its front. */
+static inline void tree_grow(struct heap *h, const struct block *end, size_t units)
 {
-    if (x != h->loose) {
-        tree_uproot(h, x, searched);
+    unsigned i = loose_at(h, end);
+    if (i < HEAP_LOOSE)
+        h->loose[i].units = units;
+    else
+        tree_raise(h, end, units);
+}
+
+/* Has become smaller; with 0 units, goes. */
+static inline void tree_shrink(struct heap *h, const struct block *end, size_t units)
+{
+    unsigned i = loose_at(h, end);
+    if (i == HEAP_LOOSE) {
+        tree_lower(h, end, units);
         return;
     }
-    h->loose = NULL;
-    h->loose_units = 0;
+    h->loose[i].units = units;
+    if (!units)
+        h->loose[i].end = NULL;
 }
 
-/* A block that tree_knows has become larger at its front; has become smaller. */
-static inline void tree_grow(struct heap *h, struct node *x, size_t units)
+/* Is a block of so many units known to end there, which is in the heap? Level 0 does not ask. */
+static inline bool tree_keeps(const struct heap *h, const struct block *end, size_t units)
 {
-    if (x == h->loose)
-        h->loose_units = units;
-    else
-        tree_raise(h, x, units);
-}
-
-static inline void tree_shrink(struct heap *h, struct node *x, size_t units, bool searched)
-{
-    if (x == h->loose)
-        h->loose_units = units;
-    else
-        tree_lower(h, x, units, searched);
-}
-
-/* Does the place where its leaf hangs agree? Then it can be resized. Level 0 does not ask. */
-static inline bool tree_knows(const struct heap *h, const struct node *x)
-{
-    return HEAP_HARDEN == 0 || x == h->loose || (is_near(h, &x->leaf) && is_hung(h, &x->leaf));
-}
-
-/* And what its fork hangs at, or the spares beside it? Then it can be removed. */
-bool tree_spares(const struct heap *h, const struct node *x);
-
-static inline bool tree_keeps(const struct heap *h, const struct node *x)
-{
-    return tree_knows(h, x) && tree_spares(h, x);
+    if (HEAP_HARDEN == 0)
+        return true;
+    unsigned i = loose_at(h, end);
+    if (i < HEAP_LOOSE)
+        return h->loose[i].units == units;
+    size_t place = place_of(h, end), page = place / PAGE_UNITS;
+    struct record *r = record_at(h, page >> RECORD_LOG);
+    return *most_at(r, page) == most_of(units) && r->end[page % RECORD_PAGES] == (uint8_t)place;
 }
 
 /* ---- searching ------------------------------------------------------------------------------ */
@@ -202,18 +141,28 @@ struct found tree_lowest(struct heap *h, size_t units);
 static inline struct found tree_find(struct heap *h, size_t units)
 {
     struct found f = {0};
-    if (h->tree->most[0] >= units)
+    if (h->most >= units)
         f = tree_lowest(h, units);
-    if (h->loose_units < units)
-        return f;
-    struct block *loose = block_back(h->loose_end, h->loose_units);
-    if (f.b && f.b < loose)
-        return f;
-    return (struct found){.b = loose, .units = h->loose_units};
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < HEAP_LOOSE; i++) {
+        struct loose l = h->loose[i];
+        if (l.units >= units && (!f.b || block_back(l.end, l.units) < f.b))
+            f = (struct found){.b = block_back(l.end, l.units), .units = l.units};
+    }
+    return f;
 }
 
-/* There are none. */
-void tree_start(struct heap *h);
+/* ---- its memory ----------------------------------------------------------------------------- */
+
+/* Records for so many bytes from the start on, and the bytes that takes before it. */
+static inline size_t tree_records(size_t bytes)
+{
+    return (bytes - 1) / RECORD_BYTES + 1;
+}
+size_t tree_bytes(size_t records);
+
+/* The heap has so many records now, for which there is memory. */
+void tree_cover(struct heap *h, size_t records);
 
 /* True when T1 to T4 hold; *count: blocks. */
 bool tree_holds(const struct heap *h, size_t *count);

@@ -68,7 +68,7 @@ static enum mem_err begin(void *at, size_t bytes, const struct heap_ops *ops)
     return heap_init(&heap, at, bytes, ops);
 }
 
-static int set_stage(void **state)
+static inline int set_stage(void **state)
 {
     (void)state;
     if (!window) {

@@ -59,8 +59,8 @@ static void links_in_bins(void **state)
                            4096,
                            (uintptr_t)&heap,
                            (uintptr_t)window,
-                           (uintptr_t)window + 4, /* a header would begin before */
-                           (uintptr_t)window + 16,
+                           (uintptr_t)heap.start + 4, /* a header would begin before */
+                           (uintptr_t)heap.start + 16,
                            UINTPTR_MAX & ~7ul,
                            (uintptr_t)(window + WINDOW)};
     for (unsigned i = 0; i < sizeof foreign / sizeof *foreign; i++) {
@@ -72,7 +72,7 @@ static void links_in_bins(void **state)
     leave_binned();
     *(uint8_t **)(void *)b = c;
     leads_nowhere(HEAP_BAD_HEADER); /* what is live is in no bin */
-    uint8_t *no_blocks[] = {window + 32, heap.top - 8};
+    uint8_t *no_blocks[] = {heap.start + 32, heap.top - 8};
     for (unsigned i = 0; i < 2; i++) {
         leave_binned();
         *(uint8_t **)(void *)b = no_blocks[i];

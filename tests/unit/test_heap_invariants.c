@@ -200,273 +200,169 @@ static void a_free_block_in_no_list(void)
 
 /* ---- the tree ------------------------------------------------------------------------------- */
 
-static struct node *lower, *upper, *last;
+enum { PLANTED = HEAP_LOOSE + 2 };
+static struct block *end[PLANTED];
 
-/* Two free blocks in the tree, each on its side of a fork, and a loose one. */
+static size_t units_of(unsigned i)
+{
+    return units_for(5000 + 500 * i);
+}
+
+/* Large free blocks: two in the tree, the others loose. */
 static void plant(void)
 {
-    uint8_t *p[3];
-    for (unsigned i = 0; i < 3; i++) {
-        p[i] = get(5000 + 1000 * i);
+    uint8_t *p[PLANTED];
+    for (unsigned i = 0; i < PLANTED; i++) {
+        p[i] = get(5000 + 500 * i);
+        end[i] = block_at(head(p[i]), units_of(i));
         (void)get(2100); /* more than b has */
     }
-    for (unsigned i = 0; i < 3; i++)
-        put(p[i]);
-    lower = node_of(head(p[0]), units_for(5000));
-    upper = node_of(head(p[1]), units_for(6000));
-    last = heap.loose;
-    holds();
-    assert_true(upper->fork.at && !lower->fork.at);
-}
-
-static void link(struct node *n, struct node *next)
-{
-    n->side[NEXT].below = &next->fork;
-    next->side[LAST].below = &n->fork;
-}
-
-/* Where on the fork of `upper` another block's leaf hangs. */
-static unsigned side_of(const struct node *n)
-{
-    return (unsigned)(n->leaf.at - upper->side);
-}
-
-static void a_link_that_leads_nowhere(void)
-{
-    plant();
-    heap.tree->side[0].below = (struct hook *)nowhere;
-}
-
-static void a_link_into_a_node(void)
-{
-    plant();
-    struct hook *inside = (struct hook *)&lower->side[1];
-    inside->at = lower->leaf.at;
-    lower->leaf.at->below = inside;
-}
-
-static void a_link_that_does_not_lead_back(void)
-{
-    plant();
-    upper->leaf.at = lower->leaf.at;
-}
-
-static void a_fork_that_hangs_nowhere(void)
-{
-    plant();
-    upper->fork.at = (struct side *)nowhere;
-}
-
-static void leaves_on_the_wrong_sides(void)
-{
-    plant();
-    unsigned i = side_of(lower), k = side_of(upper);
-    struct side first = upper->side[i];
-    upper->side[i] = upper->side[k];
-    upper->side[k] = first;
-    upper->side[i].below->at = &upper->side[i];
-    upper->side[k].below->at = &upper->side[k];
-    size_t most = upper->most[i];
-    upper->most[i] = upper->most[k];
-    upper->most[k] = most;
-}
-
-static void other_bits(void)
-{
-    plant();
-    upper->shift += SIDES_LOG;
-}
-
-static void half_of_other_bits(void)
-{
-    plant();
-    upper->shift--;
-    upper->base = upper->base >> upper->shift >> SIDES_LOG << SIDES_LOG << upper->shift;
-}
-
-static void bits_above_those_of_the_fork_above(void)
-{
-    plant();
-    heap.tree->shift = upper->shift;
-}
-
-static void another_base(void)
-{
-    plant();
-    upper->base ^= (uintptr_t)SIDES << upper->shift;
-}
-
-static void a_base_with_more_bits(void)
-{
-    plant();
-    upper->base |= (uintptr_t)1 << upper->shift;
-}
-
-static void another_count(void)
-{
-    plant();
-    upper->count++;
-}
-
-static void a_fork_with_one_side(void)
-{
-    plant();
-    upper->side[side_of(lower)].below = NULL;
-    upper->most[side_of(lower)] = 0;
-    upper->count = 1;
-}
-
-static void a_fork_in_use_that_is_spare(void)
-{
-    plant();
-    lower->fork.at = &upper->side[0];
-}
-
-static void a_spare_fork_that_is_missed(void)
-{
-    plant();
-    link(heap.tree, heap.tree);
-}
-
-static void spares_that_do_not_agree(void)
-{
-    plant();
-    lower->side[LAST].below = &upper->fork;
-}
-
-static void more_spares_than_there_are(void)
-{
-    plant();
-    link(heap.tree, last);
-    link(last, lower);
-    last->fork.at = NULL;
-}
-
-static void a_leaf_with_another_end(void)
-{
-    plant();
-    lower->end = upper->end;
-}
-
-static void a_top_that_hangs_elsewhere(void)
-{
-    plant();
-    heap.tree->fork.at = &heap.tree->side[0];
-}
-
-static void a_top_where_something_else_hangs(void)
-{
-    plant();
-    heap.tree->side[OWN].below = NULL;
-}
-
-/* Two forks: one more block is in the tree, behind a border of 16 KiB. */
-static void another_base_of_a_fork_below(void)
-{
-    uint8_t *p[5];
-    for (unsigned i = 0; i < 5; i++) {
-        p[i] = get(5000 + 1000 * i);
-        (void)get(2100);
-    }
-    for (unsigned i = 0; i < 5; i++)
+    for (unsigned i = 0; i < PLANTED; i++)
         put(p[i]);
     holds();
-    struct node *n = NULL, *above = heap.tree;
-    for (unsigned i = 0; i < 4 && above == heap.tree; i++) {
-        n = node_with(node_of(head(p[i]), units_for(5000 + 1000 * i))->leaf.at);
-        above = node_with(n->fork.at);
-    }
-    assert_ptr_not_equal(above, heap.tree);
-    n->base ^= (uintptr_t)1 << above->shift;
+    assert_ptr_equal(heap.loose[1].end, end[5]);
 }
 
-static void a_top_that_can_be_outgrown(void)
+static struct record *record(void)
+{
+    return record_at(&heap, 0);
+}
+
+static size_t page_of(unsigned i)
+{
+    return place_of(&heap, end[i]) / PAGE_UNITS;
+}
+
+static void a_page_that_knows_more(void)
 {
     plant();
-    heap.tree->most[OWN] = 0;
+    ++*most_at(record(), page_of(0));
 }
 
-static void a_side_that_has_more(void)
+static void a_page_that_knows_nothing(void)
 {
     plant();
-    upper->most[side_of(lower)]++;
+    *most_at(record(), page_of(0)) = 0;
 }
 
-static void a_top_that_has_less(void)
+static void a_page_that_knows_another_end(void)
 {
     plant();
-    heap.tree->most[0]--;
+    record()->end[page_of(1)]++;
 }
 
-static void an_empty_tree_with_a_size(void)
-{
-    heap.tree->most[0] = LARGE;
-}
-
-static void a_leaf_of_a_live_block(void)
+static void a_page_that_knows_no_block(void)
 {
     plant();
-    struct block *behind = lower->end;
-    block_seal(&heap, block_back(behind, units_for(5000)), (uint64_t)5000 << SIZE_SHIFT, HEAP_LIVE);
-    clear_prev(&heap, behind);
+    tree_raise(&heap, end[5] + 2 * PAGE_UNITS, LARGE);
 }
 
-static void a_loose_block_in_the_tree(void)
+static void a_page_that_knows_a_loose_block(void)
 {
     plant();
-    heap.loose = lower;
-    heap.loose_end = lower->end;
-    heap.loose_units = units_for(5000);
+    tree_raise(&heap, end[3], units_of(3));
 }
 
-static void a_loose_block_of_no_size(void)
+static void a_page_behind_the_last_block(void)
 {
     plant();
-    heap.loose_units = 0;
+    tree_raise(&heap, heap_last(&heap), LARGE);
 }
 
-static void a_loose_block_of_another_size(void)
+static void a_side_that_knows_more(void)
 {
     plant();
-    heap.loose_units--;
+    record()->eights.most[page_of(1) / SIDES]++;
 }
 
-static void a_loose_block_that_is_small(void)
+static void a_side_that_knows_less(void)
 {
     plant();
-    heap.loose_units = 7;
+    record()->eights.most[page_of(1) / SIDES]--;
 }
 
-static void a_loose_block_with_another_end(void)
+static void a_level_that_is_missed(void)
 {
     plant();
-    heap.loose_end = lower->end;
+    heap.levels--;
 }
 
-static void a_loose_block_out_of_the_heap(void)
+static void a_tree_with_a_larger_block(void)
 {
     plant();
-    heap.loose_end = (struct block *)(window + 2 * WINDOW - HEADER);
-    heap.loose = node_before(heap.loose_end);
+    heap.most++;
 }
 
-static void a_loose_block_that_is_too_large(void)
+static void an_empty_tree_with_a_block(void)
 {
-    plant();
-    heap.loose_units = WINDOW / UNIT;
+    heap.most = LARGE;
 }
 
 static void a_large_block_in_no_tree(void)
 {
     plant();
-    heap.loose = NULL;
-    heap.loose_units = 0;
+    tree_lower(&heap, end[0], 0);
 }
 
-static void a_leaf_too_small(void)
+static void a_large_block_that_is_not_loose(void)
 {
     plant();
-    lower->end[-1].word = 7;
+    heap.loose[0] = (struct loose){0};
+}
+
+static void a_block_that_is_loose_twice(void)
+{
+    plant();
+    tree_raise(&heap, heap.loose[1].end, heap.loose[1].units);
+    heap.loose[1] = heap.loose[0];
+}
+
+static void a_loose_block_of_no_size(void)
+{
+    plant();
+    heap.loose[0].units = 0;
+}
+
+static void a_loose_block_of_another_size(void)
+{
+    plant();
+    heap.loose[0].units--;
+}
+
+static void a_loose_block_that_is_small(void)
+{
+    plant();
+    heap.loose[0] = (struct loose){head(c), units_for(2000)};
+}
+
+static void a_loose_block_without_an_end(void)
+{
+    plant();
+    heap.loose[0].end = NULL;
+}
+
+static void a_loose_block_with_another_end(void)
+{
+    plant();
+    heap.loose[0].end++;
+}
+
+static void a_loose_block_before_the_heap(void)
+{
+    plant();
+    heap.loose[0].end = heap_first(&heap);
+}
+
+static void a_loose_block_behind_the_heap(void)
+{
+    plant();
+    heap.loose[0].end = (struct block *)(window + 2 * WINDOW - HEADER);
+}
+
+static void a_footer_that_is_small(void)
+{
+    plant();
+    end[0][-1].word = 7;
 }
 
 static const struct {
@@ -503,40 +399,28 @@ static const struct {
     {a_full_list_without_its_bit, "L1, L2"},
     {an_empty_list_with_its_bit, "L1, L2"},
     {a_free_block_in_no_list, "L1, L2"},
-    {a_link_that_leads_nowhere, "T1 to T4"},
-    {a_link_that_does_not_lead_back, "T1 to T4"},
-    {a_link_into_a_node, "T1 to T4"},
-    {a_fork_that_hangs_nowhere, "T1 to T4"},
-    {leaves_on_the_wrong_sides, "T1 to T4"},
-    {other_bits, "T1 to T4"},
-    {half_of_other_bits, "T1 to T4"},
-    {bits_above_those_of_the_fork_above, "T1 to T4"},
-    {another_base, "T1 to T4"},
-    {a_base_with_more_bits, "T1 to T4"},
-    {another_count, "T1 to T4"},
-    {a_fork_with_one_side, "T1 to T4"},
-    {a_fork_in_use_that_is_spare, "T1 to T4"},
-    {a_spare_fork_that_is_missed, "T1 to T4"},
-    {spares_that_do_not_agree, "T1 to T4"},
-    {more_spares_than_there_are, "T1 to T4"},
-    {a_leaf_with_another_end, "T1 to T4"},
-    {a_top_that_hangs_elsewhere, "T1 to T4"},
-    {a_top_that_can_be_outgrown, "T1 to T4"},
-    {a_top_where_something_else_hangs, "T1 to T4"},
-    {another_base_of_a_fork_below, "T1 to T4"},
-    {a_side_that_has_more, "T1 to T4"},
-    {a_top_that_has_less, "T1 to T4"},
-    {an_empty_tree_with_a_size, "T1 to T4"},
-    {a_leaf_of_a_live_block, "T1 to T4"},
-    {a_loose_block_in_the_tree, "T1 to T4"},
+    {a_page_that_knows_more, "T1 to T4"},
+    {a_page_that_knows_nothing, "T1 to T4"},
+    {a_page_that_knows_another_end, "T1 to T4"},
+    {a_page_that_knows_no_block, "T1 to T4"},
+    {a_page_that_knows_a_loose_block, "T1 to T4"},
+    {a_page_behind_the_last_block, "T1 to T4"},
+    {a_side_that_knows_more, "T1 to T4"},
+    {a_side_that_knows_less, "T1 to T4"},
+    {a_level_that_is_missed, "T1 to T4"},
+    {a_tree_with_a_larger_block, "T1 to T4"},
+    {an_empty_tree_with_a_block, "T1 to T4"},
+    {a_large_block_in_no_tree, "T1 to T4"},
+    {a_large_block_that_is_not_loose, "T1 to T4"},
+    {a_block_that_is_loose_twice, "T1 to T4"},
     {a_loose_block_of_no_size, "T1 to T4"},
     {a_loose_block_of_another_size, "T1 to T4"},
     {a_loose_block_that_is_small, "T1 to T4"},
+    {a_loose_block_without_an_end, "T1 to T4"},
     {a_loose_block_with_another_end, "T1 to T4"},
-    {a_loose_block_out_of_the_heap, "T1 to T4"},
-    {a_loose_block_that_is_too_large, "T1 to T4"},
-    {a_large_block_in_no_tree, "T1 to T4"},
-    {a_leaf_too_small, "L1"},
+    {a_loose_block_before_the_heap, "T1 to T4"},
+    {a_loose_block_behind_the_heap, "T1 to T4"},
+    {a_footer_that_is_small, "L1"},
 };
 
 static void every_invariant_is_looked_at(void **state)

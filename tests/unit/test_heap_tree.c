@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_heap_tree.c - large free blocks: the lowest that is large enough is taken, in whatever order
- * they came and went, and a node that was overwritten does no more harm than to be reported. Built
- * at every HEAP_HARDEN level (heap_level.h).
+ * they came and went; and what is known of them, when it is overwritten, does no more harm than to
+ * be reported. Built at every HEAP_HARDEN level (heap_level.h).
  */
 #include <stdlib.h>
 
@@ -12,13 +12,31 @@
 
 enum { BLOCKS = 6, ORDERS = 720 };
 
-/* On both sides of borders of powers of two, and of sizes that rise, fall and repeat. */
+static uint8_t *wide; /* memory of which little is touched */
+static const size_t wide_bytes = (size_t)160 << 20;
+
+/* On both sides of borders of forks of levels 1 to 5, and of sizes that rise, fall and repeat. */
 static const struct {
     size_t page, units;
-} places[BLOCKS] = {{3, 300}, {7, 400}, {8, 258}, {15, 300}, {16, 301}, {31, 258}};
+} places[BLOCKS] = {{6, 300}, {8, 400}, {63, 258}, {513, 300}, {4097, 301}, {32770, 258}};
 
 static struct block *block[BLOCKS];
 static bool is_in[BLOCKS];
+
+static int set_wide(void **state)
+{
+    (void)state;
+    wide = reserve(wide_bytes, PROT_READ | PROT_WRITE);
+    return begin(wide, wide_bytes, &owner_ops) != MEM_OK;
+}
+
+static int drop_wide(void **state)
+{
+    (void)state;
+    return munmap(wide, wide_bytes);
+}
+
+#define WIDE(name) cmocka_unit_test_setup_teardown(name, set_wide, drop_wide)
 
 /* The n-th order of all blocks. */
 static void make_order(unsigned n, unsigned order[BLOCKS])
@@ -33,7 +51,7 @@ static void make_order(unsigned n, unsigned order[BLOCKS])
 }
 
 /* What a search must find. */
-static struct block *lowest(size_t units)
+static struct block *lowest_of(size_t units)
 {
     for (unsigned i = 0; i < BLOCKS; i++) {
         if (is_in[i] && places[i].units >= units)
@@ -44,58 +62,110 @@ static struct block *lowest(size_t units)
 
 static void searches_find_the_lowest(void)
 {
-    static const size_t asked[] = {258, 259, 300, 301, 302, 400, 401};
+    static const size_t asked[] = {1, 258, 259, 300, 301, 302, 400, 401};
     for (unsigned i = 0; i < sizeof asked / sizeof *asked; i++) {
-        if (tree_find(&heap, asked[i]).b != lowest(asked[i]))
+        if (tree_find(&heap, asked[i]).b != lowest_of(asked[i]))
             fail();
     }
-}
-
-static void all_is_well(unsigned expected)
-{
-    size_t count = 0;
-    if (!tree_holds(&heap, &count) || count != expected)
-        fail();
-    searches_find_the_lowest();
 }
 
 static void insert(unsigned i)
 {
     tree_insert(&heap, block_at(block[i], places[i].units), places[i].units);
     is_in[i] = true;
+    searches_find_the_lowest();
 }
 
 static void take_out(unsigned i)
 {
-    struct node *x = node_of(block[i], places[i].units);
-    if (!tree_keeps(&heap, x))
+    struct block *end = block_at(block[i], places[i].units);
+    if (!tree_keeps(&heap, end, places[i].units))
         fail();
-    tree_remove(&heap, x, false);
+    tree_shrink(&heap, end, 0);
     is_in[i] = false;
+    searches_find_the_lowest();
 }
 
-/* Six blocks come in every order, and go in every order. */
-static void every_order_in_and_out(void **state)
+/* The heap's tree holds so many blocks. */
+static void tree_has(size_t expected)
 {
-    (void)state;
-    uint8_t *all = get(WINDOW / 4 * 3);
+    size_t count = 0;
+    assert_true(tree_holds(&heap, &count));
+    assert_int_equal(count, expected);
+}
+
+static void place_blocks(void)
+{
+    uint8_t *all = get((size_t)130 << 20);
+    assert_int_equal(heap.levels, 6);
     for (unsigned i = 0; i < BLOCKS; i++) {
         block[i] = head(all + places[i].page * PAGE);
         mark_free(&heap, block[i], places[i].units);
     }
+}
+
+/* Six blocks come in every order, and go in many: four of them are loose, or others. */
+static void every_order_in_and_out(void **state)
+{
+    (void)state;
+    place_blocks();
     unsigned in[BLOCKS], out[BLOCKS];
     for (unsigned n = 0; n < ORDERS; n++) {
         make_order(n, in);
-        for (unsigned m = 0; m < ORDERS; m++) {
+        for (unsigned m = n % 7; m < ORDERS; m += 7) {
             make_order(m, out);
+            heap.turn = m;
             for (unsigned i = 0; i < BLOCKS; i++)
                 insert(in[i]);
-            all_is_well(BLOCKS);
-            for (unsigned i = BLOCKS; i-- > 0;) {
+            for (unsigned i = BLOCKS; i-- > 0;)
                 take_out(out[i]);
-                all_is_well(i);
-            }
         }
+        assert_int_equal(heap.most, 0);
+    }
+    tree_has(0);
+}
+
+/* A block for each of them, which is as large as it pleases. */
+enum { GROWN = 40 };
+static size_t grown[GROWN];
+
+static struct block *end_of(unsigned i)
+{
+    return block_at(heap_first(&heap), (i + 1) * (size_t)(i % 3 ? 200000 : 300) + 20000);
+}
+
+static void set_size(unsigned i, size_t units)
+{
+    struct block *end = end_of(i);
+    if (units == grown[i])
+        return;
+    assert_true(!grown[i] || tree_keeps(&heap, end, grown[i]));
+    if (units)
+        mark_free(&heap, block_back(end, units), units);
+    if (!grown[i])
+        tree_insert(&heap, end, units);
+    else if (units > grown[i])
+        tree_grow(&heap, end, units);
+    else
+        tree_shrink(&heap, end, units);
+    grown[i] = units;
+}
+
+/* They come, grow, shrink and go, and all forks know. */
+static void they_grow_and_shrink(void **state)
+{
+    (void)state;
+    (void)get((size_t)150 << 20);
+    srand(7);
+    for (unsigned step = 0; step < 400; step++) {
+        size_t in = 0;
+        for (unsigned n = 0; n < 9; n++) {
+            unsigned i = (unsigned)rand() % GROWN;
+            set_size(i, rand() % 3 ? LARGE + (size_t)rand() % 20 : 0);
+        }
+        for (unsigned i = 0; i < GROWN; i++)
+            in += grown[i] != 0;
+        tree_has(in);
     }
 }
 
@@ -193,34 +263,84 @@ static void cut_to_the_last_unit(void **state)
     }
 }
 
-/* Its node as near to the heap's end as one can be, between two hooks: it is no damage. */
-static void the_last_block_there_can_be(void **state)
+/* ---- its memory ----------------------------------------------------------------------------- */
+
+enum { BORDERS = 4 };
+static const size_t borders[BORDERS] = {256 << 10, 2 << 20, 16 << 20, 128 << 20};
+
+/* What is given back holds anything when it comes again. */
+static void owner_soils(void *ctx, void *at, size_t bytes)
+{
+    owner_shrinks(ctx, at, bytes);
+    if ((uint8_t *)at < heap.start)
+        memset(at, 0xa5, bytes);
+}
+
+/* Over each border of levels a large block, and a free one before it; and back. */
+static void up_and_down_again(void)
+{
+    size_t first = owner.held;
+    uint8_t *over[BORDERS], *small[BORDERS], *before[BORDERS];
+    for (unsigned i = 0; i < BORDERS; i++) {
+        before[i] = get(5000 + 100 * i);
+        small[i] = get(16);
+        over[i] = get(borders[i]);
+        assert_int_equal(heap.levels, 3 + i);
+        put(before[i]);
+        holds();
+    }
+    for (unsigned i = BORDERS; i-- > 0;) {
+        put(over[i]);
+        put(small[i]);
+        heap_trim(&heap);
+        holds();
+        assert_int_equal(heap.levels, 2 + i);
+    }
+    assert_int_equal(owner.held, first);
+}
+
+static void levels_come_and_go(void **state)
 {
     (void)state;
-    uint8_t *p[3];
-    for (unsigned i = 0; i < 2; i++) {
-        p[i] = get(5000);
-        (void)get(2000);
-    }
-    size_t most = heap.wild_bytes - HEADER - LONG_EXTRA - UNIT;
-    p[2] = get(most);
-    (void)get(8);
-    assert_int_equal(heap.wild_bytes, 0);
-    put(p[0]);
-    put(p[2]);
-    put(p[1]); /* is loose, and the last block in the tree */
-    holds();
-    assert_ptr_equal(get(most), p[2]);
+    const struct heap_ops ops = {owner_grows, owner_soils, owner_hears, NULL};
+    assert_int_equal(begin(wide, wide_bytes, &ops), MEM_OK);
+    for (unsigned i = 0; i < 3; i++)
+        up_and_down_again();
     assert_int_equal(owner.reports, 0);
 }
 
-/* ---- nodes that were overwritten ------------------------------------------------------------ */
+/* Forks are held before blocks are; when those are refused they go back. */
+static void forks_and_no_blocks(void **state)
+{
+    (void)state;
+    uint8_t *p = get((size_t)1 << 20), *low = heap.low;
+    heap_trim(&heap);
+    size_t held = owner.held;
+    for (unsigned pages = 0; pages < 3; pages++) {
+        owner.most = held + pages * PAGE;
+        assert_null(heap_alloc(&heap, (size_t)4 << 20, NULL));
+        assert_int_equal(owner.held, held);
+        assert_ptr_equal(heap.low, low);
+        holds();
+    }
+    owner.most = SIZE_MAX;
+    uint8_t *q = get((size_t)4 << 20);
+    assert_true(heap.low < low);
+    holds();
+    put(q);
+    heap_trim(&heap);
+    assert_ptr_equal(heap.low, low);
+    assert_int_equal(owner.held, held);
+    put(p);
+}
+
+/* ---- what was written to --------------------------------------------------------------------- */
 
 enum { LARGE_ONES = 9, SIZE = 4400 };
 
 static uint8_t *between[LARGE_ONES + 1], *large[LARGE_ONES], *one_more;
 
-/* [live][free][live][free]...[live][wild; of all sizes, the last to come is loose */
+/* [live][free][live][free]...[live][wild; of all sizes, the last to come are loose */
 static void leave_large_free(void)
 {
     assert_int_equal(set_stage(NULL), 0);
@@ -237,9 +357,25 @@ static void leave_large_free(void)
     holds();
 }
 
-static struct node *node(unsigned i)
+static size_t units_of_large(unsigned i)
 {
-    return node_of(head(large[i]), units_for(SIZE + (i * 5 % 9) * 160));
+    return units_for(SIZE + (i * 5 % 9) * 160);
+}
+
+static struct block *end_of_large(unsigned i)
+{
+    return block_at(head(large[i]), units_of_large(i));
+}
+
+static bool is_loose(unsigned i)
+{
+    return loose_at(&heap, end_of_large(i)) < HEAP_LOOSE;
+}
+
+/* What its page knows of it. */
+static uint32_t *known_of(unsigned i)
+{
+    return most_at(record_at(&heap, 0), place_of(&heap, end_of_large(i)) / PAGE_UNITS);
 }
 
 static void nothing_else_was_touched(const uint8_t *p, size_t size)
@@ -270,7 +406,7 @@ static uint8_t *call(unsigned which, size_t *size)
     }
     unsigned i = (which - 5) / 2;
     if (i == LARGE_ONES)
-        (void)heap_free(&heap, one_more, NULL); /* and the loose one comes into the tree */
+        (void)heap_free(&heap, one_more, NULL); /* and a loose one comes into the tree */
     else if (which % 2)
         (void)heap_free(&heap, between[i], NULL);
     else
@@ -278,34 +414,23 @@ static uint8_t *call(unsigned which, size_t *size)
     return NULL;
 }
 
-/* Whatever a node's word becomes, calls end, and touch nothing that is in use. */
-static void any_word_of_any_node(void **state)
+/* Whatever a fork comes to say, calls end, and touch nothing that is in use. */
+static void any_word_of_the_record(void **state)
 {
     (void)state;
     if (HEAP_HARDEN < 1)
         skip();
-    enum { WORDS = sizeof(struct node) / sizeof(uintptr_t) };
+    enum { WORDS = sizeof(struct record) / sizeof(uint32_t), WRONG = 7 };
+    static const uint32_t wrong[WRONG] = {0, 1, LARGE, 300, WINDOW / UNIT, 0xdfdfdfdf, UINT32_MAX};
     static uint8_t then[WINDOW];
     static struct heap heap_before;
     leave_large_free();
     memcpy(then, window, WINDOW);
     heap_before = heap;
-    const uintptr_t wrong[] = {0,
-                               1,
-                               (uintptr_t)nowhere,
-                               (uintptr_t)heap.tree,
-                               (uintptr_t)&heap.tree->side[0],
-                               (uintptr_t)&node(2)->fork,
-                               (uintptr_t)&node(5)->leaf,
-                               (uintptr_t)large[4] + 3,
-                               (uintptr_t)heap_last(&heap) - 8,
-                               (uintptr_t)window - 8};
-    for (unsigned n = 0; n < LARGE_ONES * WORDS * 10; n++) {
-        unsigned i = n / 10 / WORDS;
+    for (unsigned n = 0; n < WORDS * WRONG; n++) {
         for (unsigned which = 0; which < CALLS; which++) {
             size_t size;
-            uint8_t *word = (uint8_t *)node(i) + n / 10 % WORDS * sizeof(uintptr_t);
-            memcpy(word, &wrong[n % 10], sizeof(uintptr_t));
+            ((uint32_t *)record_at(&heap, 0))[n / WRONG] = wrong[n % WRONG];
             uint8_t *p = call(which, &size);
             if (which < 5)
                 nothing_else_was_touched(p, size);
@@ -315,17 +440,21 @@ static void any_word_of_any_node(void **state)
     }
 }
 
-/* Links that do not agree are told, with the block they stand in. */
+/* A free block and its page that do not agree are told when they should change. */
 static void what_does_not_agree_is_told(void **state)
 {
     (void)state;
     if (HEAP_HARDEN < 1)
         skip();
-    for (unsigned i = 0; i < LARGE_ONES; i++) {
+    for (unsigned n = 0; n < 2 * LARGE_ONES; n++) {
+        unsigned i = n / 2;
         leave_large_free();
-        if (node(i) == heap.loose)
-            continue;
-        node(i)->leaf.at++;
+        if (is_loose(i))
+            heap.loose[loose_at(&heap, end_of_large(i))].units++;
+        else if (n % 2)
+            ++*known_of(i);
+        else
+            record_at(&heap, 0)->end[known_of(i) - most_at(record_at(&heap, 0), 0)]++;
         free_is_refused(between[i], HEAP_WRITE_AFTER_FREE);
         free_is_refused(between[i + 1], HEAP_UNDERRUN);
         const char *broken = "";
@@ -342,125 +471,99 @@ static void footers_are_not_trusted(void **state)
     for (unsigned i = 0; i < 4; i++) {
         size_t count = 0;
         leave_large_free();
-        node(0)->end[-1].word = wrong[i];
+        end_of_large(0)[-1].word = wrong[i];
         assert_false(tree_holds(&heap, &count));
         if (HEAP_HARDEN < 1)
             continue;
-        heap.loose_units = 0; /* node 0 is the lowest */
-        if (i < 2)
-            assert_null(heap_alloc(&heap, 4200, NULL));
-        else
-            assert_true(get(4200) > between[LARGE_ONES]);
+        memset(heap.loose, 0, sizeof heap.loose); /* block 0 is the lowest */
+        assert_true(get(4200) > between[LARGE_ONES]);
         assert_int_equal(owner.reports, 1);
+        assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
+        assert_ptr_equal(owner.last.address, end_of_large(0) - 1);
+        assert_ptr_equal(owner.last.block, large[0]);
     }
 }
 
-/* A search that loses its way takes from elsewhere; a block whose place is not found stays out. */
-static void a_lost_way_is_told(void **state)
+/* A search loses its way, says so, and takes from elsewhere. */
+static void loses_its_way(size_t units)
+{
+    memset(heap.loose, 0, sizeof heap.loose);
+    heap.most = (uint32_t)units;
+    heap.below = ANY;
+    struct record *r = record_at(&heap, 0);
+    struct block *wild = heap.wild;
+    assert_ptr_equal(get(payload_bytes(units)), block_payload(wild));
+    assert_int_equal(owner.reports, 1);
+    assert_int_equal(owner.last.fault, HEAP_BAD_HEADER);
+    assert_true((const struct record *)owner.last.address <= r);
+    assert_null(owner.last.block);
+    owner.reports = 0;
+}
+
+static void forks_that_lead_nowhere(void **state)
 {
     (void)state;
     if (HEAP_HARDEN < 1)
         skip();
     leave_large_free();
-    assert_true(tree_knows(&heap, node(1)) && tree_knows(&heap, heap.loose));
-    assert_false(tree_knows(&heap, (struct node *)(window + WINDOW)));
-    struct hook *first = heap.tree->side[0].below;
-    first->at++;
-    heap.loose_units = 0;
-    assert_true(get(4200) > between[LARGE_ONES]);
-    assert_int_equal(owner.reports, 1);
-    assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
-    tree_plant(&heap, heap.loose_end, units_for(SIZE));
-    assert_int_equal(owner.reports, 2);
-    assert_ptr_equal(heap.tree->side[0].below, first);
-}
-
-/* What is in the tree does not come into it once more. */
-static void nothing_comes_twice(void **state)
-{
-    (void)state;
+    *known_of(7) = 0; /* the largest: its forks still know it */
+    loses_its_way(units_of_large(7));
     leave_large_free();
-    for (unsigned i = 0; i < LARGE_ONES; i++) {
-        size_t count = 0;
-        if (node(i) != heap.loose)
-            tree_plant(&heap, node(i)->end, LARGE);
-        assert_true(tree_holds(&heap, &count));
-    }
-    assert_int_equal(owner.reports, LARGE_ONES - 1);
+    struct record *r = record_at(&heap, 0);
+    r->eights.most[7] = 600; /* pages behind the last block */
+    loses_its_way(600);
+    r->most[RECORD_PAGES - 1] = 600;
+    loses_its_way(600);
 }
 
-/* A link back is not all: in the middle of a node there is neither fork nor leaf. */
-static void a_link_into_a_node_is_told(void **state)
+static void forks_that_lead_out_of_the_heap(void **state)
 {
     (void)state;
     if (HEAP_HARDEN < 1)
         skip();
-    leave_large_free();
-    heap.loose_units = 0;
-    struct side *s = node(0)->leaf.at; /* of the lowest */
-    struct hook *inside = (struct hook *)&node(0)->side[1];
-    inside->at = s;
-    s->below = inside;
-    assert_true(get(4200) > large[0] + SIZE);
-    assert_int_equal(owner.reports, 1);
+    (void)get((size_t)3 << 20);
+    assert_int_equal(heap.levels, 4);
+    assert_in_range(heap.records, 12, 14);
+    struct fork *above = &record_at(&heap, 1)->upper;
+    above->most[7] = 600; /* from record 56 on */
+    loses_its_way(600);
+    *above = (struct fork){.most[1] = 600};
+    record_at(&heap, 8)->upper.most[7] = 600; /* record 15 */
+    loses_its_way(600);
 }
 
-/* When damage has cost forks there may be none left: what hung below is lost, and nothing else. */
-static void no_fork_is_left(void **state)
-{
-    (void)state;
-    if (HEAP_HARDEN < 1)
-        skip();
-    leave_large_free();
-    unsigned i = 0;
-    while (i < LARGE_ONES &&
-           (node(i) == heap.loose || !node(i)->fork.at || node_with(node(i)->leaf.at)->count < 3))
-        i++;
-    if (i == LARGE_ONES)
-        skip(); /* at level 3 they lie so that none needs another fork */
-    struct side *above = node(i)->fork.at;
-    heap.tree->side[NEXT].below = heap.tree->side[LAST].below = &heap.tree->fork;
-    tree_uproot(&heap, node(i), false);
-    assert_null(above->below);
-    assert_int_equal(owner.reports, 1);
-    nothing_else_was_touched(NULL, 0);
-}
-
-/* Level 3 sees all that is written before and behind the node. */
-static void written_beside_a_node(void **state)
+/* Level 3 sees all that is written between header and footer. */
+static void written_in_a_large_block(void **state)
 {
     (void)state;
     if (HEAP_HARDEN < 3)
         skip();
-    for (unsigned beside = 0; beside < 2; beside++) {
-        for (size_t at = 0; at < LARGE * UNIT - 2 * HEADER; at += at < 3700 ? 97 : 1) {
-            assert_int_equal(set_stage(state), 0);
-            uint8_t *p = get(payload_bytes(LARGE)), *q;
-            struct node *n = node_of(head(p), LARGE);
-            (void)get(16);
-            q = get(payload_bytes(LARGE));
-            (void)get(16);
-            put(p);
-            if (beside)
-                put(q);
-            if (node_with(p + at) == n && p + at < (uint8_t *)(n + 1))
-                continue;
-            p[at] ^= 1;
-            assert_null(heap_alloc(&heap, payload_bytes(LARGE), NULL));
-            assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
-        }
+    for (size_t at = 0; at < LARGE * UNIT - 2 * HEADER; at += at < 3900 ? 97 : 1) {
+        assert_int_equal(set_stage(state), 0);
+        uint8_t *p = get(payload_bytes(LARGE));
+        (void)get(16);
+        put(p);
+        p[at] ^= 1;
+        assert_null(heap_alloc(&heap, payload_bytes(LARGE), NULL));
+        assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(every_order_in_and_out),  STAGED(the_lowest_that_is_large_enough),
-        STAGED(cut_to_the_last_unit),    STAGED(the_last_block_there_can_be),
-        STAGED(any_word_of_any_node),    STAGED(what_does_not_agree_is_told),
-        STAGED(footers_are_not_trusted), STAGED(a_lost_way_is_told),
-        STAGED(written_beside_a_node),   STAGED(a_link_into_a_node_is_told),
-        STAGED(no_fork_is_left),         STAGED(nothing_comes_twice),
+        WIDE(every_order_in_and_out),
+        WIDE(they_grow_and_shrink),
+        STAGED(the_lowest_that_is_large_enough),
+        STAGED(cut_to_the_last_unit),
+        WIDE(levels_come_and_go),
+        WIDE(forks_and_no_blocks),
+        STAGED(any_word_of_the_record),
+        STAGED(what_does_not_agree_is_told),
+        STAGED(footers_are_not_trusted),
+        STAGED(forks_that_lead_nowhere),
+        WIDE(forks_that_lead_out_of_the_heap),
+        STAGED(written_in_a_large_block),
     };
     return cmocka_run_group_tests_name("heap tree", tests, NULL, NULL);
 }

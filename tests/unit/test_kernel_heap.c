@@ -89,6 +89,7 @@ static void it_starts_once(void **state)
     static struct heap other;
     assert_int_equal(kmalloc_init(&other, &as, &pages, at, WINDOW, report), MEM_ALREADY_INIT);
     paddr_t pa;
+    at = ptr_vaddr(heap.low);
     assert_int_equal(translate(&as, at, &pa), MEM_OK);
     struct walk w;
     paging_walk(&as, at, &w);

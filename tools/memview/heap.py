@@ -49,13 +49,13 @@ class Format:
 
     @staticmethod
     def window(view):
-        """(start, top, end): [start, top) holds blocks, [start, end) is the heap's."""
-        return view.start, view.top, view.start + view.stats.window
+        """(start, end): all that may ever be the heap's."""
+        return view.window, view.limit
 
     @staticmethod
     def held(view):
-        """Every stretch that should be mapped."""
-        return [(view.start, view.top)]
+        """(start, top): what should be mapped."""
+        return view.low, view.top
 
     def first(self):
         return self.view.first - HEADER
@@ -101,9 +101,9 @@ class Format:
 
 
 def heap_window(kernel):
-    """(start, top, end) of the kernel's heap; zeroes before there is one."""
+    """(start, end) of the kernel's heap; zeroes before there is one."""
     view = kernel.view.heap
-    return Format.window(view) if view.start else (0, 0, 0)
+    return Format.window(view) if view.start else (0, 0)
 
 
 # ---- the walk ---------------------------------------------------------------------------------
@@ -111,12 +111,13 @@ class Heap:
     """blocks, and `damage`: (address, words) for everything that cannot be."""
 
     def __init__(self, kernel):
-        self.blocks, self.damage, self.held = [], [], []
-        self.start, self.top, self.limit = heap_window(kernel)
+        self.blocks, self.damage = [], []
+        self.start = self.top = 0
+        self.limit = heap_window(kernel)[1]
         self.view = kernel.view.heap
         if not kernel.has_heap:
             return
-        self.held = Format.held(self.view)
+        self.start, self.top = Format.held(self.view)
         self.format = Format(self.view, kernel.image.bits)
         try:
             self._walk(kernel)
@@ -150,11 +151,11 @@ class Heap:
 
     def holds(self, va):
         """Should this address of the window be mapped?"""
-        return any(start <= va < end for start, end in self.held)
+        return self.start <= va < self.top
 
     @property
     def mapped(self):
-        return sum(end - start for start, end in self.held)
+        return self.top - self.start
 
     @property
     def live(self):

@@ -147,9 +147,9 @@ class Kernel:
         s = self.image.symbols
         for name in ("text", "rodata", "data"):
             yield Region(f"kernel {name}", s[f"kernel_{name}_start"], s[f"kernel_{name}_end"], "image")
-        start, _, limit = heap_window(self)
+        start, end = heap_window(self)
         if start:
-            yield Region("heap", start, limit, "heap")
+            yield Region("heap", start, end, "heap")
         mmio = self.view.mmio
         if mmio.bytes:
             for i in range(mmio.count):

@@ -265,8 +265,7 @@ class Sweep:
                     (region.kind == "device" and region.name != "device window"):
                 yield region.start, region.end, region.name
         yield from self._data_section()
-        for start, end in self.heap.held:
-            yield start, end, HEAP
+        yield self.heap.start, self.heap.top, HEAP
         hhdm = self.kernel.hhdm
         for run in self.frames.runs if hhdm else ():
             yield hhdm.start + run.first * PAGE, hhdm.start + run.end * PAGE, hhdm.name

@@ -297,7 +297,7 @@ def _histogram(heap):
 
 def heap(picture):
     h, stats = picture.heap, picture.kernel.view.heap.stats
-    if not h.held:
+    if not h.mapped:
         return ["  there is no heap yet"]
     outside = 1000 - permille(h.largest, h.free) if h.free else 0
     return [f"  {size_text(h.mapped)} mapped, at most {size_text(stats.most)}; "
