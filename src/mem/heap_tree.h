@@ -25,10 +25,10 @@ struct [[gnu::may_alias]] fork {
 
 /* What is known of RECORD_PAGES pages. */
 struct [[gnu::may_alias]] record {
-    uint32_t most[RECORD_PAGES]; /* of level 1: sides are pages                            */
-    struct fork eights;          /* of level 2: sides are eight pages each                 */
-    struct fork upper;           /* of a higher level, over this record or one before      */
-    uint8_t end[RECORD_PAGES];   /* in which unit of its page a block ends                 */
+    uint32_t most[RECORD_PAGES]; /* forks of level 1: sides are pages                  */
+    struct fork eights;          /* of level 2: sides are eight pages each             */
+    struct fork upper;           /* of a higher level, over this record and more       */
+    uint8_t end[RECORD_PAGES];   /* in which unit of its page the block ends           */
 };
 
 /* The records of the first pages are next to the heap's start, before it. */

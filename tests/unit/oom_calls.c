@@ -291,10 +291,18 @@ static enum mem_err many_blocks(void)
     return err;
 }
 
-/* Growing across 4 MiB: what the heap needs to find its blocks again grows as well. */
+/* Growing across 4 MiB, where a table ends. */
 static void near_a_chunk(void)
 {
     got = kmalloc((4 << 20) - (160 << 10));
+    CHECK(got);
+    heap_trim(&stack.heap);
+}
+
+/* Growing across 3 MiB: what the heap needs to find its blocks again takes another page, too. */
+static void near_a_record(void)
+{
+    got = kmalloc((3 << 20) - (160 << 10));
     CHECK(got);
     heap_trim(&stack.heap);
 }
@@ -305,6 +313,14 @@ static enum mem_err across_a_chunk(void)
     enum mem_err err = answer(kmalloc(250 << 10), 250 << 10);
     if (err)
         got = first;
+    return err;
+}
+
+static enum mem_err at_both_ends(void)
+{
+    uint8_t *low = stack.heap.low;
+    enum mem_err err = across_a_chunk();
+    CHECK(err ? stack.heap.low == low : stack.heap.low < low);
     return err;
 }
 
@@ -340,7 +356,7 @@ static enum mem_err look_at_everything(void)
     paddr_t pa;
     uint64_t bytes = 0;
     CHECK(paging_preflight(&flight, &refusal));
-    CHECK(translate(&stack.as, ptr_vaddr(heap_window), &pa) == MEM_OK);
+    CHECK(translate(&stack.as, ptr_vaddr(stack.heap.low), &pa) == MEM_OK);
     paging_walk(&stack.as, AT(0), &w);
     paging_visit(&stack.as, VA(0), VA(~(vword_t)0), count_stretch, &bytes);
     return bytes ? MEM_OK : MEM_NOT_MAPPED;
@@ -371,6 +387,7 @@ const struct scenario scenarios[] = {
     {"krealloc that grows in place", last_block, growing_block, NULL, false, true},
     {"kmalloc, block after block", lived_in, many_blocks, NULL, false, true},
     {"kmalloc across 4 MiB", near_a_chunk, across_a_chunk, free_got, false, true},
+    {"kmalloc that grows at both ends", near_a_record, at_both_ends, free_got, false, true},
     {"unmap_range, whole large pages", large_pages, unmap_all, NULL, true, false},
     {"protect_range, whole large pages", large_pages, protect_all, NULL, true, false},
     {"paging_destroy", with_user, no_more_user, NULL, true, false},
