@@ -63,12 +63,13 @@ struct heap_ops {
 };
 
 struct heap_stats {
-    size_t window; /* bytes of virtual space the heap may ever use                  */
-    size_t mapped; /* bytes held from the owner now                                 */
-    size_t most;   /* the most that were                                            */
-    size_t used;   /* payload bytes of live blocks, as rounded                      */
-    size_t free;   /* payload bytes of free blocks                                  */
-    size_t blocks; /* live blocks                                                   */
+    size_t window;     /* bytes of virtual space the heap may ever use                  */
+    size_t mapped;     /* bytes held from the owner now                                 */
+    const void *start; /* where they begin */
+    size_t most;       /* the most that were                                            */
+    size_t used;       /* payload bytes of live blocks, as rounded                      */
+    size_t free;       /* payload bytes of free blocks                                  */
+    size_t blocks;     /* live blocks                                                   */
     size_t free_blocks;
     size_t largest;       /* payload bytes of the largest free block                       */
     size_t grown, shrunk; /* times                                                   */
@@ -96,6 +97,9 @@ struct block; /* private to heap*.c */
  * at NULL, or with the last byte of the address space.
  */
 enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops);
+
+/* Bytes at the start of such a window where no block will ever be. */
+size_t heap_reserve(size_t window);
 
 /*
  * At least `size` bytes, 16-byte aligned, contents undefined; NULL for 0, for sizes that can never

@@ -9,7 +9,7 @@
  *   - the image's 8 MiB, the stacks among them: its shadow is the image's last MiB (the linker
  *     script leaves it free), zero from the first instruction on, so early code may be
  * instrumented;
- *   - the heap's first MiBs, as many as there is RAM: taken and mapped by asan_build.
+ *   - the first MiBs of the heap's blocks, as many as there is RAM: taken and mapped by asan_build.
  *
  * Elsewhere (physical window, devices, user space) all is allowed. The heap's own files are not
  * instrumented: its headers lie in the red zones. A freed block is poisoned until it is given
@@ -17,6 +17,7 @@
  */
 #include "diag/asan.h"
 
+#include <mem/heap.h>
 #include <mem/kmap.h>
 
 #include "diag/asan_shadow.h"
@@ -27,7 +28,7 @@ enum { GRAIN_SHIFT = 3, GRAIN = 1 << GRAIN_SHIFT, MODULES = 256 };
 #define IMAGE_BYTES    ((vword_t)8 << 20)
 #define HEAP_BYTES_MAX ((vword_t)512 << 20)
 
-static vword_t heap_bytes; /* so much of the heap's window has a shadow */
+static vword_t heap_start, heap_bytes; /* what of the heap's window has a shadow */
 static unsigned paused;
 static struct {
     const struct asan_global *globals;
@@ -54,7 +55,7 @@ static void paint(vword_t start, size_t bytes, vword_t end, enum shadow_byte why
 
 static bool has_shadow(vword_t va)
 {
-    return va - (vword_t)KERNEL_OFFSET < IMAGE_BYTES || va - (vword_t)HEAP_START < heap_bytes;
+    return va - (vword_t)KERNEL_OFFSET < IMAGE_BYTES || va - heap_start < heap_bytes;
 }
 
 /* The first byte of [at, end) that may not be touched, or `end`. */
@@ -130,7 +131,7 @@ void shadow_live(const void *block, size_t bytes)
 /* A live block ends where the next header stands, whose grain is poisoned for ever. */
 void shadow_dead(const void *block)
 {
-    for (vword_t at = (vword_t)block; at - (vword_t)HEAP_START < heap_bytes; at += GRAIN) {
+    for (vword_t at = (vword_t)block; at - heap_start < heap_bytes; at += GRAIN) {
         if (*asan_shadow(at) >= GRAIN)
             return;
         *asan_shadow(at) = SHADOW_FREED;
@@ -241,7 +242,9 @@ enum mem_err asan_build(struct bootmap *map, struct aspace *as)
     vword_t most = HEAP_BYTES < HEAP_BYTES_MAX ? HEAP_BYTES : HEAP_BYTES_MAX;
     vword_t covered = ram < most ? (vword_t)ram : most;
     size_t frames = covered >> GRAIN_SHIFT >> PAGE_SHIFT;
-    vaddr_t at = ptr_vaddr(asan_shadow(HEAP_START));
+    heap_start = (HEAP_START + (vword_t)heap_reserve(HEAP_BYTES)) &
+                 ~((vword_t)(PAGE_SIZE << GRAIN_SHIFT) - 1);
+    vaddr_t at = ptr_vaddr(asan_shadow(heap_start));
     pfn_t first;
 
     enum mem_err err = bootmap_take(map, frames, 0, 0, OWNER_KERNEL, &first);

@@ -112,7 +112,7 @@ static bool heap_holds(vaddr_t va)
 {
     struct heap_stats stats;
     heap_stats(&kernel.heap, &stats);
-    return va.v - (vword_t)HEAP_START < stats.mapped;
+    return va.v - (vword_t)stats.start < stats.mapped;
 }
 
 static void heap_owner(vaddr_t va, char *text, size_t bytes)

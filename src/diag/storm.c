@@ -61,7 +61,7 @@ enum mem_err storm_begin(void)
     struct storm *s = &storm;
     if (s->begun)
         return MEM_OK;
-    *s = (struct storm){.kernel_tables = kernel.aspace.tables};
+    *s = (struct storm){.kernel_tables = storm_kernel_tables()};
     enum mem_err err =
         paging_create(&s->space, false, kernel.aspace.source, kernel.aspace.features);
     if (err)
@@ -262,7 +262,7 @@ static void tell_json(const struct tally t[2])
     json_address(&j, "hash", t->hash);
     json_address(&j, "root", storm.space.root.v);
     json_number(&j, "user_tables", storm.space.tables);
-    json_number(&j, "kernel_tables", kernel.aspace.tables - storm.kernel_tables);
+    json_number(&j, "kernel_tables", storm_kernel_tables() - storm.kernel_tables);
     json_number(&j, "half_done", t[0].half_done + t[1].half_done);
     json_number(&j, "wrong", t[0].wrong + t[1].wrong);
     results_json(&j, "results", &t[0]);

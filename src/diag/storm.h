@@ -35,9 +35,12 @@ struct storm {
     struct aspace space; /* user space of its own, with the kernel's half shared; loaded */
     struct mmio_window mmio;
     struct storm_place place[STORM_PLACES];
-    size_t kernel_tables; /* before the first call */
+    size_t kernel_tables; /* before the first call, but the heap's */
 };
 extern struct storm storm;
+
+/* Tables of the kernel's half that are under no page of the heap, which may grow meanwhile. */
+size_t storm_kernel_tables(void);
 
 enum storm_verb {
     MAP_PAGE,
@@ -76,7 +79,8 @@ bool storm_mmio_right(vaddr_t va, size_t bytes);
 /* Makes the address space and loads it, unless that is done. Errors of paging_create. */
 enum mem_err storm_begin(void);
 
-/* False, and said, if a storm's space is loaded: `cmd` is about the user half of the kernel's own. */
+/* False, and said, if a storm's space is loaded: `cmd` is about the user half of the kernel's own.
+ */
 bool storm_is_over(const char *cmd, const struct shell_args *args);
 
 /* What a translation says, as both targets should say it. */

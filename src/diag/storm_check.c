@@ -186,6 +186,21 @@ static enum mem_err clear_place(const struct storm_place *p)
     return err;
 }
 
+size_t storm_kernel_tables(void)
+{
+    struct heap_stats heap;
+    struct walk w, last = {0};
+    size_t tables = kernel.aspace.tables;
+    heap_stats(&kernel.heap, &heap);
+    vaddr_t va = ptr_vaddr(heap.start);
+    for (size_t bytes = 0; bytes < heap.mapped; bytes += PAGE_SIZE, last = w) {
+        paging_walk(&kernel.aspace, vaddr_add(va, bytes), &w);
+        for (unsigned i = 0; i < w.steps; i++)
+            tables -= w.step[i].entry_pa.v >> PAGE_SHIFT != last.step[i].entry_pa.v >> PAGE_SHIFT;
+    }
+    return tables;
+}
+
 static enum mem_err clear_all(void)
 {
     enum mem_err err = MEM_OK;
@@ -212,8 +227,8 @@ bool storm_clear(const char **broken)
     platform_flush_all();
     paging_destroy(&storm.space);
     storm.begun = false;
-    *broken = left != 1                                     ? "S2: tables of user space left"
-              : kernel.aspace.tables != storm.kernel_tables ? "S2: tables of the kernel left"
-                                                            : ledger_now().broken;
+    *broken = left != 1                                      ? "S2: tables of user space left"
+              : storm_kernel_tables() != storm.kernel_tables ? "S2: tables of the kernel left"
+                                                             : ledger_now().broken;
     return !*broken && paging_holds(&kernel.aspace, broken);
 }

@@ -88,7 +88,7 @@ bool storm_edges(const struct shell_args *args)
     enum mem_err err = storm_begin();
     if (err)
         return report_error("storm", args, "no address space: %s", mem_err_name(err));
-    if (storm.space.tables != 1 || kernel.aspace.tables != storm.kernel_tables)
+    if (storm.space.tables != 1 || storm_kernel_tables() != storm.kernel_tables)
         return report_error("storm", args, "what the storm has mapped is in the way; storm clear");
     struct json j;
     unsigned tried = 0, wrong = 0;

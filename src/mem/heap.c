@@ -221,7 +221,7 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
     struct found f = find_large(h, units);
     if (!f.b)
         return alloc_wild(h, size, caller);
-    enum heap_fault fault = look_at(h, f, units);
+    enum heap_fault fault = look_at_large(h, f);
     if (fault)
         return refuse_block(h, block_payload(f.b), fault, caller);
     size_t more = count_more(h, f.units - units, size);

@@ -3,16 +3,24 @@
 #include "heap_space.h"
 
 enum {
-    WINDOW_LOG = HEAP_WORD_BITS == 64 ? 40 : 32, /* no more of a window is used */
-    FIRST_RECORDS = 4,                           /* of the tree, before the start in its page    */
+    WINDOW_LOG = HEAP_WORD_BITS == 64 ? 40 : 32,
+    FIRST_RECORDS = 4, /* of the tree, before the start in its page */
 };
 _Static_assert(FIRST % UNIT == 0, "payloads lie at multiples of 16");
 _Static_assert((uint64_t)MULTIPLIER *INVERSE == 1, "a header must open to what was sealed");
 
-/* Bytes before the start: as many as the tree may ever need for what is behind them, and so that
- * those it needs at first are in one page with the start. */
-static size_t reserve_for(size_t window)
+/* No more of a window is used. */
+static size_t usable(size_t window)
 {
+    const uint64_t most = (uint64_t)1 << WINDOW_LOG;
+    return window < most ? window : (size_t)most;
+}
+
+/* As many as the tree may ever need for what is behind them, and so that those it needs at first
+ * are in one page with the start. */
+size_t heap_reserve(size_t window)
+{
+    window = usable(window);
     size_t least = tree_bytes(tree_records(window - tree_bytes(tree_records(window))));
     size_t most = tree_bytes(tree_records(window - least));
     size_t first = FIRST_RECORDS * sizeof(struct record);
@@ -22,13 +30,13 @@ static size_t reserve_for(size_t window)
 /* What of the window can be used, in all and by one block. */
 static void set_window(struct heap *h, uint8_t *window, size_t bytes)
 {
-    const uint64_t all = (uint64_t)1 << WINDOW_LOG, header = ((uint64_t)1 << SIZE_BITS) - 1;
+    const uint64_t header = ((uint64_t)1 << SIZE_BITS) - 1;
     const uint64_t fork = ((uint64_t)UNITS_MAX << UNIT_SHIFT) - HEADER - LONG_EXTRA;
     const uint64_t block = header < fork ? header : fork;
     h->window = window;
-    h->stats.window = bytes < all ? bytes : (size_t)all;
+    h->stats.window = usable(bytes);
     h->limit = window + h->stats.window;
-    h->start = window + reserve_for(h->stats.window);
+    h->start = window + heap_reserve(bytes);
     bytes = (size_t)(h->limit - h->start) - 2 * UNIT;
     h->largest = bytes < block ? bytes : (size_t)block;
     h->zero = (uintptr_t)h->start + ZERO;

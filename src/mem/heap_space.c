@@ -247,7 +247,7 @@ bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
         cut_wild(h, more << UNIT_SHIFT);
         return true;
     }
-    if (a.next_units < more || !is_kept(h, end, a.next_units))
+    if (a.next_units < more)
         return false;
     cut_front(h, end, a.next_units, more);
     return true;

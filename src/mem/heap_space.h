@@ -193,20 +193,18 @@ static inline enum heap_fault look_at_listed(const struct heap *h, struct found 
                                                                      : HEAP_WRITE_AFTER_FREE;
 }
 
-/* The same of any, of which `units` are to be taken. The search has seen that the tree knows a
- * large one. */
-static inline enum heap_fault look_at(const struct heap *h, struct found f, size_t units)
+/* The same of a large one, of which the search has seen that the tree knows it. */
+static inline enum heap_fault look_at_large(const struct heap *h, struct found f)
 {
-    if (f.units < units || (HEAP_HARDEN && open_free(h, f.b) != f.units))
+    if (HEAP_HARDEN && open_free(h, f.b) != f.units)
         return HEAP_BAD_HEADER;
-    bool kept = f.units >= LARGE || list_keeps(h, f.b, f.units);
-    return kept && is_untouched(f.b, f.units) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
+    return is_untouched(f.b, f.units) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
 }
 
 /* Cuts `units` out of a free block, `front` units behind its start; the rest of it stays free. */
 static inline struct piece take_from(struct heap *h, struct found f, size_t front, size_t units)
 {
-    enum heap_fault fault = look_at(h, f, front + units);
+    enum heap_fault fault = f.units < LARGE ? look_at_listed(h, f) : look_at_large(h, f);
     if (fault)
         return (struct piece){.b = f.b, .fault = fault};
     cut_front(h, f.b, f.units, front + units);

@@ -24,6 +24,7 @@ void heap_stats(const struct heap *heap, struct heap_stats *out)
 {
     struct view v;
     *out = heap->stats;
+    out->start = heap->low;
     for (const struct block *b = heap_first(heap); tile_at(heap, b, &v); b = block_at(b, v.units))
         count(out, &v);
 }

@@ -20,7 +20,7 @@ SCENES = {
 }
 
 
-HEAP = {"i386": "0xd0000a40", "x86_64": "0xffffc00000000a40"}
+HEAP = {"i386": "0xd00c1a40", "x86_64": "0xffffc0005fdc3a40"}
 
 
 def amid_work(arch, page):

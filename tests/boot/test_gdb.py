@@ -10,8 +10,8 @@ import pytest
 import harness
 
 GDB = harness.ROOT / "tools" / "gdb"
-ADDRESS = {"i386": ("0xd0000010", "0xc0101000", "0x1000", "0xf0000000"),
-           "x86_64": ("0xffffc00000000010", "0xffffffff80101000", "0xffff800000400123", "0x1000",
+ADDRESS = {"i386": ("0xd00c0010", "0xc0101000", "0x1000", "0xf0000000"),
+           "x86_64": ("0xffffc0005fdc2010", "0xffffffff80101000", "0xffff800000400123", "0x1000",
                       "0x900000000000")}
 STAGES = ("kernel_space_build", "kernel_space_switch", "mmio_init", "frames_init", "kmalloc_init",
           "input_init", "shell_init")

@@ -309,6 +309,32 @@ static void levels_come_and_go(void **state)
     assert_int_equal(owner.reports, 0);
 }
 
+/* Where there is no room for a step, the need alone is asked for. */
+static void all_that_is_left_of_the_window(void **state)
+{
+    (void)state;
+    size_t all = heap.wild_bytes + (size_t)(heap.limit - heap.top) - 64;
+    owner.most = owner.held;
+    assert_null(heap_alloc(&heap, all, NULL));
+    holds();
+    owner.most = SIZE_MAX;
+    put(get(all));
+    holds();
+}
+
+/* More units than a request can have are not told apart. */
+static void units_as_forks_tell_them(void **state)
+{
+    (void)state;
+    assert_int_equal(most_of(UNITS_MAX), UNITS_MAX);
+    assert_int_equal(most_of(UINT32_MAX), UINT32_MAX);
+    assert_int_equal(most_of(SIZE_MAX), UINT32_MAX);
+    assert_int_equal(tree_records(1), 1);
+    assert_int_equal(tree_records(RECORD_BYTES), 1);
+    assert_int_equal(tree_records(RECORD_BYTES + 1), 2);
+    assert_int_equal(tree_records(SIZE_MAX), SIZE_MAX / RECORD_BYTES + 1);
+}
+
 /* Forks are held before blocks are; when those are refused they go back. */
 static void forks_and_no_blocks(void **state)
 {
@@ -484,6 +510,25 @@ static void footers_are_not_trusted(void **state)
     }
 }
 
+/* Also to a small request, when no list has a block for it. */
+static void a_damaged_header_is_told(void **state)
+{
+    (void)state;
+    if (HEAP_HARDEN < 1)
+        skip();
+    const size_t sizes[] = {600, 4200};
+    for (unsigned i = 0; i < 2; i++) {
+        size_t count = 0;
+        leave_large_free();
+        flip(head(large[0]), 33);
+        assert_false(tree_holds(&heap, &count));
+        keep();
+        assert_null(heap_alloc(&heap, sizes[i], NULL));
+        refused_as(HEAP_BAD_HEADER);
+        assert_ptr_equal(owner.last.address, large[0]);
+    }
+}
+
 /* A search loses its way, says so, and takes from elsewhere. */
 static void loses_its_way(size_t units)
 {
@@ -558,6 +603,9 @@ int main(void)
         STAGED(cut_to_the_last_unit),
         WIDE(levels_come_and_go),
         WIDE(forks_and_no_blocks),
+        STAGED(all_that_is_left_of_the_window),
+        STAGED(units_as_forks_tell_them),
+        STAGED(a_damaged_header_is_told),
         STAGED(any_word_of_the_record),
         STAGED(what_does_not_agree_is_told),
         STAGED(footers_are_not_trusted),

@@ -113,7 +113,7 @@ class Verb(gdb.Command):
 class Walk(Verb):
     """Every page-table level on the way to an address (twinpage).
 Usage: walk EXPRESSION
-    walk 0xd0000010        walk $sp        walk kernel_main        walk kernel.aspace
+    walk 0xd00c0010        walk $sp        walk kernel_main        walk kernel.aspace
 The same text as `walk` in the kernel's shell, from the tables that CR3 points at."""
     name = "walk"
 
