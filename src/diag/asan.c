@@ -123,7 +123,7 @@ void shadow_touch(const void *at, size_t bytes, bool write)
 
 void shadow_live(const void *block, size_t bytes)
 {
-    if ((vword_t)block - (vword_t)HEAP_START < heap_bytes)
+    if ((vword_t)block - heap_start < heap_bytes)
         paint((vword_t)block, bytes, ((vword_t)block + bytes + GRAIN - 1) & ~(vword_t)(GRAIN - 1),
               SHADOW_HEAP);
 }

@@ -70,7 +70,9 @@ enum mem_err kmalloc_init(struct heap *heap, struct aspace *as, const struct fra
     kernel_heap.as = as;
     kernel_heap.pages = pages;
     kernel_heap.report = report_to;
+    shadow_pause(); /* nothing of it may be touched by others */
     enum mem_err err = heap_init(heap, vaddr_ptr(window), bytes, &ops);
+    shadow_resume();
     if (!err)
         kernel_heap.heap = heap;
     return err;
