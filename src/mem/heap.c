@@ -49,17 +49,18 @@
  *                bins full: MERGE_BINS of them looked into, so for another:   85 more
  *   to allocate  entry 120, those that are loose looked at 30, a search 30 L, its block looked at
  *                45 and taken out of the tree, 37 L, a rest of it into a list 80:  275 + 67 L
- *                a small one, no list has a block 45, CARVE more of its size 55:   375 + 67 L
+ *                a small one, no list has a block 45, CARVE more of its size 45:   365 + 67 L
  *                entry 120, MERGE_BINS blocks that wait looked at and one merged in lists alone
  *                300, growth 180 beside the owner's, from wild memory 60:     660
- *   aligned      as to allocate, by at most a page 95 more:                   370 + 67 L
- *                or a search in vain, growth, and what is skipped into a list: 570 + 30 L
- *                by more, what is skipped is large, so another comes into the tree:  385 + 83 L
+ *   aligned      as to allocate, by at most a page 90 more:                   365 + 67 L
+ *                or a search in vain, growth, and what is skipped into a list: 560 + 30 L
+ *                by more, what is skipped is large, so another comes into the tree:  380 + 83 L
  *
- * So the levels are what counts: 690 at most in 16 MiB, 720 in 128 MiB, 777 in 1 GiB, if not
- * aligned to more than a page. Measured: up to 680 on all traces, the owner's part in it; and in
- * 128 MiB, in heaps built so that one call walks all of its ways and changes each fork on them, 571
- * to free, 608 to allocate, 705 to allocate less. None of it depends on how many blocks there are
+ * So the levels are what counts: in 128 MiB 700 at most, 710 to grow for an aligned one, and 795 if
+ * it is aligned to more than a page; in 16 MiB 660, 680 and 712; in 1 GiB 767, 740 and 878. Measured:
+ * up to 680 on all traces, the owner's part in it; and in 128 MiB, in heaps built so that one call
+ * walks all of its ways and changes each fork on them, 571 to free, 605 to allocate more than a
+ * page, 696 to allocate less, 792 aligned. None of it depends on how many blocks there are
  * otherwise. The exceptions are growth by more than 256 KiB, where for each of them 384 bytes are
  * cleared; heap_trim, and a call that the owner refuses memory for (all bins are merged); copying
  * by heap_realloc; and reports, which walk the tiles to say what is wrong.
