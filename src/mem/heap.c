@@ -57,10 +57,10 @@
  *                by more, what is skipped is large, so another comes into the tree:  380 + 83 L
  *
  * So the levels are what counts: in 128 MiB 700 at most, 710 to grow for an aligned one, and 795 if
- * it is aligned to more than a page; in 16 MiB 660, 680 and 712; in 1 GiB 767, 740 and 878. Measured:
- * up to 680 on all traces, the owner's part in it; and in 128 MiB, in heaps built so that one call
- * walks all of its ways and changes each fork on them, 571 to free, 605 to allocate more than a
- * page, 696 to allocate less, 792 aligned. None of it depends on how many blocks there are
+ * it is aligned to more than a page; in 16 MiB 660, 680 and 712; in 1 GiB 767, 740 and 878.
+ * Measured: up to 680 on all traces, the owner's part in it; and in 128 MiB, in heaps built so that
+ * one call walks all of its ways and changes each fork on them, 571 to free, 605 to allocate more
+ * than a page, 696 to allocate less, 792 aligned. None of it depends on how many blocks there are
  * otherwise. The exceptions are growth by more than 256 KiB, where for each of them 384 bytes are
  * cleared; heap_trim, and a call that the owner refuses memory for (all bins are merged); copying
  * by heap_realloc; and reports, which walk the tiles to say what is wrong.
