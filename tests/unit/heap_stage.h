@@ -81,6 +81,26 @@ static inline int set_stage(void **state)
 
 #define STAGED(name) cmocka_unit_test_setup(name, set_stage)
 
+/* For tests that define WIDE_BYTES before: a heap in so much memory, of which little is touched. */
+#ifdef WIDE_BYTES
+static uint8_t *wide;
+
+static int set_wide(void **state)
+{
+    (void)state;
+    wide = reserve(WIDE_BYTES, PROT_READ | PROT_WRITE);
+    return begin(wide, WIDE_BYTES, &owner_ops) != MEM_OK;
+}
+
+static int drop_wide(void **state)
+{
+    (void)state;
+    return munmap(wide, WIDE_BYTES);
+}
+
+#define WIDE(name) cmocka_unit_test_setup_teardown(name, set_wide, drop_wide)
+#endif
+
 static uint8_t *get(size_t size)
 {
     uint8_t *p = heap_alloc(&heap, size, NULL);

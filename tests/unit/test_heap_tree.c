@@ -6,14 +6,12 @@
  */
 #include <stdlib.h>
 
+#define WIDE_BYTES ((size_t)160 << 20)
 #include "heap_stage.h"
 
 /* ---- the tree alone ------------------------------------------------------------------------- */
 
 enum { BLOCKS = 6, ORDERS = 720 };
-
-static uint8_t *wide; /* memory of which little is touched */
-static const size_t wide_bytes = (size_t)160 << 20;
 
 /* On both sides of borders of forks of levels 1 to 5, and of sizes that rise, fall and repeat. */
 static const struct {
@@ -22,21 +20,6 @@ static const struct {
 
 static struct block *block[BLOCKS];
 static bool is_in[BLOCKS];
-
-static int set_wide(void **state)
-{
-    (void)state;
-    wide = reserve(wide_bytes, PROT_READ | PROT_WRITE);
-    return begin(wide, wide_bytes, &owner_ops) != MEM_OK;
-}
-
-static int drop_wide(void **state)
-{
-    (void)state;
-    return munmap(wide, wide_bytes);
-}
-
-#define WIDE(name) cmocka_unit_test_setup_teardown(name, set_wide, drop_wide)
 
 /* The n-th order of all blocks. */
 static void make_order(unsigned n, unsigned order[BLOCKS])
@@ -303,7 +286,7 @@ static void levels_come_and_go(void **state)
 {
     (void)state;
     const struct heap_ops ops = {owner_grows, owner_soils, owner_hears, NULL};
-    assert_int_equal(begin(wide, wide_bytes, &ops), MEM_OK);
+    assert_int_equal(begin(wide, WIDE_BYTES, &ops), MEM_OK);
     for (unsigned i = 0; i < 3; i++)
         up_and_down_again();
     assert_int_equal(owner.reports, 0);

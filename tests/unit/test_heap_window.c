@@ -4,26 +4,13 @@
  * Little of it is ever touched: what stands at both ends of each block, and 1.5 GiB of what the
  * tree knows. In 64 bits alone.
  */
+#define TIB        ((size_t)1 << 40)
+#define WIDE_BYTES TIB
 #include "heap_stage.h"
 
-#define TIB ((size_t)1 << 40)
 enum { MOST = 64 };
 
-static uint8_t *wide;
 static uint8_t *blocks[MOST];
-
-static int set_wide(void **state)
-{
-    (void)state;
-    wide = reserve(TIB, PROT_READ | PROT_WRITE);
-    return begin(wide, TIB, &owner_ops) != MEM_OK;
-}
-
-static int drop_wide(void **state)
-{
-    (void)state;
-    return munmap(wide, TIB);
-}
 
 /* Blocks of half of what is left, at most 60 GiB, until no page is left; how many. */
 static unsigned take_all(void)
@@ -111,8 +98,6 @@ static void no_more_than_that(void **state)
     assert_int_equal(heap.stats.window, TIB);
     assert_ptr_equal(heap.limit, wide + TIB);
 }
-
-#define WIDE(name) cmocka_unit_test_setup_teardown(name, set_wide, drop_wide)
 
 int main(void)
 {
