@@ -223,6 +223,19 @@ static void the_lowest_that_is_large_enough(void **state)
     }
 }
 
+/* No block is surely large enough, but one that is aligned already: it is taken again. */
+static void an_aligned_place_is_found_again(void **state)
+{
+    (void)state;
+    uint8_t *p = heap_alloc_aligned(&heap, 4096, 8192, NULL);
+    (void)get(16);
+    for (unsigned i = 0; i < 3; i++) {
+        put(p);
+        assert_ptr_equal(heap_alloc_aligned(&heap, 4096, 8192, NULL), p);
+        holds();
+    }
+}
+
 /* What is left of a block stays in the tree while it is large, and comes into a list then. */
 static void cut_to_the_last_unit(void **state)
 {
@@ -583,6 +596,7 @@ int main(void)
         WIDE(every_order_in_and_out),
         WIDE(they_grow_and_shrink),
         STAGED(the_lowest_that_is_large_enough),
+        STAGED(an_aligned_place_is_found_again),
         STAGED(cut_to_the_last_unit),
         WIDE(levels_come_and_go),
         WIDE(forks_and_no_blocks),
