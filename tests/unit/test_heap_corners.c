@@ -268,6 +268,7 @@ static void what_was_held_before_comes_in_long_steps(void **state)
     while (heap.stats.mapped == before)
         (void)get(3000);
     assert_int_equal(heap.stats.mapped - before, 33 * PAGE);
+    assert_int_equal(heap.stats.most, most);
     (void)get((size_t)(heap.highest - heap.top));
     assert_int_equal(heap.stats.mapped, most);
     (void)get((size_t)2 * MIB);
