@@ -79,8 +79,7 @@ bool storm_mmio_right(vaddr_t va, size_t bytes);
 /* Makes the address space and loads it, unless that is done. Errors of paging_create. */
 enum mem_err storm_begin(void);
 
-/* False, and said, if a storm's space is loaded: `cmd` is about the user half of the kernel's own.
- */
+/* False, and said, if a storm's space is loaded: `cmd` is about the kernel's own user half. */
 bool storm_is_over(const char *cmd, const struct shell_args *args);
 
 /* What a translation says, as both targets should say it. */

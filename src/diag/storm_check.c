@@ -4,7 +4,7 @@
  *
  *   S1  translate, paging_walk and paging_visit say the same of every address.
  *   S2  after `storm clear` the kernel's address space has as many tables as before the first call,
- *       and the ledger is exact: no frame is one of a table that is not there.
+ *       the heap's left out, and the ledger is exact: no frame is one of a table that is not there.
  *   S3  paging_holds, before and after.
  */
 #include "diag/storm.h"

@@ -6,7 +6,7 @@
  * from the next that is not empty, which a scan of 256 bits finds: the smallest block that is large
  * enough, and among equals the one that was freed last.
  *
- *   start     256 heads, two links each
+ *   start     258 heads, two links each
  *   behind    blocks. A free one: | header | next, prev | ... | footer |
  *             of a single unit:   | header | footer |
  *

@@ -17,7 +17,7 @@
  * A call that fails has changed nothing: what can refuse comes first, then the steps that cannot.
  *
  * Bounds. To take is one search, and two changes of lists and tree (three when aligned); to give
- * back looks at two neighbours and makes three changes at most. Nothing here has a loop.
+ * back looks at two neighbours and makes three changes at most. Only the tree has loops.
  */
 #include "heap_space.h"
 
