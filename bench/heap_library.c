@@ -15,7 +15,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { ARENA = 1 << 28, ARENA_ALIGN = ARENA }; /* so that addresses differ as offsets do */
+#define ARENA       ((size_t)1 << 31) /* what is not touched takes no memory */
+#define ARENA_ALIGN ARENA             /* so that addresses differ as offsets do */
 
 /* One instruction: what is left of a replay with it is the replay's own. */
 void library_nothing(void);

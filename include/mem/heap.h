@@ -176,11 +176,13 @@ struct heap {
     size_t reach;                 /* bytes from the start where links may stand           */
     struct block *wild;           /* from here to the top nothing is in use               */
     size_t wild_bytes;
-    size_t largest;  /* bytes that can be asked for at once                       */
-    size_t below;    /* no free block but the wild one has more bytes, header included    */
-    uint32_t most;   /* units of the largest block in the tree                            */
-    unsigned levels; /* of its forks                                                      */
-    size_t records;  /* before the start, where they stand                                */
+    size_t largest;      /* bytes that can be asked for at once                           */
+    size_t below;        /* no free block but the wild one has more bytes, with its header */
+    uint32_t most;       /* units of the largest block in the tree                        */
+    unsigned levels;     /* of its forks                                                  */
+    ptrdiff_t peak;      /* bytes from the start to the highest of them                   */
+    ptrdiff_t peak_step; /* and between those that are below it                           */
+    size_t records;      /* before the start, where they stand                            */
     struct loose {
         struct block *end; /* NULL: there is none */
         size_t units;

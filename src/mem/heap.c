@@ -36,34 +36,34 @@
  *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
  *         checked when it is given out again: writes after free. Costs grow with the block
  *
- * A call costs 50, 53, 54 instructions at levels 0 to 2 (geometric mean of seven recorded programs,
- * x86_64), and some thousands at level 3.
+ * A call costs 50, 52, 53 instructions at levels 0 to 2 (seven recorded programs, x86_64), and some
+ * thousands at level 3.
  *
  * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; L is the
  * number of the tree's levels (heap_tree.c): 3 in a heap of 2 MiB, 4 in 16 MiB, 5 in 128 MiB, 6 in
  * 1 GiB, 10 in 1 TiB.
  *
- *   to free      entry 75, the blocks on both sides looked at 130, headers and lists 80; one of
- *                them leaves the tree, 39 L, and one that was loose comes into it, 45 + 17 L, or
- *                one grows there:                                             330 + 56 L
- *                bins full: MERGE_BINS of them looked into, so for another:   85 more
- *   to allocate  entry 120, those that are loose looked at 30, a search 30 L, its block looked at
- *                45 and taken out of the tree, 37 L, a rest of it into a list 80:  275 + 67 L
- *                a small one, no list has a block 45, CARVE more of its size 45:   365 + 67 L
- *                entry 120, MERGE_BINS blocks that wait looked at and one merged in lists alone
- *                300, growth 180 beside the owner's, from wild memory 60:     660
- *   aligned      as to allocate, by at most a page 90 more:                   365 + 67 L
- *                or a search in vain, growth, and what is skipped into a list: 560 + 30 L
- *                by more, what is skipped is large, so another comes into the tree:  380 + 83 L
+ *   to free      entry 20, the blocks on both sides looked at and joined 190; one of them leaves
+ *                the tree, 37 L, and one that was loose comes into it, 20 + 12 L:     240 + 49 L
+ *                or one of them leaves the tree and the other grows there:            260 + 49 L
+ *                bins full: MERGE_BINS of them looked into, so for another:           85 more
+ *   to allocate  entry 45, a search and those that are loose 40 + 26 L, its block looked at and
+ *                taken out of the tree 60 + 37 L, a rest of it into a list 60:        205 + 63 L
+ *                a small one, no list has a block 70, CARVE more of its size 45:      320 + 63 L
+ *                no list has a block 100, MERGE_BINS blocks that wait looked at and one merged in
+ *                lists alone 330, growth 150 beside the owner's, a record 60, a level 20:    690
+ *   aligned      as to allocate, but what is skipped goes into a list:                275 + 63 L
+ *                aligned to more than a page, so it is large, and one that was loose comes into
+ *                the tree:                                                            290 + 75 L
+ *                a search in vain, growth with a record and a level, what is skipped: 460 + 38 L
  *
- * So the levels are what counts: in 128 MiB 700 at most, 710 to grow for an aligned one, and 795 if
- * it is aligned to more than a page; in 16 MiB 660, 680 and 712; in 1 GiB 767, 740 and 878.
- * Measured: up to 680 on all traces, the owner's part in it; and in 128 MiB, in heaps built so that
- * one call walks all of its ways and changes each fork on them, 571 to free, 605 to allocate more
- * than a page, 696 to allocate less, 792 aligned. None of it depends on how many blocks there are
- * otherwise. The exceptions are growth by more than 256 KiB, where for each of them 384 bytes are
- * cleared; heap_trim, and a call that the owner refuses memory for (all bins are merged); copying
- * by heap_realloc; and reports, which walk the tiles to say what is wrong.
+ * So 700 are enough for each of them in a heap of up to 1 GiB, but for one: aligned to more than a
+ * page it may take 665 in 128 MiB, 740 in 1 GiB. In 1 TiB it is 1040, the others 950. Measured: up
+ * to 610 on all traces, and in 1 GiB, in heaps built so that one call walks all of its ways and
+ * changes each fork on them, 547 to free, 575 and 690 to allocate, 645 and 732 aligned, 685 to grow.
+ * Exceptions: growth by more than 256 KiB, where for each of them 384 bytes are cleared; heap_trim,
+ * and a call that the owner refuses memory for (all bins are merged); copying by heap_realloc;
+ * reports, which walk the tiles to say what is wrong.
  */
 #include "heap_space.h"
 
@@ -140,18 +140,22 @@ static void merge_all(struct heap *h)
 
 /* ---- allocating ----------------------------------------------------------------------------- */
 
-/* Nothing else fits: from wild memory, for which the owner is asked. Only when it refuses, all that
- * waits in bins is merged. */
-static struct piece grow(struct heap *h, size_t align, size_t units)
+/* The owner refuses: all that waits in bins is merged. */
+[[gnu::noinline]] static struct piece take_merged(struct heap *h, size_t align, size_t units)
 {
-    size_t front = skip_for(h->wild, align);
-    if (space_grow(h, front + units))
-        return front ? space_take_wild(h, front, units) : take_wild(h, units);
     merge_all(h);
-    front = skip_for(h->wild, align);
+    size_t front = skip_for(h->wild, align);
     (void)space_grow(h, front + units); /* merging may have given memory back */
     struct piece p = space_search(h, align, units);
     return p.b ? p : space_take_wild(h, front, units);
+}
+
+/* Nothing else fits: from wild memory, for which the owner is asked. */
+static inline struct piece grow(struct heap *h, size_t align, size_t units)
+{
+    size_t front = skip_for(h->wild, align);
+    return space_grow(h, front + units) ? space_take_wild(h, front, units)
+                                        : take_merged(h, align, units);
 }
 
 /* What was to be given out is damaged. */
@@ -215,21 +219,28 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
     *bin = top;
 }
 
-/* A small one, when no list has a block. */
-[[gnu::noinline]] static void *alloc_treed(struct heap *h, size_t size, const void *caller)
+/* A small one from a block that was found, in a list or the tree, and up to CARVE more. */
+[[gnu::always_inline]] static inline void *alloc_run(struct heap *h, struct found f, bool listed,
+                                                     size_t size, const void *caller)
 {
-    size_t units = short_units(size);
-    struct found f = find_large(h, units);
-    if (!f.b)
-        return alloc_wild(h, size, caller);
-    enum heap_fault fault = look_at_large(h, f);
+    enum heap_fault fault = listed ? look_at_listed(h, f) : look_at_large(h, f);
     if (fault)
         return refuse_block(h, block_payload(f.b), fault, caller);
-    size_t more = count_more(h, f.units - units, size);
-    cut_front(h, f.b, f.units, units + more * units);
+    size_t units = short_units(size), more = count_more(h, f.units - units, size);
+    if (listed)
+        cut_listed(h, f.b, f.units, units + more * units);
+    else
+        cut_front(h, f.b, f.units, units + more * units);
     if (more)
         carve(h, block_at(f.b, units), more, size);
     return make_live(h, f.b, size, caller, 0);
+}
+
+/* When no list has a block. */
+[[gnu::noinline]] static void *alloc_treed(struct heap *h, size_t size, const void *caller)
+{
+    struct found f = find_large(h, short_units(size));
+    return f.b ? alloc_run(h, f, false, size, caller) : alloc_wild(h, size, caller);
 }
 
 /* Up to a page, SMALL_SIZE_MAX. */
@@ -239,16 +250,7 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
     if (units << UNIT_SHIFT > h->below)
         return alloc_wild(h, size, caller);
     struct found f = list_find(h, units);
-    if (!f.b)
-        return alloc_treed(h, size, caller);
-    enum heap_fault fault = look_at_listed(h, f);
-    if (fault)
-        return refuse_block(h, block_payload(f.b), fault, caller);
-    size_t more = count_more(h, f.units - units, size);
-    cut_listed(h, f.b, f.units, units + more * units);
-    if (more)
-        carve(h, block_at(f.b, units), more, size);
-    return make_live(h, f.b, size, caller, 0);
+    return f.b ? alloc_run(h, f, true, size, caller) : alloc_treed(h, size, caller);
 }
 
 /* Above: always from the tree. */
@@ -316,17 +318,25 @@ void *heap_alloc(struct heap *h, size_t size, const void *caller)
     return make_live(h, b, size, caller, 0);
 }
 
+[[gnu::noinline]] static void *alloc_aligned(struct heap *h, size_t align, size_t size,
+                                             const void *caller)
+{
+    size_t units = units_for(size);
+    struct found f = find_aligned(h, align, units);
+    struct piece p = f.b ? take_from(h, f, skip_for(f.b, align), units) : grow(h, align, units);
+    return alloc_piece(h, p, size, caller);
+}
+
 void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *caller)
 {
     if (!align || align & (align - 1) || align > ALIGN_MAX)
         return refuse(h);
     if (align <= HEAP_ALIGN)
         return heap_alloc(h, size, caller);
-    bool wraps = size + align + 3 * UNIT < size; /* with its header, rounded: on i386 it can */
+    bool wraps = HEAP_WORD_BITS == 32 && size + align + 3 * UNIT < size; /* with its header */
     if (!can_fit(h, size) || align > h->stats.window || wraps)
         return refuse(h);
-    struct piece p = space_search(h, align, units_for(size));
-    return alloc_piece(h, p.b ? p : grow(h, align, units_for(size)), size, caller);
+    return alloc_aligned(h, align, size, caller);
 }
 
 /* ---- freeing -------------------------------------------------------------------------------- */

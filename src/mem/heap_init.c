@@ -16,13 +16,19 @@ static size_t usable(size_t window)
     return window < most ? window : (size_t)most;
 }
 
+/* Bytes that the tree takes before so many. */
+static size_t tree_room(size_t bytes)
+{
+    size_t records = tree_records(bytes);
+    return tree_bytes(records, tree_levels(records, LEVELS_MIN));
+}
+
 /* As many as the tree may ever need for what is behind them, and so that those it needs at first
  * are in one page with the start. */
 size_t heap_reserve(size_t window)
 {
     window = usable(window);
-    size_t least = tree_bytes(tree_records(window - tree_bytes(tree_records(window))));
-    size_t most = tree_bytes(tree_records(window - least));
+    size_t least = tree_room(window - tree_room(window)), most = tree_room(window - least);
     size_t first = FIRST_RECORDS * sizeof(struct record);
     return most <= first ? most : ((most - first + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1)) + first;
 }
@@ -66,8 +72,8 @@ enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const stru
     __builtin_memset(heap, 0, sizeof *heap);
     heap->ops = *ops;
     heap->caller_base = caller & ~(uintptr_t)CALLER_MASK;
-    heap->levels = LEVELS_MIN;
     set_window(heap, window, bytes);
+    tree_start(heap);
     make_seal(heap);
     if (!space_start(heap)) {
         heap->start = NULL;

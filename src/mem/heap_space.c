@@ -23,7 +23,7 @@
 
 enum {
     STEP_MIN = 2 << PAGE_SHIFT, /* growth: a 128th of what is held, between these    */
-    BIN_PART = 4 * UNIT,        /* a quarter of what is held may wait in bins, in units */
+    BIN_SHIFT = UNIT_SHIFT + 2, /* a quarter of what is held may wait in bins, in units */
     STEP_MAX = 32 << PAGE_SHIFT,
     KEEP = 16 << PAGE_SHIFT, /* and an eighth of what is used stay of a free tail of twice that */
 };
@@ -41,9 +41,9 @@ static uint8_t *page_of(const uint8_t *at)
 }
 
 /* From here on memory is needed for a tree of so many records. */
-static uint8_t *low_for(const struct heap *h, size_t records)
+static uint8_t *low_for(const struct heap *h, size_t records, unsigned levels)
 {
-    return page_of(h->start - tree_bytes(records));
+    return page_of(h->start - tree_bytes(records, levels));
 }
 
 static size_t records_up_to(const struct heap *h, const uint8_t *top)
@@ -51,34 +51,61 @@ static size_t records_up_to(const struct heap *h, const uint8_t *top)
     return tree_records((size_t)(top - h->start));
 }
 
-/* More bytes are held at the top, or less; and what the tree needs. */
-static void move_top(struct heap *h, ptrdiff_t bytes, uint8_t *low, size_t records)
+/* More bytes are held at the top, or less. */
+static inline void move_top(struct heap *h, ptrdiff_t bytes)
 {
     h->top += bytes;
-    h->low = low;
     h->span += (size_t)bytes;
-    h->reach = (size_t)(h->top - h->start) - sizeof(struct links);
-    h->units += (size_t)(bytes / UNIT);
-    h->room += bytes / BIN_PART;
-    h->stats.mapped = (size_t)(h->top - low);
-    if (records != h->records)
-        tree_cover(h, records);
+    h->reach += (size_t)bytes;
+    h->units += (size_t)(bytes >> UNIT_SHIFT);
+    h->room += bytes >> BIN_SHIFT;
+    h->stats.mapped += (size_t)bytes;
+}
+
+static void move_low(struct heap *h, uint8_t *low)
+{
+    h->stats.mapped += (size_t)(h->low - low);
+    h->low = low;
+}
+
+/* The tree's memory for more records than there are; false: the owner refuses. */
+[[gnu::noinline]] static bool hold_low(struct heap *h, size_t records, unsigned levels)
+{
+    uint8_t *low = low_for(h, records, levels);
+    if (low >= h->low)
+        return true;
+    if (!h->ops.grow(h->ops.ctx, low, (size_t)(h->low - low)))
+        return false;
+    move_low(h, low);
+    return true;
+}
+
+/* What those that there are have no need of goes back. */
+[[gnu::noinline]] static void trim_low(struct heap *h)
+{
+    uint8_t *was = h->low, *low = low_for(h, h->records, h->levels);
+    if (low == was)
+        return;
+    move_low(h, low);
+    h->ops.shrink(h->ops.ctx, was, (size_t)(low - was));
 }
 
 /* The tree's memory first: it goes back when the blocks' is refused. */
-static bool hold(struct heap *h, size_t bytes)
+static inline bool hold(struct heap *h, size_t bytes)
 {
     size_t records = records_up_to(h, h->top + bytes);
-    uint8_t *low = records > h->records ? low_for(h, records) : h->low;
-    size_t more = (size_t)(h->low - low);
-    if (more && !h->ops.grow(h->ops.ctx, low, more))
+    unsigned levels = tree_levels(records, h->levels);
+    bool more = records > h->records;
+    if (more && !hold_low(h, records, levels))
         return false;
     if (!h->ops.grow(h->ops.ctx, h->top, bytes)) {
         if (more)
-            h->ops.shrink(h->ops.ctx, low, more);
+            trim_low(h);
         return false;
     }
-    move_top(h, (ptrdiff_t)bytes, low, records);
+    move_top(h, (ptrdiff_t)bytes);
+    if (more)
+        tree_cover(h, records, levels);
     if (h->stats.mapped > h->stats.most)
         h->stats.most = h->stats.mapped;
     if (h->top > h->highest)
@@ -88,12 +115,11 @@ static bool hold(struct heap *h, size_t bytes)
 
 static void let_go(struct heap *h, size_t bytes)
 {
-    uint8_t *was = h->low;
-    size_t records = records_up_to(h, h->top - bytes);
-    move_top(h, -(ptrdiff_t)bytes, low_for(h, records), records);
+    move_top(h, -(ptrdiff_t)bytes);
     h->ops.shrink(h->ops.ctx, h->top, bytes);
-    if (h->low > was)
-        h->ops.shrink(h->ops.ctx, was, (size_t)(h->low - was));
+    size_t records = records_up_to(h, h->top);
+    tree_cover(h, records, tree_levels(records, LEVELS_MIN));
+    trim_low(h);
     h->stats.shrunk++;
 }
 
@@ -162,6 +188,7 @@ bool space_start(struct heap *h)
     h->low = h->top = page_of(h->start);
     h->span = (size_t)0 - (h->zero - (uintptr_t)h->top);
     h->units = (size_t)0 - (h->first - (uintptr_t)h->top) / UNIT;
+    h->reach = (size_t)(h->top - h->start) - sizeof(struct links);
     if (!hold(h, (size_t)(first_top(h) - h->top)))
         return false;
     lists_start(h);
@@ -170,44 +197,6 @@ bool space_start(struct heap *h)
     block_seal(h, heap_last(h), 0, HEAP_LIVE);
     set_wild(h, heap_first(h));
     return true;
-}
-
-/* ---- taking --------------------------------------------------------------------------------- */
-
-struct piece space_take_wild(struct heap *h, size_t front, size_t units)
-{
-    struct piece p = take_wild(h, front + units);
-    if (!p.b || p.fault || !front)
-        return p;
-    add_free(h, p.b, front);
-    raise_below(h, front);
-    return (struct piece){.b = block_at(p.b, front), .prev = PREV};
-}
-
-static bool does_for(struct found f, size_t align, size_t units)
-{
-    return f.b && skip_for(f.b, align) + units <= f.units;
-}
-
-/* A small one of that size, if it is aligned; else the first that must do; when there is none, the
- * first that may, if it does. So the tree is searched once. */
-static struct found find_aligned(struct heap *h, size_t align, size_t units)
-{
-    size_t surely = units + (align >> UNIT_SHIFT) - 1;
-    struct found f = units < LARGE ? list_find(h, units) : (struct found){0};
-    if (does_for(f, align, units))
-        return f;
-    f = find_free(h, surely);
-    if (f.b)
-        return f;
-    f = tree_find(h, units < LARGE ? LARGE : units);
-    return does_for(f, align, units) ? f : (struct found){0};
-}
-
-struct piece space_search(struct heap *h, size_t align, size_t units)
-{
-    struct found f = align <= HEAP_ALIGN ? find_free(h, units) : find_aligned(h, align, units);
-    return f.b ? take_from(h, f, skip_for(f.b, align), units) : (struct piece){0};
 }
 
 /* ---- giving back ---------------------------------------------------------------------------- */

@@ -101,7 +101,8 @@ static inline void cut_listed(struct heap *h, struct block *b, size_t has, size_
 }
 
 /* The same of any. A large one whose rest is large stays where it is in the tree. */
-static inline void cut_front(struct heap *h, struct block *b, size_t has, size_t units)
+[[gnu::always_inline]] static inline void cut_front(struct heap *h, struct block *b, size_t has,
+                                                    size_t units)
 {
     struct block *rest = block_at(b, units);
     size_t left = has - units;
@@ -202,7 +203,8 @@ static inline enum heap_fault look_at_large(const struct heap *h, struct found f
 }
 
 /* Cuts `units` out of a free block, `front` units behind its start; the rest of it stays free. */
-static inline struct piece take_from(struct heap *h, struct found f, size_t front, size_t units)
+[[gnu::always_inline]] static inline struct piece take_from(struct heap *h, struct found f,
+                                                            size_t front, size_t units)
 {
     enum heap_fault fault = f.units < LARGE ? look_at_listed(h, f) : look_at_large(h, f);
     if (fault)
@@ -213,9 +215,49 @@ static inline struct piece take_from(struct heap *h, struct found f, size_t fron
     return (struct piece){.b = block_at(f.b, front), .prev = front ? PREV : 0};
 }
 
-/* From a free block; and from wild memory, behind units that are skipped. */
-struct piece space_search(struct heap *h, size_t align, size_t units);
-struct piece space_take_wild(struct heap *h, size_t front, size_t units);
+static inline bool does_for(struct found f, size_t align, size_t units)
+{
+    return f.b && skip_for(f.b, align) + units <= f.units;
+}
+
+/* A small one of that size, if it is aligned; else the first that must do; when there is none, the
+ * first that may, if it does. So the tree is searched once. */
+[[gnu::always_inline]] static inline struct found find_aligned(struct heap *h, size_t align,
+                                                               size_t units)
+{
+    size_t surely = units + (align >> UNIT_SHIFT) - 1;
+    struct found f = {0};
+    if (units < LARGE) {
+        f = list_find(h, units);
+        if (does_for(f, align, units))
+            return f;
+        f = find_free(h, surely);
+    } else if (surely << UNIT_SHIFT <= h->below) {
+        f = find_large(h, surely);
+    }
+    if (f.b)
+        return f;
+    f = tree_find(h, units < LARGE ? LARGE : units);
+    return does_for(f, align, units) ? f : (struct found){0};
+}
+
+/* From a free block. */
+static inline struct piece space_search(struct heap *h, size_t align, size_t units)
+{
+    struct found f = align <= HEAP_ALIGN ? find_free(h, units) : find_aligned(h, align, units);
+    return f.b ? take_from(h, f, skip_for(f.b, align), units) : (struct piece){0};
+}
+
+/* From wild memory, behind units that are skipped. */
+static inline struct piece space_take_wild(struct heap *h, size_t front, size_t units)
+{
+    struct piece p = take_wild(h, front + units);
+    if (!p.b || p.fault || !front)
+        return p;
+    add_free(h, p.b, front);
+    raise_below(h, front);
+    return (struct piece){.b = block_at(p.b, front), .prev = PREV};
+}
 
 /* ---- growing and shrinking ------------------------------------------------------------------ */
 

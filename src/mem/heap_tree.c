@@ -22,7 +22,8 @@
  *
  * Level 3 is over eight records, and stands in the first of them as its `upper`; level 4 is over 64
  * and stands in the second, level 5 in the third: never two in one. So there must be LEVELS - 2
- * records more than the heap has pages for.
+ * records more than the heap has pages for. From a fork of level n to the one above it is a record
+ * towards `low`, and from there towards the start as many times 8^(n - 2) records as its side says.
  *
  * The blocks that were added last, HEAP_LOOSE of them, are `loose`: not in the tree yet, but known
  * by their ends and units. When another one comes, the next of them in turn goes into the tree.
@@ -47,16 +48,15 @@
 
 /* ---- forks ---------------------------------------------------------------------------------- */
 
-/* Forks of level 3 are in records counted from here, those of each level above from one before. */
-static inline struct record *lowest(const struct heap *h)
+/* The fork above one whose side there it is. Level 2 has a place for that as well, where no fork
+ * is: a record behind its own. */
+static inline struct fork *above(struct fork *f, size_t side, size_t step)
 {
-    return record_at(h, 0);
+    return (struct fork *)((uint8_t *)f + side * step - sizeof(struct record));
 }
 
-static inline struct record *highest(const struct heap *h)
-{
-    return record_at(h, h->levels - LEVELS_MIN) + 1;
-}
+/* On the way down steps are negative, and end before this one. */
+#define LAST_STEP (-(ptrdiff_t)(sizeof(struct record) >> SIDES_LOG))
 
 /* The fork of eight pages of a record. */
 static inline const struct fork *pages_fork(const struct record *r, size_t eight)
@@ -89,19 +89,20 @@ static inline bool raise(uint32_t *side, uint32_t most)
 
 void tree_raise(struct heap *h, const struct block *end, size_t units)
 {
-    size_t place = place_of(h, end), page = place / PAGE_UNITS, i = page >> RECORD_LOG;
-    struct record *r = record_at(h, i);
+    size_t place = place_of(h, end), page = place / PAGE_UNITS;
+    struct record *r = record_at(h, page >> RECORD_LOG);
     uint32_t most = most_of(units);
     r->end[page % RECORD_PAGES] = (uint8_t)place;
     *most_at(r, page) = most;
     page >>= SIDES_LOG;
     if (!raise(&r->eights.most[page % SIDES], most))
         return;
-    size_t whole = ~(size_t)0; /* records that a fork is over begin at multiples of their number */
-    for (struct record *base = lowest(h), *last = highest(h); base >= last; base--) {
-        i &= whole <<= SIDES_LOG;
-        page >>= SIDES_LOG;
-        if (!raise(&(base - i)->upper.most[page % SIDES], most))
+    struct fork *f = &r[1].upper;
+    size_t step = sizeof *r;
+    for (unsigned n = h->levels - LEVELS_MIN; n; n--, step <<= SIDES_LOG) {
+        size_t side = (page >>= SIDES_LOG) % SIDES;
+        f = above(f, side, step);
+        if (!raise(&f->most[side], most))
             return;
     }
     (void)raise(&h->most, most);
@@ -119,22 +120,22 @@ static inline bool lower(uint32_t *side, const struct fork *there, uint32_t had)
 
 void tree_lower(struct heap *h, const struct block *end, size_t units)
 {
-    size_t page = place_of(h, end) / PAGE_UNITS, i = page >> RECORD_LOG;
-    struct record *r = record_at(h, i);
+    size_t page = place_of(h, end) / PAGE_UNITS;
+    struct record *r = record_at(h, page >> RECORD_LOG);
     uint32_t had = *most_at(r, page);
     *most_at(r, page) = most_of(units);
     page >>= SIDES_LOG;
     if (!lower(&r->eights.most[page % SIDES], pages_fork(r, page % SIDES), had))
         return;
     const struct fork *there = &r->eights;
-    size_t whole = ~(size_t)0;
-    for (struct record *base = lowest(h), *last = highest(h); base >= last; base--) {
-        i &= whole <<= SIDES_LOG;
-        page >>= SIDES_LOG;
-        struct fork *above = &(base - i)->upper;
-        if (!lower(&above->most[page % SIDES], there, had))
+    struct fork *f = &r[1].upper;
+    size_t step = sizeof *r;
+    for (unsigned n = h->levels - LEVELS_MIN; n; n--, step <<= SIDES_LOG) {
+        size_t side = (page >>= SIDES_LOG) % SIDES;
+        f = above(f, side, step);
+        if (!lower(&f->most[side], there, had))
             return;
-        there = above;
+        there = f;
     }
     (void)lower(&h->most, there, had);
 }
@@ -153,16 +154,10 @@ static inline size_t side_with(const struct fork *f, uint32_t least)
 }
 
 /* A fork leads to no such block: it was written to. */
-[[gnu::cold, gnu::noinline]] static struct found lose_way(struct heap *h, const struct record *r)
+[[gnu::cold, gnu::noinline]] static struct found lose_way(struct heap *h, const void *r)
 {
     heap_report_damage(h, HEAP_BAD_HEADER, r, NULL);
     return (struct found){0};
-}
-
-/* Is that less than there is of memory for blocks? */
-static inline bool is_inside(const struct heap *h, const struct block *end)
-{
-    return units_between(heap_first(h), end) <= units_between(heap_first(h), h->wild);
 }
 
 /* The block of at least `least` units that ends in that page of a record. */
@@ -170,11 +165,11 @@ static inline struct found block_in(struct heap *h, struct record *r, size_t pag
 {
     struct block *end = end_in(h, r, page);
     uint32_t most = *most_at(r, page);
-    if (HEAP_HARDEN && (most < least || !is_inside(h, end)))
+    size_t before = units_between(heap_first(h), end);
+    if (HEAP_HARDEN && (most < least || before >= h->units))
         return lose_way(h, r);
     uint64_t units = units_before(end);
-    if (HEAP_HARDEN &&
-        (units > units_between(heap_first(h), end) || most_of((size_t)units) != most))
+    if (HEAP_HARDEN && (units > before || most_of((size_t)units) != most))
         return heap_report_end(h, end), (struct found){0};
     return (struct found){.b = block_back(end, (size_t)units), .units = (size_t)units};
 }
@@ -182,16 +177,18 @@ static inline struct found block_in(struct heap *h, struct record *r, size_t pag
 struct found tree_lowest(struct heap *h, size_t units)
 {
     size_t i = 0;
-    uint32_t least = most_of(units);
-    struct record *base = highest(h);
-    for (unsigned shift = (h->levels - LEVELS_MIN) * SIDES_LOG; shift; base++) {
-        struct record *r = base - i;
-        shift -= SIDES_LOG;
-        i += side_with(&r->upper, least) << shift;
-        if (HEAP_HARDEN && i >= h->records)
+    uint32_t least = (uint32_t)units; /* `most` is not less */
+    ptrdiff_t at = h->peak, least_at = h->low - h->start + (ptrdiff_t)sizeof(struct record);
+    for (ptrdiff_t step = h->peak_step; step != LAST_STEP; step >>= SIDES_LOG) {
+        struct record *r = (struct record *)(h->start + at);
+        size_t side = side_with(&r->upper, least);
+        __asm__("" : "+r"(side)); /* one multiplication, not a way for each side */
+        at += (ptrdiff_t)side * step + (ptrdiff_t)sizeof(struct record);
+        i = i * SIDES + side;
+        if (HEAP_HARDEN && at < least_at)
             return lose_way(h, r);
     }
-    struct record *r = record_at(h, i);
+    struct record *r = (struct record *)(h->start + at) - 1;
     size_t eight = side_with(&r->eights, least);
     size_t page = eight * SIDES + side_with(pages_fork(r, eight), least);
     return block_in(h, r, i * RECORD_PAGES + page, least);
@@ -199,30 +196,38 @@ struct found tree_lowest(struct heap *h, size_t units)
 
 /* ---- its memory ----------------------------------------------------------------------------- */
 
-/* One more for each three bits of the last record's number. */
-static unsigned levels_for(size_t records)
+void tree_start(struct heap *h)
 {
-    unsigned bits = HEAP_WORD_BITS - (unsigned)__builtin_clzl((records - 1) | 1);
-    return LEVELS_MIN + (records > 1 ? (bits + SIDES_LOG - 1) / SIDES_LOG : 0);
+    h->levels = LEVELS_MIN;
+    h->peak = 0;
+    h->peak_step = LAST_STEP;
 }
 
-size_t tree_bytes(size_t records)
+/* What the highest fork knows is what the first side of the one above it does. */
+static void add_level(struct heap *h)
 {
-    return (records + levels_for(records) - LEVELS_MIN) * sizeof(struct record);
+    record_at(h, h->levels++ - LEVELS_MIN)->upper.most[0] = h->most;
+    h->peak -= (ptrdiff_t)sizeof(struct record);
+    h->peak_step *= SIDES;
+}
+
+static void drop_level(struct heap *h)
+{
+    record_at(h, --h->levels - LEVELS_MIN)->upper.most[0] = 0;
+    h->peak += (ptrdiff_t)sizeof(struct record);
+    h->peak_step >>= SIDES_LOG;
 }
 
 /* Records behind those that were needed before know nothing yet. */
-void tree_cover(struct heap *h, size_t records)
+void tree_cover(struct heap *h, size_t records, unsigned levels)
 {
-    unsigned levels = levels_for(records);
     size_t had = h->records + h->levels, need = records + levels;
     if (need > had)
         __builtin_memset(record_at(h, need - LEVELS_MIN - 1), 0,
                          (need - had) * sizeof(struct record));
-    while (h->levels < levels) {
-        h->levels++;
-        highest(h)->upper = (struct fork){{h->most}};
-    }
-    h->levels = levels;
+    while (h->levels < levels)
+        add_level(h);
+    while (h->levels > levels)
+        drop_level(h);
     h->records = records;
 }

@@ -154,15 +154,31 @@ static inline struct found tree_find(struct heap *h, size_t units)
 
 /* ---- its memory ----------------------------------------------------------------------------- */
 
-/* Records for so many bytes from the start on, and the bytes that takes before it. */
+/* Records for so many bytes from the start on. */
 static inline size_t tree_records(size_t bytes)
 {
     return (bytes - 1) / RECORD_BYTES + 1;
 }
-size_t tree_bytes(size_t records);
+
+/* Levels for so many records, one more for each three bits of the last one's number; not less than
+ * `least`. */
+static inline unsigned tree_levels(size_t records, unsigned least)
+{
+    while ((records - 1) >> (least - LEVELS_MIN) * SIDES_LOG)
+        least++;
+    return least;
+}
+
+static inline size_t tree_bytes(size_t records, unsigned levels)
+{
+    return (records + levels - LEVELS_MIN) * sizeof(struct record);
+}
+
+/* The tree of a heap that has a start, but no records yet. */
+void tree_start(struct heap *h);
 
 /* The heap has so many records now, for which there is memory. */
-void tree_cover(struct heap *h, size_t records);
+void tree_cover(struct heap *h, size_t records, unsigned levels);
 
 /* True when T1 to T4 hold; *count: blocks. */
 bool tree_holds(const struct heap *h, size_t *count);

@@ -160,21 +160,38 @@ class Units:
         self.lines.append(f"a {16 * units - (8 if units < 1024 else 12)} {align}")
         return self.taken
 
-    def take_up_to(self, page, units):
+    def fill(self, end, most):
+        """All up to there is in use, by blocks of so many units at most."""
+        while (gap := end - self.at) > 0:
+            self.take(min(gap, most))
+
+    def take_up_to(self, page, units, most):
         """The block ends in that page, all before it is in use."""
-        while (gap := page * self.PAGE + 100 - units - self.at) > 0:
-            self.take(min(gap, 7000))
+        self.fill(page * self.PAGE + 100 - units, most)
         return self.take(units)
 
     def free(self, *blocks):
         self.lines += [f"f {self.taken - block}" for block in blocks]
 
 
-def deepest_heap(call, levels):
-    """A heap in which the last call changes a fork of each level, and all ways are their longest.
+LAST_CALLS = {"allocate": [1400], "small": [40], "aligned": [1400, 1024], "above": [1400, 8192], "wild": [8500, 65536]}
+LARGEST = {"allocate": 1500, "small": 300, "aligned": 1500, "above": 1921, "wild": 8510}
+BOUNDS = [("join", 240, 49), ("grow", 260, 49), ("allocate", 205, 63), ("small", 320, 63), ("aligned", 275, 63),
+          ("above", 290, 75), ("wild", 460, 38)]
 
-    The largest block in the tree lies at the last side of each fork. To join, it leaves the tree, and the largest of
-    those that are loose, which is the next in turn, comes into it; to grow, another block of the tree grows as well.
+
+def stepped(trace, calls):
+    """Calls made, instructions of all, and of the longest."""
+    words = [HOST / "heap_replay", "step", HOST / "heap_bench.so", trace, str(calls)]
+    return list(map(int, subprocess.check_output(words, text=True).split()))
+
+
+def deepest_heap(call, levels):
+    """A heap in which the last call changes a fork of each level, and all ways are as long as they get.
+
+    The largest block in the tree lies at the last side of each fork, but that there must be room for what growth asks
+    for. To join, it leaves the tree, and the largest of those that are loose, which is the next in turn, comes into it;
+    to grow, another block of the tree grows as well. Of a block that is cut little is left, which goes into a list.
     """
     heap, loose = Units(), []
 
@@ -184,8 +201,8 @@ def deepest_heap(call, levels):
             heap.take(100)
     if call != "small":
         leave_loose()
-    last = {"grow": 8 ** levels // 2 - 1, "small": 8 ** levels - 9}.get(call, 8 ** levels - 1)
-    largest = heap.take_up_to(last, 5000 if call == "above" else 450)
+    last = 8 ** levels // 2 - 1 if call == "grow" else 8 ** levels - 49
+    largest = heap.take_up_to(last, LARGEST.get(call, 450), 7000 if levels < 5 else 56000)
     between, behind = heap.take(100), heap.take(300 if call == "grow" else 20)
     heap.take(100)
     if call == "small":
@@ -194,28 +211,46 @@ def deepest_heap(call, levels):
         heap.free(largest, behind, *loose)
     else:
         heap.free(largest, *loose)
-    if call in ("join", "grow"):
-        heap.free(between)
+    if call in LAST_CALLS:
+        heap.take(*LAST_CALLS[call])
     else:
-        heap.take(*{"allocate": [420], "small": [40], "above": [400, 32768]}[call])
+        heap.free(between)
     return "\n".join(heap.lines) + "\n"
 
 
-@pytest.mark.parametrize("call, most", [("join", (330, 56)), ("grow", (285, 56)), ("allocate", (275, 67)),
-                                        ("small", (365, 67)), ("above", (380, 83))])
-@pytest.mark.parametrize("levels", [4, 5])
-def test_the_longest_calls_are_those_that_walk_the_tree(tmp_path, call, most, levels):
-    """heap.c's bounds, in 16 and 128 MiB; no other call of these traces is longer than growth may be."""
+@pytest.mark.parametrize("call, most, each", BOUNDS)
+@pytest.mark.parametrize("levels", [4, 5, 6])
+def test_the_longest_calls_are_those_that_walk_the_tree(tmp_path, call, most, each, levels):
+    """heap.c's bounds, in 16 MiB, 128 MiB and 1 GiB; what the heap grows for adds a level."""
     trace = tmp_path / "deep.trace"
     trace.write_text(deepest_heap(call, levels))
-    def step(count):
-        words = [HOST / "heap_replay", "step", HOST / "heap_bench.so", trace, str(count)]
-        return list(map(int, subprocess.check_output(words, text=True).split()))
     calls = trace.read_text().count("\n")
-    before, all_calls = step(calls - 1), step(calls)
-    took, bound = all_calls[1] - before[1], most[0] + most[1] * levels
-    assert all_calls[0] == calls and before[2] <= 660
-    assert bound - 40 <= took <= bound, took
+    before, with_last = stepped(trace, calls - 1), stepped(trace, calls)
+    took, bound = with_last[1] - before[1], most + each * (levels + (call == "wild"))
+    assert with_last[0] == calls and bound - 40 <= took <= bound, took
+
+
+def test_growth_merges_one_block_at_most(tmp_path):
+    """Binned blocks of each size, between two that are free; then the heap grows to more than 64 pages."""
+    heap, beside, binned = Units(), [], []
+    heap.take(300)
+    for units in range(2, 70):
+        heap.take(2)
+        beside.append(heap.take(90))
+        binned.append(heap.take(units))
+        beside.append(heap.take(90))
+    heap.take(2)
+    heap.fill(64 * Units.PAGE - 400, 500)
+    last = heap.take(200)
+    heap.take(2)
+    heap.free(last)
+    heap.take(200)
+    heap.free(*beside, *binned)
+    heap.take(200)
+    trace = tmp_path / "growth.trace"
+    trace.write_text("\n".join(heap.lines) + "\n")
+    longest = stepped(trace, len(heap.lines))[2]
+    assert 600 <= longest <= 690, longest
 
 
 @pytest.mark.parametrize("traces, least", [(RECORDED, 0.88), (MADE_UP[:3], 0.84)],
