@@ -177,7 +177,7 @@ class Units:
 LAST_CALLS = {"allocate": [1400], "small": [40], "aligned": [1400, 1024], "above": [1400, 8192], "wild": [8500, 65536]}
 LARGEST = {"allocate": 1500, "small": 300, "aligned": 1500, "above": 1921, "wild": 8510}
 BOUNDS = [("join", 240, 49), ("grow", 260, 49), ("allocate", 205, 63), ("small", 320, 63), ("aligned", 275, 63),
-          ("above", 290, 75), ("wild", 460, 38)]
+          ("above", 290, 75), ("wild", 465, 38)]
 
 
 def stepped(trace, calls):
