@@ -22,8 +22,7 @@
  *
  *   H1  blocks and wild memory tile the heap, and every header is intact.
  *   H2  the bins hold exactly the blocks in the state BINNED, each in the bin of its size.
- *   S1 to S4 in heap_space.c, L1 and L2 in heap_lists.c, T1 to T4 in heap_tree.c; heap_check looks
- *   at all of them.
+ *   S1 to S4 in heap_space.c, L1, L2 in heap_lists.c, T1 to T4 in heap_tree.c: see heap_check.
  *
  * What is caught, by HEAP_HARDEN:
  *
@@ -45,7 +44,7 @@
  *
  *   to free      entry 20, the blocks on both sides looked at and joined 190; one of them leaves
  *                the tree, 37 L, and one that was loose comes into it, 20 + 12 L:     240 + 49 L
- *                or one of them leaves the tree and the other grows there:            260 + 49 L
+ *                or the other grows there, or is wild memory and goes to the owner:   280 + 49 L
  *                bins full: MERGE_BINS of them looked into, so for another:           85 more
  *   to allocate  entry 45, a search and those that are loose 40 + 26 L, its block looked at and
  *                taken out of the tree 60 + 37 L, a rest of it into a list 60:        205 + 63 L
@@ -53,8 +52,7 @@
  *                no list has a block 100, MERGE_BINS blocks that wait looked at and one merged in
  *                lists alone 330, growth 150 beside the owner's, a record 60, a level 20:    690
  *   aligned      as to allocate, but what is skipped goes into a list:                275 + 63 L
- *                aligned to more than a page, so it is large, and one that was loose comes into
- *                the tree:                                                            290 + 75 L
+ *                to more than a page: it is large, and one that was loose gets there: 290 + 75 L
  *                a search in vain, growth with a record and a level, what is skipped: 465 + 38 L
  *
  * So 700 are enough for each of them in a heap of up to 1 GiB, but for one: aligned to more than a
@@ -62,8 +60,8 @@
  * to 610 on all traces, and in 1 GiB, in heaps built so that one call walks all of its ways and
  * changes each fork on them, 547 to free, 573 and 689 to allocate, 646 and 733 aligned, 689 grown.
  * Exceptions: growth by more than 256 KiB, where for each of them 384 bytes are cleared; heap_trim,
- * and a call that the owner refuses memory for (all bins are merged); copying by heap_realloc;
- * reports, which walk the tiles to say what is wrong.
+ * and a call that the owner refuses memory for (all bins are merged); heap_realloc where it moves,
+ * which is both and a copy; reports, which walk the tiles to say what is wrong.
  */
 #include "heap_space.h"
 

@@ -176,8 +176,8 @@ class Units:
 
 LAST_CALLS = {"allocate": [1400], "small": [40], "aligned": [1400, 1024], "above": [1400, 8192], "wild": [8500, 65536]}
 LARGEST = {"allocate": 1500, "small": 300, "aligned": 1500, "above": 1921, "wild": 8510}
-BOUNDS = [("join", 240, 49), ("grow", 260, 49), ("allocate", 205, 63), ("small", 320, 63), ("aligned", 275, 63),
-          ("above", 290, 75), ("wild", 465, 38)]
+BOUNDS = [("join", 240, 49), ("grow", 280, 49), ("trim", 280, 49), ("allocate", 205, 63), ("small", 320, 63),
+          ("aligned", 275, 63), ("above", 290, 75), ("wild", 465, 38)]
 
 
 def stepped(trace, calls):
@@ -191,9 +191,10 @@ def deepest_heap(call, levels):
 
     The largest block in the tree lies at the last side of each fork, but that there must be room for what growth asks
     for. To join, it leaves the tree, and the largest of those that are loose, which is the next in turn, comes into it;
-    to grow, another block of the tree grows as well. Of a block that is cut little is left, which goes into a list.
+    to grow, another block of the tree grows as well. To trim, it is the last one, and goes back to the owner. Of a block
+    that is cut little is left, which goes into a list.
     """
-    heap, loose = Units(), []
+    heap, loose, pages, most = Units(), [], 8 ** levels, 7000 if levels < 5 else 56000
 
     def leave_loose():
         for units in (400, 258, 258, 258):
@@ -201,10 +202,14 @@ def deepest_heap(call, levels):
             heap.take(100)
     if call != "small":
         leave_loose()
-    last = 8 ** levels // 2 - 1 if call == "grow" else 8 ** levels - 49
-    largest = heap.take_up_to(last, LARGEST.get(call, 450), 7000 if levels < 5 else 56000)
-    between, behind = heap.take(100), heap.take(300 if call == "grow" else 20)
-    heap.take(100)
+    if call == "trim":
+        heap.fill(pages // 4 * Units.PAGE, most)
+        largest, between = heap.take(pages // 8 * Units.PAGE), heap.take(100)
+    else:
+        last = pages // 2 - 1 if call == "grow" else pages - 49
+        largest = heap.take_up_to(last, LARGEST.get(call, 450), most)
+        between, behind = heap.take(100), heap.take(300 if call == "grow" else 20)
+        heap.take(100)
     if call == "small":
         leave_loose()
     if call == "grow":
