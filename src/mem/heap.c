@@ -128,7 +128,7 @@ static void merge_one(struct heap *h, size_t below)
         h->merge_next = h->merge_next ? h->merge_next - 1 : HEAP_BIN_UNITS;
 }
 
-static void merge_all(struct heap *h)
+[[gnu::cold, gnu::noinline]] static void merge_all(struct heap *h)
 {
     for (unsigned units = HEAP_BIN_UNITS; units; units--) {
         while (merge_top(h, &h->bin[units], ANY))
@@ -139,7 +139,8 @@ static void merge_all(struct heap *h)
 /* ---- allocating ----------------------------------------------------------------------------- */
 
 /* The owner refuses: all that waits in bins is merged. */
-[[gnu::noinline]] static struct piece take_merged(struct heap *h, size_t align, size_t units)
+[[gnu::cold, gnu::noinline]] static struct piece take_merged(struct heap *h, size_t align,
+                                                             size_t units)
 {
     merge_all(h);
     size_t front = skip_for(h->wild, align);
@@ -157,8 +158,8 @@ static inline struct piece grow(struct heap *h, size_t align, size_t units)
 }
 
 /* What was to be given out is damaged. */
-[[gnu::noinline]] static void *refuse_block(struct heap *h, const void *p, enum heap_fault fault,
-                                            const void *caller)
+[[gnu::cold, gnu::noinline]] static void *refuse_block(struct heap *h, const void *p,
+                                                       enum heap_fault fault, const void *caller)
 {
     heap_report_damage(h, fault, p, caller);
     return refuse(h);
@@ -393,7 +394,7 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
     return h->room < 0 ? free_over_full(h, p, caller, fields, units) : push(h, p, units);
 }
 
-void heap_trim(struct heap *h)
+[[gnu::cold]] void heap_trim(struct heap *h)
 {
     merge_all(h);
     space_trim(h, 0);

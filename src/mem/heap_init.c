@@ -25,7 +25,7 @@ static size_t tree_room(size_t bytes)
 
 /* As many as the tree may ever need for what is behind them, and so that those it needs at first
  * are in one page with the start. */
-size_t heap_reserve(size_t window)
+[[gnu::cold]] size_t heap_reserve(size_t window)
 {
     window = usable(window);
     size_t least = tree_room(window - tree_room(window)), most = tree_room(window - least);
@@ -34,7 +34,7 @@ size_t heap_reserve(size_t window)
 }
 
 /* What of the window can be used, in all and by one block. */
-static void set_window(struct heap *h, uint8_t *window, size_t bytes)
+[[gnu::cold]] static void set_window(struct heap *h, uint8_t *window, size_t bytes)
 {
     const uint64_t header = ((uint64_t)1 << SIZE_BITS) - 1;
     const uint64_t fork = ((uint64_t)UNITS_MAX << UNIT_SHIFT) - HEADER - LONG_EXTRA;
@@ -58,7 +58,8 @@ static void make_seal(struct heap *h)
     h->to_binned = ((uint64_t)HEAP_BINNED << CHECK_SHIFT) * h->multiplier;
 }
 
-enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops)
+[[gnu::cold]] enum mem_err heap_init(struct heap *heap, void *window, size_t bytes,
+                                     const struct heap_ops *ops)
 {
     if (heap->start)
         return MEM_ALREADY_INIT;

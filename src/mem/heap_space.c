@@ -81,7 +81,7 @@ static void move_low(struct heap *h, uint8_t *low)
 }
 
 /* What those that there are have no need of goes back. */
-[[gnu::noinline]] static void trim_low(struct heap *h)
+[[gnu::cold, gnu::noinline]] static void trim_low(struct heap *h)
 {
     uint8_t *was = h->low, *low = low_for(h, h->records, h->levels);
     if (low == was)
@@ -183,7 +183,7 @@ void space_trim(struct heap *h, size_t keep)
     h->wild_bytes = (size_t)((uint8_t *)heap_last(h) - (uint8_t *)h->wild);
 }
 
-bool space_start(struct heap *h)
+[[gnu::cold]] bool space_start(struct heap *h)
 {
     h->low = h->top = page_of(h->start);
     h->span = (size_t)0 - (h->zero - (uintptr_t)h->top);

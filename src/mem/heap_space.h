@@ -101,8 +101,7 @@ static inline void cut_listed(struct heap *h, struct block *b, size_t has, size_
 }
 
 /* The same of any. A large one whose rest is large stays where it is in the tree. */
-[[gnu::always_inline]] static inline void cut_front(struct heap *h, struct block *b, size_t has,
-                                                    size_t units)
+static inline void cut_front(struct heap *h, struct block *b, size_t has, size_t units)
 {
     struct block *rest = block_at(b, units);
     size_t left = has - units;
