@@ -58,7 +58,7 @@
  * So 700 are enough for each of them in a heap of up to 1 GiB, but for one: aligned to more than a
  * page it may take 665 in 128 MiB, 740 in 1 GiB. In 1 TiB it is 1040, the others 950. Measured: up
  * to 610 on all traces, and in 1 GiB, in heaps built so that one call walks all of its ways and
- * changes each fork on them, 547 to free, 573 and 689 to allocate, 646 and 733 aligned, 689 grown.
+ * changes each fork on them, 547 to free, 580 and 686 to allocate, 650 and 740 aligned, 688 grown.
  * Exceptions: growth by more than 256 KiB, where for each of them 384 bytes are cleared; heap_trim,
  * and a call that the owner refuses memory for (all bins are merged); heap_realloc where it moves,
  * which is both and a copy; reports, which walk the tiles to say what is wrong.
