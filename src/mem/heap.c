@@ -43,22 +43,23 @@
  * 1 GiB, 10 in 1 TiB.
  *
  *   to free      entry 20, the blocks on both sides looked at and joined 190; one of them leaves
- *                the tree, 37 L, and one that was loose comes into it, 20 + 12 L:     240 + 49 L
- *                or the other grows there, or is wild memory and goes to the owner:   280 + 49 L
+ *                the tree, 30 L, and one that was loose comes into it, 30 + 12 L:     240 + 42 L
+ *                or the other grows there, or is wild memory and goes to the owner:   265 + 42 L
  *                bins full: MERGE_BINS of them looked into, so for another:           85 more
- *   to allocate  entry 45, a search and those that are loose 40 + 26 L, its block looked at and
- *                taken out of the tree 60 + 37 L, a rest of it into a list 60:        205 + 63 L
- *                a small one, no list has a block 70, CARVE more of its size 45:      320 + 63 L
- *                no list has a block 100, MERGE_BINS blocks that wait looked at and one merged in
- *                lists alone 330, growth 150 beside the owner's, a record 60, a level 20:    690
- *   aligned      as to allocate, but what is skipped goes into a list:                275 + 63 L
- *                to more than a page: it is large, and one that was loose gets there: 290 + 75 L
- *                a search in vain, growth with a record and a level, what is skipped: 465 + 38 L
+ *   to allocate  entry 40, a search and those that are loose 60 + 26 L, its block looked at and
+ *                taken out of the tree 55 + 30 L, a rest of it into a list 60:        215 + 56 L
+ *                a small one, no list has a block 60, CARVE more of its size 35:      310 + 56 L
+ *                no list has a block 120, MERGE_BINS blocks that wait looked at and one merged in
+ *                lists alone 305, growth 185 beside the owner's, a record 60, a level 25:    695
+ *   aligned      as to allocate, but what is skipped goes into a list:                275 + 56 L
+ *                to more than a page: it is large, and one that was loose gets there: 290 + 68 L
+ *                two searches in vain, growth as above, what is skipped:              470 + 38 L
  *
- * So 700 are enough for each of them in a heap of up to 1 GiB, but for one: aligned to more than a
- * page it may take 665 in 128 MiB, 740 in 1 GiB. In 1 TiB it is 1040, the others 950. Measured: up
- * to 610 on all traces, and in 1 GiB, in heaps built so that one call walks all of its ways and
- * changes each fork on them, 547 to free, 580 and 686 to allocate, 650 and 740 aligned, 688 grown.
+ * So 700 are enough for each of them in a heap of up to 1 GiB. In 8 GiB a request that is aligned
+ * to more than a page may take 766; in 1 TiB it is 970, a small one 870. Measured: up to 607 in
+ * recorded programs, and in 1 GiB, in heaps built so that one call walks all of its ways and
+ * changes each fork on them, 506 to free, 546 and 631 to allocate, 599 and 690 aligned, 664 and,
+ * aligned, 687 grown.
  * Exceptions: growth by more than 256 KiB, where for each of them 384 bytes are cleared; heap_trim,
  * and a call that the owner refuses memory for (all bins are merged); heap_realloc where it moves,
  * which is both and a copy; reports, which walk the tiles to say what is wrong.
@@ -73,6 +74,8 @@ enum {
     MERGE_BINS = 4,                 /* bins that one call looks into for a block to merge */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
+_Static_assert(((uint64_t)1 << SIZE_BITS) + ALIGN_MAX < SIZE_MAX / 2 + PAGE_SIZE,
+               "a size and what is skipped before it never wrap");
 
 /* ---- bins ----------------------------------------------------------------------------------- */
 
@@ -124,8 +127,10 @@ static bool merge_top(struct heap *h, void **bin, size_t below)
 /* Does so with one block that waits, of those in the next few bins; large ones first. */
 static void merge_one(struct heap *h, size_t below)
 {
-    for (unsigned i = 0; i < MERGE_BINS && !merge_top(h, &h->bin[h->merge_next], below); i++)
-        h->merge_next = h->merge_next ? h->merge_next - 1 : HEAP_BIN_UNITS;
+    unsigned bin = h->merge_next;
+    for (unsigned i = 0; i < MERGE_BINS && !merge_top(h, &h->bin[bin], below); i++)
+        bin = bin ? bin - 1 : HEAP_BIN_UNITS;
+    h->merge_next = bin;
 }
 
 [[gnu::cold, gnu::noinline]] static void merge_all(struct heap *h)
@@ -146,14 +151,13 @@ static void merge_one(struct heap *h, size_t below)
     size_t front = skip_for(h->wild, align);
     (void)space_grow(h, front + units); /* merging may have given memory back */
     struct piece p = space_search(h, align, units);
-    return p.b ? p : space_take_wild(h, front, units);
+    return p.b ? p : skip_wild(h, front, take_wild(h, front + units));
 }
 
-/* Nothing else fits: from wild memory, for which the owner is asked. */
-static inline struct piece grow(struct heap *h, size_t align, size_t units)
+/* Nothing else fits: from wild memory, behind units that are skipped; the owner is asked for it. */
+static inline struct piece grow(struct heap *h, size_t align, size_t front, size_t units)
 {
-    size_t front = skip_for(h->wild, align);
-    return space_grow(h, front + units) ? space_take_wild(h, front, units)
+    return space_grow(h, front + units) ? skip_wild(h, front, take_held(h, front + units))
                                         : take_merged(h, align, units);
 }
 
@@ -180,7 +184,7 @@ static inline void *alloc_piece(struct heap *h, struct piece p, size_t size, con
 [[gnu::noinline]] static void *alloc_grown(struct heap *h, size_t size, const void *caller)
 {
     merge_one(h, LARGE); /* so that bins are not kept at the price of growth for long */
-    return alloc_piece(h, grow(h, HEAP_ALIGN, units_for(size)), size, caller);
+    return alloc_piece(h, grow(h, HEAP_ALIGN, 0, units_for(size)), size, caller);
 }
 
 [[gnu::noinline]] static void *alloc_wild(struct heap *h, size_t size, const void *caller)
@@ -229,7 +233,7 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
     if (listed)
         cut_listed(h, f.b, f.units, units + more * units);
     else
-        cut_front(h, f.b, f.units, units + more * units);
+        cut_large(h, f.b, f.units, units + more * units);
     if (more)
         carve(h, block_at(f.b, units), more, size);
     return make_live(h, f.b, size, caller, 0);
@@ -258,7 +262,7 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
     struct found f = find_large(h, units_for(size));
     if (!f.b)
         return alloc_wild(h, size, caller);
-    return alloc_piece(h, take_from(h, f, 0, units_for(size)), size, caller);
+    return alloc_piece(h, take_from(h, f, 0, units_for(size), true), size, caller);
 }
 
 /* When there is something in them that could do. */
@@ -317,13 +321,26 @@ void *heap_alloc(struct heap *h, size_t size, const void *caller)
     return make_live(h, b, size, caller, 0);
 }
 
-[[gnu::noinline]] static void *alloc_aligned(struct heap *h, size_t align, size_t size,
-                                             const void *caller)
+[[gnu::always_inline]] static inline void *alloc_aligned(struct heap *h, size_t align, size_t size,
+                                                         const void *caller, bool large)
 {
-    size_t units = units_for(size);
-    struct found f = find_aligned(h, align, units);
-    struct piece p = f.b ? take_from(h, f, skip_for(f.b, align), units) : grow(h, align, units);
+    size_t units = large ? units_for(size) : short_units(size);
+    struct found f = find_aligned(h, align, units, large);
+    struct piece p = f.b ? take_from(h, f, skip_for(f.b, align), units, large)
+                         : grow(h, align, skip_for(h->wild, align), units);
     return alloc_piece(h, p, size, caller);
+}
+
+[[gnu::noinline]] static void *alloc_aligned_small(struct heap *h, size_t align, size_t size,
+                                                   const void *caller)
+{
+    return alloc_aligned(h, align, size, caller, false);
+}
+
+[[gnu::noinline, gnu::flatten]] static void *alloc_aligned_large(struct heap *h, size_t align,
+                                                                 size_t size, const void *caller)
+{
+    return alloc_aligned(h, align, size, caller, true);
 }
 
 void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *caller)
@@ -332,10 +349,10 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
         return refuse(h);
     if (align <= HEAP_ALIGN)
         return heap_alloc(h, size, caller);
-    bool wraps = size + align + 3 * UNIT < size; /* with its header, rounded: on i386 it can */
-    if (!can_fit(h, size) || align > h->stats.window || wraps)
+    if (!can_fit(h, size) || align > h->stats.window)
         return refuse(h);
-    return alloc_aligned(h, align, size, caller);
+    return size > SMALL_SIZE_MAX ? alloc_aligned_large(h, align, size, caller)
+                                 : alloc_aligned_small(h, align, size, caller);
 }
 
 /* ---- freeing -------------------------------------------------------------------------------- */

@@ -69,7 +69,7 @@ static void move_low(struct heap *h, uint8_t *low)
 }
 
 /* The tree's memory for more records than there are; false: the owner refuses. */
-[[gnu::noinline]] static bool hold_low(struct heap *h, size_t records, unsigned levels)
+static inline bool hold_low(struct heap *h, size_t records, unsigned levels)
 {
     uint8_t *low = low_for(h, records, levels);
     if (low >= h->low)
@@ -91,7 +91,7 @@ static void move_low(struct heap *h, uint8_t *low)
 }
 
 /* The tree's memory first: it goes back when the blocks' is refused. */
-static inline bool hold(struct heap *h, size_t bytes)
+[[gnu::always_inline]] static inline bool hold(struct heap *h, size_t bytes)
 {
     size_t records = records_up_to(h, h->top + bytes);
     unsigned levels = tree_levels(records, h->levels);
@@ -106,10 +106,10 @@ static inline bool hold(struct heap *h, size_t bytes)
     move_top(h, (ptrdiff_t)bytes);
     if (more)
         tree_cover(h, records, levels);
-    if (h->stats.mapped > h->stats.most)
-        h->stats.most = h->stats.mapped;
-    if (h->top > h->highest)
+    if (h->top > h->highest) {
         h->highest = h->top;
+        h->stats.most = h->stats.mapped;
+    }
     return true;
 }
 
@@ -140,11 +140,19 @@ static size_t step(const struct heap *h, size_t need)
     return again > part ? again : part;
 }
 
-/* Whole steps first; when the owner refuses, just what is needed, for which there is room. */
-static bool hold_for(struct heap *h, size_t need)
+/* Whole steps first; when there is no room for one, or the owner refuses, just what is needed, for
+ * which there is room. */
+static inline bool hold_for(struct heap *h, size_t need)
 {
-    size_t most = step(h, need);
-    return (most <= (size_t)(h->limit - h->top) && hold(h, most)) || hold(h, need);
+    size_t bytes = step(h, need);
+    if (bytes > (size_t)(h->limit - h->top))
+        bytes = need;
+    while (!hold(h, bytes)) {
+        if (bytes == need)
+            return false;
+        bytes = need;
+    }
+    return true;
 }
 
 bool space_grow(struct heap *h, size_t units)

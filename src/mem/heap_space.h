@@ -100,23 +100,29 @@ static inline void cut_listed(struct heap *h, struct block *b, size_t has, size_
         clear_prev(h, rest);
 }
 
-/* The same of any. A large one whose rest is large stays where it is in the tree. */
-static inline void cut_front(struct heap *h, struct block *b, size_t has, size_t units)
+/* The same of a large one. While its rest is large, it stays where it is in the tree. */
+static inline void cut_large(struct heap *h, struct block *b, size_t has, size_t units)
 {
     struct block *rest = block_at(b, units);
     size_t left = has - units;
-    if (has < LARGE) {
-        cut_listed(h, b, has, units);
-    } else if (left >= LARGE) {
+    if (left >= LARGE) {
         mark_free(h, rest, left);
         tree_shrink(h, block_at(b, has), left);
-    } else {
-        tree_shrink(h, block_at(b, has), 0);
-        if (left)
-            add_small(h, rest, left);
-        else
-            clear_prev(h, rest);
+        return;
     }
+    tree_shrink(h, block_at(b, has), 0);
+    if (left)
+        add_small(h, rest, left);
+    else
+        clear_prev(h, rest);
+}
+
+static inline void cut_front(struct heap *h, struct block *b, size_t has, size_t units)
+{
+    if (has < LARGE)
+        cut_listed(h, b, has, units);
+    else
+        cut_large(h, b, has, units);
 }
 
 /* None of them has more bytes, header included. */
@@ -165,14 +171,18 @@ static inline struct block *cut_wild(struct heap *h, size_t bytes)
     return b;
 }
 
-static inline struct piece take_wild(struct heap *h, size_t units)
+/* Units that are there. */
+static inline struct piece take_held(struct heap *h, size_t units)
 {
     struct block *b = h->wild;
-    if (units << UNIT_SHIFT > h->wild_bytes)
-        return (struct piece){0};
     if (!is_clean(block_payload(b), block_at(b, units)))
         return (struct piece){.b = b, .fault = HEAP_WRITE_AFTER_FREE};
     return (struct piece){.b = cut_wild(h, units << UNIT_SHIFT)};
+}
+
+static inline struct piece take_wild(struct heap *h, size_t units)
+{
+    return units << UNIT_SHIFT > h->wild_bytes ? (struct piece){0} : take_held(h, units);
 }
 
 /* ---- taking --------------------------------------------------------------------------------- */
@@ -201,14 +211,19 @@ static inline enum heap_fault look_at_large(const struct heap *h, struct found f
     return is_untouched(f.b, f.units) ? HEAP_OK : HEAP_WRITE_AFTER_FREE;
 }
 
-/* Cuts `units` out of a free block, `front` units behind its start; the rest of it stays free. */
+/* Cuts `units` out of a free block, which may be known to be large, `front` units behind its start;
+ * the rest of it stays free. */
 [[gnu::always_inline]] static inline struct piece take_from(struct heap *h, struct found f,
-                                                            size_t front, size_t units)
+                                                            size_t front, size_t units, bool large)
 {
-    enum heap_fault fault = f.units < LARGE ? look_at_listed(h, f) : look_at_large(h, f);
+    large = large || f.units >= LARGE;
+    enum heap_fault fault = large ? look_at_large(h, f) : look_at_listed(h, f);
     if (fault)
         return (struct piece){.b = f.b, .fault = fault};
-    cut_front(h, f.b, f.units, front + units);
+    if (large)
+        cut_large(h, f.b, f.units, front + units);
+    else
+        cut_listed(h, f.b, f.units, front + units);
     if (front)
         add_free(h, f.b, front);
     return (struct piece){.b = block_at(f.b, front), .prev = front ? PREV : 0};
@@ -222,11 +237,11 @@ static inline bool does_for(struct found f, size_t align, size_t units)
 /* A small one of that size, if it is aligned; else the first that must do; when there is none, the
  * first that may, if it does. So the tree is searched once. */
 [[gnu::always_inline]] static inline struct found find_aligned(struct heap *h, size_t align,
-                                                               size_t units)
+                                                               size_t units, bool large)
 {
     size_t surely = units + (align >> UNIT_SHIFT) - 1;
     struct found f = {0};
-    if (units < LARGE) {
+    if (!large) {
         f = list_find(h, units);
         if (does_for(f, align, units))
             return f;
@@ -236,22 +251,23 @@ static inline bool does_for(struct found f, size_t align, size_t units)
     }
     if (f.b)
         return f;
-    f = tree_find(h, units < LARGE ? LARGE : units);
+    f = tree_find(h, large ? units : LARGE);
     return does_for(f, align, units) ? f : (struct found){0};
 }
 
 /* From a free block. */
 static inline struct piece space_search(struct heap *h, size_t align, size_t units)
 {
-    struct found f = align <= HEAP_ALIGN ? find_free(h, units) : find_aligned(h, align, units);
-    return f.b ? take_from(h, f, skip_for(f.b, align), units) : (struct piece){0};
+    struct found f =
+        align <= HEAP_ALIGN ? find_free(h, units) : find_aligned(h, align, units, units >= LARGE);
+    return f.b ? take_from(h, f, skip_for(f.b, align), units, false) : (struct piece){0};
 }
 
-/* From wild memory, behind units that are skipped. */
-static inline struct piece space_take_wild(struct heap *h, size_t front, size_t units)
+/* Wild memory was taken, and so many units of it are skipped: they stay free. */
+[[gnu::always_inline]] static inline struct piece skip_wild(struct heap *h, size_t front,
+                                                            struct piece p)
 {
-    struct piece p = take_wild(h, front + units);
-    if (!p.b || p.fault || !front)
+    if (!front || !p.b || p.fault)
         return p;
     add_free(h, p.b, front);
     raise_below(h, front);

@@ -64,16 +64,24 @@ static inline const struct fork *pages_fork(const struct record *r, size_t eight
     return (const struct fork *)&r->most[eight * SIDES];
 }
 
-static inline uint32_t larger(uint32_t a, uint32_t b)
+/* As two instructions: compilers take three, and load *b first. */
+static inline uint32_t larger(uint32_t a, const uint32_t *b)
 {
-    return a > b ? a : b;
+#ifdef __x86_64__
+    __asm__("cmpl %1, %0\n\tcmovb %1, %0" : "+r"(a) : "m"(*b) : "cc");
+    return a;
+#else
+    return a > *b ? a : *b;
+#endif
 }
 
 static inline uint32_t largest_on(const struct fork *f)
 {
-    const uint32_t *m = f->most;
-    return larger(larger(larger(m[0], m[1]), larger(m[2], m[3])),
-                  larger(larger(m[4], m[5]), larger(m[6], m[7])));
+    uint32_t most = f->most[0];
+#pragma GCC unroll 8
+    for (unsigned i = 1; i < SIDES; i++)
+        most = larger(most, &f->most[i]);
+    return most;
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */
@@ -118,12 +126,12 @@ static inline bool lower(uint32_t *side, const struct fork *there, uint32_t had)
     return *side != had;
 }
 
-void tree_lower(struct heap *h, const struct block *end, size_t units)
+void tree_lower(struct heap *h, const struct block *end, uint32_t most)
 {
     size_t page = place_of(h, end) / PAGE_UNITS;
     struct record *r = record_at(h, page >> RECORD_LOG);
     uint32_t had = *most_at(r, page);
-    *most_at(r, page) = most_of(units);
+    *most_at(r, page) = most;
     page >>= SIDES_LOG;
     if (!lower(&r->eights.most[page % SIDES], pages_fork(r, page % SIDES), had))
         return;
@@ -154,7 +162,7 @@ static inline size_t side_with(const struct fork *f, uint32_t least)
 }
 
 /* A fork leads to no such block: it was written to. */
-[[gnu::cold, gnu::noinline]] static struct found lose_way(struct heap *h, const void *r)
+[[gnu::cold, gnu::noinline]] static struct found lose_way(struct heap *h, const struct record *r)
 {
     heap_report_damage(h, HEAP_BAD_HEADER, r, NULL);
     return (struct found){0};
@@ -169,14 +177,14 @@ static inline struct found block_in(struct heap *h, struct record *r, size_t pag
     if (HEAP_HARDEN && (most < least || before >= h->units))
         return lose_way(h, r);
     uint64_t units = units_before(end);
-    if (HEAP_HARDEN && (units > before || most_of((size_t)units) != most))
+    if (HEAP_HARDEN && (units > before || (units != most && most_of((size_t)units) != most)))
         return heap_report_end(h, end), (struct found){0};
     return (struct found){.b = block_back(end, (size_t)units), .units = (size_t)units};
 }
 
-struct found tree_lowest(struct heap *h, size_t units)
+/* The lowest in the tree of at least `units`, which there is; no block: damage hides it. */
+static inline struct found lowest_in_tree(struct heap *h, size_t units)
 {
-    size_t i = 0;
     uint32_t least = (uint32_t)units; /* `most` is not less */
     ptrdiff_t at = h->peak, least_at = h->low - h->start + (ptrdiff_t)sizeof(struct record);
     for (ptrdiff_t step = h->peak_step; step != LAST_STEP; step >>= SIDES_LOG) {
@@ -184,14 +192,30 @@ struct found tree_lowest(struct heap *h, size_t units)
         size_t side = side_with(&r->upper, least);
         __asm__("" : "+r"(side)); /* one multiplication, not a way for each side */
         at += (ptrdiff_t)side * step + (ptrdiff_t)sizeof(struct record);
-        i = i * SIDES + side;
         if (HEAP_HARDEN && at < least_at)
             return lose_way(h, r);
     }
     struct record *r = (struct record *)(h->start + at) - 1;
-    size_t eight = side_with(&r->eights, least);
+    size_t i = (size_t)-at / sizeof *r, eight = side_with(&r->eights, least);
     size_t page = eight * SIDES + side_with(pages_fork(r, eight), least);
     return block_in(h, r, i * RECORD_PAGES + page, least);
+}
+
+struct found tree_find(struct heap *h, size_t units)
+{
+    struct found f = {0};
+    if (h->most >= units)
+        f = lowest_in_tree(h, units);
+    uintptr_t last = (uintptr_t)f.b + (f.units << UNIT_SHIFT) - 1; /* none: behind all */
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < HEAP_LOOSE; i++) {
+        struct loose l = h->loose[i];
+        if (l.units >= units && (uintptr_t)l.end <= last) {
+            f = (struct found){.b = block_back(l.end, l.units), .units = l.units};
+            last = (uintptr_t)l.end;
+        }
+    }
+    return f;
 }
 
 /* ---- its memory ----------------------------------------------------------------------------- */

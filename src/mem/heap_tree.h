@@ -65,7 +65,7 @@ static inline uint32_t most_of(size_t units)
 
 /* In the tree a block comes, or has become larger; has become smaller, or, with 0 units, goes. */
 void tree_raise(struct heap *h, const struct block *end, size_t units);
-void tree_lower(struct heap *h, const struct block *end, size_t units);
+void tree_lower(struct heap *h, const struct block *end, uint32_t most);
 
 /* Which of the loose blocks ends there, or, with NULL, where there is room for one; HEAP_LOOSE:
  * none. */
@@ -111,7 +111,7 @@ static inline void tree_shrink(struct heap *h, const struct block *end, size_t u
 {
     unsigned i = loose_at(h, end);
     if (i == HEAP_LOOSE) {
-        tree_lower(h, end, units);
+        tree_lower(h, end, most_of(units));
         return;
     }
     h->loose[i].units = units;
@@ -134,23 +134,8 @@ static inline bool tree_keeps(const struct heap *h, const struct block *end, siz
 
 /* ---- searching ------------------------------------------------------------------------------ */
 
-/* The lowest in the tree of at least `units`, which there is; no block: damage hides it. */
-struct found tree_lowest(struct heap *h, size_t units);
-
-/* The lowest of all. */
-static inline struct found tree_find(struct heap *h, size_t units)
-{
-    struct found f = {0};
-    if (h->most >= units)
-        f = tree_lowest(h, units);
-#pragma GCC unroll 4
-    for (unsigned i = 0; i < HEAP_LOOSE; i++) {
-        struct loose l = h->loose[i];
-        if (l.units >= units && (!f.b || block_back(l.end, l.units) < f.b))
-            f = (struct found){.b = block_back(l.end, l.units), .units = l.units};
-    }
-    return f;
-}
+/* The lowest of at least `units`; no block: there is none, or damage hides it. */
+struct found tree_find(struct heap *h, size_t units);
 
 /* ---- its memory ----------------------------------------------------------------------------- */
 

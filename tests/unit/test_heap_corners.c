@@ -125,16 +125,16 @@ static void what_is_no_block_is_told_at_any_size(void **state)
     holds();
 }
 
-/* In a window of nearly all there is, a size and what is skipped before it can be more than that.
- */
-static void a_size_and_an_alignment_that_wrap(void **state)
+/* In a window of nearly all there is, of the largest block there can be. */
+static void the_largest_size_at_any_alignment(void **state)
 {
     (void)state;
     heap.stats.window = SIZE_MAX - PAGE;
-    heap.largest = SIZE_MAX - 2 * PAGE;
-    for (size_t align = 4 * PAGE; align <= (size_t)1 << 30; align *= 2) {
-        for (size_t less = 2 * PAGE + 16; less < 4 * PAGE; less += PAGE)
-            assert_null(heap_alloc_aligned(&heap, align, SIZE_MAX - less, NULL));
+    heap.largest = ((size_t)1 << SIZE_BITS) - 1;
+    for (size_t align = 32; align <= (size_t)1 << 30; align *= 2) {
+        assert_null(heap_alloc_aligned(&heap, align, heap.largest, NULL));
+        assert_null(heap_alloc_aligned(&heap, align, heap.largest + 1, NULL));
+        assert_null(heap_alloc_aligned(&heap, align, SIZE_MAX, NULL));
     }
     holds();
 }
@@ -356,7 +356,7 @@ int main(void)
         STAGED(every_fault_has_a_name),
         STAGED(what_is_no_block_has_no_size),
         STAGED(what_is_no_block_is_told_at_any_size),
-        STAGED(a_size_and_an_alignment_that_wrap),
+        STAGED(the_largest_size_at_any_alignment),
         STAGED(alignment_costs_what_is_skipped),
         STAGED(no_alignment_above_the_window),
         STAGED(a_block_costs_its_header),
