@@ -46,8 +46,8 @@
  *                the tree, 30 L, and one that was loose comes into it, 30 + 12 L:     240 + 42 L
  *                or the other grows there, or is wild memory and goes to the owner:   265 + 42 L
  *                bins full: MERGE_BINS of them looked into, so for another:           85 more
- *   to allocate  entry 40, a search and those that are loose 60 + 26 L, its block looked at and
- *                taken out of the tree 55 + 30 L, a rest of it into a list 60:        215 + 56 L
+ *   to allocate  entry 40, a search and those that are loose 65 + 26 L, its block looked at and
+ *                taken out of the tree 55 + 30 L, a rest of it into a list 60:        220 + 56 L
  *                a small one, no list has a block 60, CARVE more of its size 35:      310 + 56 L
  *                no list has a block 120, MERGE_BINS blocks that wait looked at and one merged in
  *                lists alone 305, growth 185 beside the owner's, a record 60, a level 25:    695
@@ -58,8 +58,8 @@
  * So 700 are enough for each of them in a heap of up to 1 GiB. In 8 GiB a request that is aligned
  * to more than a page may take 766; in 1 TiB it is 970, a small one 870. Measured: up to 607 in
  * recorded programs, and in 1 GiB, in heaps built so that one call walks all of its ways and
- * changes each fork on them, 506 to free, 546 and 631 to allocate, 599 and 690 aligned, 664 and,
- * aligned, 687 grown.
+ * changes each fork on them, 506 to free, 549 and 634 to allocate, 602 and 693 aligned, 664 and,
+ * aligned, 690 grown.
  * Exceptions: growth by more than 256 KiB, where for each of them 384 bytes are cleared; heap_trim,
  * and a call that the owner refuses memory for (all bins are merged); heap_realloc where it moves,
  * which is both and a copy; reports, which walk the tiles to say what is wrong.

@@ -64,10 +64,11 @@ static inline const struct fork *pages_fork(const struct record *r, size_t eight
     return (const struct fork *)&r->most[eight * SIDES];
 }
 
-/* As two instructions: compilers take three, and load *b first. */
+/* As two instructions, where the builder says that the processor has them: compilers take three,
+ * and load *b first. */
 static inline uint32_t larger(uint32_t a, const uint32_t *b)
 {
-#ifdef __x86_64__
+#ifdef HAVE_CMOV
     __asm__("cmpl %1, %0\n\tcmovb %1, %0" : "+r"(a) : "m"(*b) : "cc");
     return a;
 #else
@@ -177,7 +178,7 @@ static inline struct found block_in(struct heap *h, struct record *r, size_t pag
     if (HEAP_HARDEN && (most < least || before >= h->units))
         return lose_way(h, r);
     uint64_t units = units_before(end);
-    if (HEAP_HARDEN && (units > before || (units != most && most_of((size_t)units) != most)))
+    if (HEAP_HARDEN && (units > before || most_of((size_t)units) != most))
         return heap_report_end(h, end), (struct found){0};
     return (struct found){.b = block_back(end, (size_t)units), .units = (size_t)units};
 }
