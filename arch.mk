@@ -8,8 +8,8 @@
 ARCHES := i386 x86_64
 
 # ---- compiling --------------------------------------------------------------------------------
-# i386 runs on a 486: no cmov (HAVE_CMOV), no CPUID before it is known to be there. Returning a one-member
-# struct in a register makes the strong types free.
+# i386 runs on a 486: no cmov (HAVE_CMOV), no CPUID before it is known to be there. Returning a
+# one-member struct in a register makes the strong types free.
 CFLAGS_i386       := -m32 -march=i486 -freg-struct-return
 CFLAGS_x86_64     := -m64 -march=x86-64 -mcmodel=kernel -mno-red-zone -DHAVE_CMOV
 
