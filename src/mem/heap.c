@@ -58,7 +58,7 @@
  * So 700 are enough for each of them in a heap of up to 1 GiB. In 8 GiB a request that is aligned
  * to more than a page may take 766; in 1 TiB it is 970, a small one 870. Measured: up to 607 in
  * recorded programs, and in 1 GiB, in heaps built so that one call walks all of its ways and
- * changes each fork on them, 506 to free, 549 and 634 to allocate, 602 and 693 aligned, 664 and,
+ * changes each fork on them, 506 to free, 548 and 633 to allocate, 601 and 692 aligned, 664 and,
  * aligned, 690 grown.
  * Exceptions: growth by more than 256 KiB, where for each of them 384 bytes are cleared; heap_trim,
  * and a call that the owner refuses memory for (all bins are merged); heap_realloc where it moves,
