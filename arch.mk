@@ -8,10 +8,14 @@
 ARCHES := i386 x86_64
 
 # ---- compiling --------------------------------------------------------------------------------
-# i386 runs on a 486: no cmov (HAVE_CMOV), no CPUID before it is known to be there. Returning a
-# one-member struct in a register makes the strong types free.
-CFLAGS_i386       := -m32 -march=i486 -freg-struct-return
-CFLAGS_x86_64     := -m64 -march=x86-64 -mcmodel=kernel -mno-red-zone -DHAVE_CMOV
+# What the sources may use, in programs of this machine as well. i386 runs on a 486: no cmov, no
+# CPUID before it is known to be there.
+DEFINES_i386   :=
+DEFINES_x86_64 := -DHAVE_CMOV
+
+# Returning a one-member struct in a register makes the strong types free.
+CFLAGS_i386       := -m32 -march=i486 -freg-struct-return $(DEFINES_i386)
+CFLAGS_x86_64     := -m64 -march=x86-64 -mcmodel=kernel -mno-red-zone $(DEFINES_x86_64)
 
 # Nothing on i386 needs a stack aligned to more than a word; the two compilers call that differently.
 GCC_FLAGS_i386   := -mpreferred-stack-boundary=2

@@ -4,9 +4,8 @@
 # that show ours beside others. Optimised, with checks on; x86_64 Linux.
 
 BITS ?= 64
-HOST_DEFINES_64 := -DHAVE_CMOV
-BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -fvisibility=hidden -shared -Wl,-z,defs -m$(BITS) $(WARNINGS) -Iinclude -Isrc \
-    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Ibench $(HOST_DEFINES_$(BITS)) $(CFLAGS)
+BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -fvisibility=hidden -shared -Wl,-z,defs $(WARNINGS) $(HOST_TARGET) -Ibench \
+    $(CFLAGS)
 
 define bench_rule
 $(HOST)/$(1)_bench$(3).so: FORCE

@@ -7,8 +7,8 @@
 HOSTCC       ?= gcc
 HOST_ARCH_32 := i386
 HOST_ARCH_64 := x86_64
-HOST_CFLAGS   = -std=gnu2x -O1 -g -fno-omit-frame-pointer $(WARNINGS) -Iinclude -Isrc \
-    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Itests/unit -Itests/soak -m$(BITS)
+HOST_TARGET   = -m$(BITS) -Iinclude -Isrc -Isrc/arch/$(HOST_ARCH_$(BITS)) $(DEFINES_$(HOST_ARCH_$(BITS)))
+HOST_CFLAGS   = -std=gnu2x -O1 -g -fno-omit-frame-pointer $(WARNINGS) $(HOST_TARGET) -Itests/unit -Itests/soak
 HOST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 $(HOST)/flags: FORCE

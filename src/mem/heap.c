@@ -59,87 +59,21 @@
  * to more than a page may take 766; in 1 TiB it is 970, a small one 870. Measured: up to 607 in
  * recorded programs, and in 1 GiB, in heaps built so that one call walks all of its ways and
  * changes each fork on them, 506 to free, 548 and 633 to allocate, 601 and 692 aligned, 664 and,
- * aligned, 690 grown.
+ * aligned, 690 grown (with HAVE_CMOV: a level costs 7 more without).
  * Exceptions: growth by more than 256 KiB, where for each of them 384 bytes are cleared; heap_trim,
  * and a call that the owner refuses memory for (all bins are merged); heap_realloc where it moves,
  * which is both and a copy; reports, which walk the tiles to say what is wrong.
  */
-#include "heap_space.h"
+#include "heap_bins.h"
 
 enum {
-    BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes; more never waits in a bin    */
-    SMALL_SIZE_MAX = (LARGE - 1) * UNIT - HEADER,  /* more is looked for in the tree        */
+    SMALL_SIZE_MAX = (LARGE - 1) * UNIT - HEADER, /* more is looked for in the tree        */
     CARVE = 2, /* blocks that a search leaves in the bin, beside the one asked for */
     OVERDRAFT = 4 * HEAP_BIN_UNITS, /* units more than their room that bins may hold for a while */
-    MERGE_BINS = 4,                 /* bins that one call looks into for a block to merge */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
 _Static_assert(((uint64_t)1 << SIZE_BITS) + ALIGN_MAX < SIZE_MAX / 2 + PAGE_SIZE,
                "a size and what is skipped before it never wrap");
-
-/* ---- bins ----------------------------------------------------------------------------------- */
-
-/* The bin for blocks of that size in bytes. */
-static inline void **bin_for(struct heap *h, size_t size)
-{
-    return &h->bin[short_units(size)];
-}
-
-/* Puts a binned block before the one that was on top of the bin, if there was one. */
-static inline void *link_to(void *payload, void *top)
-{
-    *link_in(payload) = HEAP_HARDEN >= 3 && !top ? BIN_END : top;
-    return payload;
-}
-
-/* Level 3: does a block that is first in its bin lead to one of as many units? */
-static inline bool leads_on(const struct heap *h, void *payload, size_t units)
-{
-    void *next = next_in(payload);
-    if (HEAP_HARDEN < 3 || *link_in(payload) == BIN_END)
-        return true;
-    uintptr_t behind = (uintptr_t)next - h->first;
-    if (behind >= h->units << UNIT_SHIFT || behind % UNIT)
-        return false;
-    struct view v = block_view(h, block_of(next));
-    return v.state == HEAP_BINNED && v.units == units;
-}
-
-/* Merges the block on top of a bin into less than `below` units; false: it is damaged, there is
- * none, or too much is free around it. */
-static bool merge_top(struct heap *h, void **bin, size_t below)
-{
-    void *p = *bin;
-    if (offset_of(h, p) >= h->span)
-        return false;
-    struct block *b = block_of(p);
-    void *next = next_in(p);
-    uint64_t fields = block_open(h, b);
-    size_t units = short_units((size_t)(fields >> SIZE_SHIFT) & SIZE_LOW);
-    if (!is_sound(fields, HEAP_BINNED) || !leads_on(h, p, units) ||
-        !space_release(h, b, units, fields & PREV, below))
-        return false;
-    *bin = next;
-    h->room += (ptrdiff_t)units;
-    return true;
-}
-
-/* Does so with one block that waits, of those in the next few bins; large ones first. */
-static void merge_one(struct heap *h, size_t below)
-{
-    unsigned bin = h->merge_next;
-    for (unsigned i = 0; i < MERGE_BINS && !merge_top(h, &h->bin[bin], below); i++)
-        bin = bin ? bin - 1 : HEAP_BIN_UNITS;
-    h->merge_next = bin;
-}
-
-[[gnu::cold, gnu::noinline]] static void merge_all(struct heap *h)
-{
-    for (unsigned units = HEAP_BIN_UNITS; units; units--) {
-        while (merge_top(h, &h->bin[units], ANY))
-            ;
-    }
-}
 
 /* ---- allocating ----------------------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
  * free memory right behind; else a new block, a copy, and the old one freed. A call that fails has
  * changed nothing: the old block is as it was.
  */
-#include "heap_space.h"
+#include "heap_join.h"
 
 /* Asks for a new block, copies, frees the old one. */
 [[gnu::noinline]] static void *move(struct heap *h, void *p, size_t size, const void *caller,

@@ -19,7 +19,7 @@
  * Bounds. To take is one search, and two changes of lists and tree (three when aligned); to give
  * back looks at two neighbours and makes three changes at most. Only the tree has loops.
  */
-#include "heap_space.h"
+#include "heap_join.h"
 
 enum {
     STEP_MIN = 2 << PAGE_SHIFT, /* growth: a 128th of what is held, between these    */

@@ -15,8 +15,7 @@ COVER_32 := src/multiboot2.c $(filter-out src/mem/paging64.c src/mem/hhdm.c,$(wi
 COVER_UNITS := $(foreach u,$(UNITS),$(if $(filter src/mem/% src/multiboot2.c,$(UNIT_$(u))),$(u)))
 
 COVER_CFLAGS = -std=gnu2x -O1 -fprofile-instr-generate -fcoverage-mapping -fcoverage-mcdc \
-    $(filter-out -Werror,$(WARNINGS)) -Werror -Iinclude -Isrc -Isrc/arch/$(HOST_ARCH_$(BITS)) -Itests/unit \
-    -m$(BITS)
+    $(filter-out -Werror,$(WARNINGS)) -Werror $(HOST_TARGET) -Itests/unit
 
 $(COVER)/flags: FORCE
 	$(call need,$(COVER_CC) llvm-cov-19 /usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.profile-i386.a link\ -m32 include\ cmocka.h)

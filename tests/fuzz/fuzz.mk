@@ -23,8 +23,7 @@ FUZZ_editor     := src/diag/line_editor.c src/lib/fmt.c
 FUZZ_fmt        := src/lib/fmt.c
 
 FUZZCC       ?= clang
-FUZZ_CFLAGS   = -std=gnu2x -O2 -g -fno-omit-frame-pointer -fno-pie $(WARNINGS) -Iinclude -Isrc \
-    -Isrc/arch/$(HOST_ARCH_$(BITS)) -Itests/unit -m$(BITS)
+FUZZ_CFLAGS   = -std=gnu2x -O2 -g -fno-omit-frame-pointer -fno-pie $(WARNINGS) $(HOST_TARGET) -Itests/unit
 FUZZ_SANITIZE := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
 $(HOST)/flags_fuzz: FORCE
