@@ -28,4 +28,7 @@ void *kmalloc_aligned(size_t align, size_t size);
 void kfree(void *block);
 size_t kmalloc_usable_size(const void *block);
 
+/* As heap_trim: for when frames run short. Interrupts are off all the while. */
+void kmalloc_trim(void);
+
 #endif

@@ -18,6 +18,8 @@
  */
 #include "diag/oom.h"
 
+#include <mem/kmalloc.h>
+
 #include "diag/console.h"
 #include "diag/hold.h"
 #include "diag/json.h"
@@ -149,7 +151,7 @@ static const char *in_the_arena(void (*run)(struct report *r), struct report *r)
 {
     struct hold rest = HOLD_NOTHING;
     const char *broken = NULL;
-    heap_trim(&kernel.heap);
+    kmalloc_trim();
     vword_t window = oom_window_digest();
     if (!oom_find_scratch())
         broken = "MEM_NO_SPACE: user space has room to try in";

@@ -11,6 +11,7 @@
  * RAM, make a look cost the same on any machine: oom.c leaves little free, and the map of all RAM
  * is looked at on its own (oom_window_digest).
  */
+#include <mem/kmalloc.h>
 #include <mem/kmap.h>
 
 #include "diag/ledger.h"
@@ -54,7 +55,7 @@ vword_t oom_window_digest(void)
 static struct state look(void)
 {
     struct state s = {.regions = kernel.mmio.count};
-    heap_trim(&kernel.heap);
+    kmalloc_trim();
     frames_settle();
     digest_tables(s.digest);
     s.tables = kernel.aspace.tables;

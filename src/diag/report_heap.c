@@ -2,7 +2,7 @@
 /* report_heap.c - heap, dmesg: the blocks of the heap as a picture and as numbers. */
 #include "diag/report.h"
 
-#include <mem/heap.h>
+#include <mem/kmalloc.h>
 
 #include "diag/console.h"
 #include "diag/json.h"
@@ -192,7 +192,7 @@ bool report_heap(const struct shell_args *args)
     if (args->count && !check && !trim)
         return report_error("heap", args, "usage: heap [check|trim]");
     if (trim)
-        heap_trim(&kernel.heap);
+        kmalloc_trim();
     struct heap_stats s;
     const char *broken = "";
     heap_stats(&kernel.heap, &s);

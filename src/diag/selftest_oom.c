@@ -103,7 +103,7 @@ static enum mem_err grow_and_trim(uint64_t *took)
     void *block = kmalloc((size_t)96 << 10);
     *took = before - frames_free();
     kfree(block);
-    heap_trim(&kernel.heap);
+    kmalloc_trim();
     return block ? MEM_OK : MEM_NO_FRAME;
 }
 
@@ -113,17 +113,17 @@ static enum mem_err grow_across(size_t border)
     void *below = kmalloc(border - ((size_t)160 << 10));
     if (!below)
         return MEM_NO_FRAME;
-    heap_trim(&kernel.heap);
+    kmalloc_trim();
     enum mem_err err = with_fewer_and_fewer(grow_and_trim);
     kfree(below);
-    heap_trim(&kernel.heap);
+    kmalloc_trim();
     return err;
 }
 
 static enum mem_err heap_growth_with_the_last_frames(void)
 {
     enum mem_err err = MEM_OK;
-    heap_trim(&kernel.heap);
+    kmalloc_trim();
     for (size_t border = (size_t)2 << 20; !err && border <= (size_t)8 << 20; border += 2 << 20) {
         if (frames_free() < (border >> PAGE_SHIFT) + 3 * PMM_BLOCK)
             break; /* a machine with so little RAM has no such border */

@@ -136,3 +136,10 @@ size_t kmalloc_usable_size(const void *block)
     leave();
     return size;
 }
+
+void kmalloc_trim(void)
+{
+    enter();
+    heap_trim(kernel_heap.heap);
+    leave();
+}

@@ -198,14 +198,14 @@ static void large_blocks_take_frames_and_give_them_back(void **state)
 {
     (void)state;
     for (unsigned round = 0; round < 3; round++) {
-        heap_trim(&heap);
+        kmalloc_trim();
         uint64_t before = frames_free();
         uint8_t *p = kmalloc(1 << 20);
         assert_non_null(p);
         assert_true(before - frames_free() >= 240);
         memset(p, 1, 1 << 20);
         kfree(p);
-        heap_trim(&heap);
+        kmalloc_trim();
         assert_true(frames_free() == before);
         holds();
     }
@@ -214,14 +214,14 @@ static void large_blocks_take_frames_and_give_them_back(void **state)
 static void no_frames_no_block(void **state)
 {
     (void)state;
-    heap_trim(&heap);
+    kmalloc_trim();
     uint64_t before = frames_free();
     assert_null(kmalloc(((size_t)before + 32) * PAGE));
     assert_true(frames_free() == before);
     void *p = kmalloc(1 << 20);
     assert_non_null(p);
     kfree(p);
-    heap_trim(&heap);
+    kmalloc_trim();
     holds();
 }
 
@@ -231,12 +231,12 @@ static void the_last_frame_is_used(void **state)
     (void)state;
     static pfn_t held[FAKE_FRAMES];
     size_t count = 0;
-    heap_trim(&heap);
+    kmalloc_trim();
     uint64_t before = frames_free();
     void *p = kmalloc(64 * PAGE);
     uint64_t used = before - frames_free();
     kfree(p);
-    heap_trim(&heap);
+    kmalloc_trim();
     assert_true(frames_free() == before && used > 0);
     while (frames_free() > used)
         held[count++] = frames_take(OWNER_DMA);
@@ -244,7 +244,7 @@ static void the_last_frame_is_used(void **state)
     assert_non_null(p);
     assert_true(frames_free() == 0);
     kfree(p);
-    heap_trim(&heap);
+    kmalloc_trim();
     while (count)
         assert_int_equal(frames_give(held[--count], OWNER_DMA), MEM_OK);
     assert_true(frames_free() == before);
@@ -255,7 +255,7 @@ static void the_last_frame_is_used(void **state)
 static void a_window_that_is_not_empty(void **state)
 {
     (void)state;
-    heap_trim(&heap);
+    kmalloc_trim();
     vaddr_t in_the_way = ptr_vaddr(window + (1 << 20));
     assert_int_equal(map_page(&as, in_the_way, PA(0x1000), 0), MEM_OK);
     uint64_t before = frames_free();
@@ -280,7 +280,7 @@ static void a_page_that_is_gone(void **state)
     fake.panics_to = &panicked;
     if (!setjmp(panicked)) {
         kfree(p);
-        heap_trim(&heap);
+        kmalloc_trim();
         fail_msg("no panic");
     }
     assert_non_null(strstr(fake.panic_text, "heap shrink at"));
