@@ -126,10 +126,10 @@ enum heap_fault heap_free(struct heap *heap, void *block, const void *caller);
 size_t heap_usable_size(struct heap *heap, const void *block, const void *caller);
 
 /*
- * Merges all that waits in bins and gives whole free pages at the end back: an empty heap is as
- * large as it was at first. Takes as long as there are blocks in bins. heap_free gives pages back
- * when what is freed is merged with the end, so not before one that waits in a bin: an owner who is
- * short of memory trims.
+ * Merges all that waits in bins and gives whole free pages at the end back. Takes as long as there
+ * are blocks in bins. heap_free gives pages back when what is freed is merged with the end, so not
+ * before one that waits in a bin; and all of them with the last live block: an empty heap is as
+ * large as it was at first. An owner who is short of memory trims.
  */
 void heap_trim(struct heap *heap);
 
@@ -173,9 +173,9 @@ struct heap {
     size_t span;                  /* bytes from there to the last header                  */
     uintptr_t first;              /* the first payload there can be                       */
     size_t units;                 /* held, from there to the top                          */
-    size_t reach;                 /* bytes from the start where links may stand           */
     struct block *wild;           /* from here to the top nothing is in use               */
     size_t wild_bytes;
+    size_t reach;        /* bytes from the start where links may stand                    */
     size_t largest;      /* bytes that can be asked for at once                           */
     size_t below;        /* no free block but the wild one has more bytes, with its header */
     uint32_t most;       /* units of the largest block in the tree                        */
@@ -189,10 +189,12 @@ struct heap {
     } loose[HEAP_LOOSE]; /* large free blocks that are not in the tree */
     unsigned turn;       /* which of them is the next to go there      */
     ptrdiff_t room;      /* units that may wait in bins, beside those that do */
+    size_t withheld;     /* units of a quarter of the heap that may not wait, modulo 2^64 (2^32) */
+    ptrdiff_t beyond;    /* units that are live or wait, beyond those that may and ENOUGH */
     unsigned long filled[HEAP_LISTS / HEAP_WORD_BITS + 1]; /* a bit for each list        */
     uint8_t *window, *low, *start, *top, *limit; /* [low, top) is held, [window, limit) may be */
     uint8_t *highest;                            /* the top was never higher                   */
-    unsigned merge_next;   /* the bin that is looked into next for a block to merge */
+    size_t merge_next;     /* the bin that is looked into next for a block to merge */
     uintptr_t caller_base; /* upper bits that recorded callers share               */
     struct heap_stats stats;
 };

@@ -9,7 +9,10 @@
  * found again by size up to a page (heap_lists.c), and by address above (heap_tree.c). Each time
  * the heap grows for a request one binned block is merged with what is small and free around it, so
  * that bins are not kept at the price of growth for long; when the owner refuses, all of them are
- * merged before the call gives up.
+ * merged before the call gives up. When the last live block is freed all the heap is free, whatever
+ * waits: that is forgotten, not merged, and what the heap has grown by goes back to the owner. H3
+ * tells without a step on the common ways: bins are full by then, and what a free does when they
+ * are begins with that question.
  *
  * What is promised of places: a request of more than a page (4096 bytes) gets the lowest free block
  * that is large enough, at its front. A smaller one gets, up to 1096 bytes, the block of its size
@@ -22,6 +25,9 @@
  *
  *   H1  blocks and wild memory tile the heap, and every header is intact.
  *   H2  the bins hold exactly the blocks in the state BINNED, each in the bin of its size.
+ *   H3  it is known how many units wait in bins, by `room`, and how many are taken, by blocks that
+ *       are live or wait, by `beyond`. No more wait than may, and OVERDRAFT; and once the heap has
+ *       grown, fewer may than are taken.
  *   S1 to S4 in heap_space.c, L1, L2 in heap_lists.c, T1 to T4 in heap_tree.c: see heap_check.
  *
  * What is caught, by HEAP_HARDEN:
@@ -35,7 +41,7 @@
  *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
  *         checked when it is given out again: writes after free. Costs grow with the block
  *
- * A call costs 50, 52, 53 instructions at levels 0 to 2 (seven recorded programs, x86_64), and some
+ * A call costs 51, 53, 54 instructions at levels 0 to 2 (seven recorded programs, x86_64), and some
  * thousands at level 3.
  *
  * Bounds. A call on a bin or on wild memory has no loop. The longest calls are these; L is the
@@ -46,20 +52,23 @@
  *                the tree, 30 L, and one that was loose comes into it, 30 + 12 L:     240 + 42 L
  *                or the other grows there, or is wild memory and goes to the owner:   265 + 42 L
  *                bins full: MERGE_BINS of them looked into, so for another:           85 more
+ *                little is taken: what may wait is counted anew:                      120 more
+ *                no other block is live: both sides looked at, bins and the first record of the
+ *                tree cleared, 560 and 384 bytes, and its levels taken away:          560 + 14 L
  *   to allocate  entry 40, a search and those that are loose 65 + 26 L, its block looked at and
  *                taken out of the tree 55 + 30 L, a rest of it into a list 60:        220 + 56 L
  *                a small one, no list has a block 60, CARVE more of its size 35:      310 + 56 L
  *                no list has a block 120, MERGE_BINS blocks that wait looked at and one merged in
- *                lists alone 305, growth 185 beside the owner's, a record 60, a level 25:    695
- *   aligned      as to allocate, but what is skipped goes into a list:                275 + 56 L
- *                to more than a page: it is large, and one that was loose gets there: 290 + 68 L
+ *                lists alone 305, growth 190 beside the owner's, a record 60, a level 25:    700
+ *   aligned      as to allocate, but what is skipped goes into a list:                278 + 56 L
+ *                to more than a page: it is large, and one that was loose gets there: 302 + 66 L
  *                two searches in vain, growth as above, what is skipped:              470 + 38 L
  *
  * So 700 are enough for each of them in a heap of up to 1 GiB. In 8 GiB a request that is aligned
- * to more than a page may take 766; in 1 TiB it is 970, a small one 870. Measured: up to 607 in
+ * to more than a page may take 764; in 1 TiB it is 962, a small one 870. Measured: up to 607 in
  * recorded programs, and in 1 GiB, in heaps built so that one call walks all of its ways and
- * changes each fork on them, 506 to free, 548 and 633 to allocate, 601 and 692 aligned, 664 and,
- * aligned, 690 grown (with HAVE_CMOV: a level costs 7 more without).
+ * changes each fork on them, 511 to free, 643 to free the last one, 550 and 637 to allocate, 609
+ * and 698 aligned, 692 and, aligned, 688 grown (with HAVE_CMOV: a level costs 7 more without).
  * Exceptions: growth by more than 256 KiB, where for each of them 384 bytes are cleared; heap_trim,
  * and a call that the owner refuses memory for (all bins are merged); heap_realloc where it moves,
  * which is both and a copy; reports, which walk the tiles to say what is wrong.
@@ -69,7 +78,6 @@
 enum {
     SMALL_SIZE_MAX = (LARGE - 1) * UNIT - HEADER, /* more is looked for in the tree        */
     CARVE = 2, /* blocks that a search leaves in the bin, beside the one asked for */
-    OVERDRAFT = 4 * HEAP_BIN_UNITS, /* units more than their room that bins may hold for a while */
 };
 #define ALIGN_MAX ((size_t)1 << 30)
 _Static_assert(((uint64_t)1 << SIZE_BITS) + ALIGN_MAX < SIZE_MAX / 2 + PAGE_SIZE,
@@ -164,6 +172,7 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
     if (fault)
         return refuse_block(h, block_payload(f.b), fault, caller);
     size_t units = short_units(size), more = count_more(h, f.units - units, size);
+    note_taken(h, units + more * units);
     if (listed)
         cut_listed(h, f.b, f.units, units + more * units);
     else
@@ -218,7 +227,7 @@ static inline void carve(struct heap *h, struct block *b, size_t count, size_t s
         return refuse_block(h, top, HEAP_WRITE_AFTER_FREE, caller);
     if (HEAP_HARDEN >= 3 || bytes <= h->below || bytes > h->wild_bytes)
         return alloc_listed(h, size, caller);
-    return make_live(h, cut_wild(h, bytes), size, caller, 0);
+    return make_live(h, cut_wild(h, units), size, caller, 0);
 }
 
 /* From the bin, with all questions asked: the block stands behind a free one, or is damaged. */
@@ -291,6 +300,29 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
 
 /* ---- freeing -------------------------------------------------------------------------------- */
 
+/* So little is taken without it that it may be the last. */
+[[gnu::noinline]] static enum heap_fault free_few(struct heap *h, struct block *b, size_t units,
+                                                  bool prev, const void *caller)
+{
+    size_t withheld = h->withheld;
+    note_given(h, units);
+    bool last = space_review(h), forget = last && HEAP_HARDEN < 3;
+    note_taken(h, units); /* not yet given */
+    enum heap_fault fault = space_release(h, b, units, prev, forget ? 0 : ANY);
+    if (forget && fault == TOO_MUCH) {
+        seal_free(h, b, 0); /* never again taken for a live one */
+        space_empty(h);
+        return HEAP_OK;
+    }
+    if (fault) {
+        withhold(h, withheld); /* as before */
+        return heap_report_live(h, fault, b, caller);
+    }
+    if (last)
+        heap_trim(h); /* what was written to shows when it is given out again */
+    return HEAP_OK;
+}
+
 /* No block that a bin takes: it is large, or none at all, or its bin is full. */
 [[gnu::noinline]] static enum heap_fault free_merged(struct heap *h, void *p, const void *caller,
                                                      uint64_t fields)
@@ -299,9 +331,14 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
     if (!is_sound(fields, HEAP_LIVE) || (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, fields)))
         return heap_name_fault(h, p, caller);
     size_t units = units_for(live_size(fields));
+    if (h->beyond < (ptrdiff_t)units)
+        return free_few(h, b, units, fields & PREV, caller);
     struct around around;
     enum heap_fault fault = look_around(h, b, units, fields & PREV, &around);
-    return fault ? heap_report_live(h, fault, b, caller) : join(h, b, units, around);
+    if (fault)
+        return heap_report_live(h, fault, b, caller);
+    note_given(h, units);
+    return join(h, b, units, around);
 }
 
 /* Puts a live block of so many units into its bin; the room for it is taken. */
@@ -315,16 +352,26 @@ static inline enum heap_fault push(struct heap *h, void *p, size_t units)
 }
 
 /* The bins are full: room is made by merging another block, which has waited longer; when that was
- * smaller once too often, this one. */
+ * smaller once too often, or nothing else is live, this one. */
 [[gnu::noinline]] static enum heap_fault free_over_full(struct heap *h, void *p, const void *caller,
                                                         uint64_t fields, size_t units)
 {
-    if (h->room >= -OVERDRAFT) {
-        merge_one(h, ANY);
+    size_t withheld = h->withheld;
+    bool last = false;
+    if (h->beyond < 0 || withheld)
+        last = space_review(h);
+    if (!last && h->room >= -OVERDRAFT) {
+        if (h->room < 0)
+            merge_one(h, ANY);
+        if (h->beyond < 0)
+            (void)space_review(h);
         return push(h, p, units);
     }
     h->room += (ptrdiff_t)units;
-    return free_merged(h, p, caller, fields);
+    enum heap_fault fault = free_merged(h, p, caller, fields);
+    if (fault)
+        withhold(h, withheld); /* as before */
+    return fault;
 }
 
 enum heap_fault heap_free(struct heap *h, void *p, const void *caller)

@@ -51,7 +51,8 @@ static inline bool merge_top(struct heap *h, void **bin, size_t below)
     uint64_t fields = block_open(h, b);
     size_t units = short_units((size_t)(fields >> SIZE_SHIFT) & SIZE_LOW);
     if (!is_sound(fields, HEAP_BINNED) || !leads_on(h, p, units) ||
-        !space_release(h, b, units, fields & PREV, below))
+        !is_clean(link_in(p) + 1, block_at(b, units)) ||
+        space_release(h, b, units, fields & PREV, below))
         return false;
     *bin = next;
     h->room += (ptrdiff_t)units;
@@ -61,7 +62,7 @@ static inline bool merge_top(struct heap *h, void **bin, size_t below)
 /* Does so with one block that waits, of those in the next few bins; large ones first. */
 static inline void merge_one(struct heap *h, size_t below)
 {
-    unsigned bin = h->merge_next;
+    size_t bin = h->merge_next;
     for (unsigned i = 0; i < MERGE_BINS && !merge_top(h, &h->bin[bin], below); i++)
         bin = bin ? bin - 1 : HEAP_BIN_UNITS;
     h->merge_next = bin;
@@ -74,6 +75,7 @@ static inline void merge_one(struct heap *h, size_t below)
         while (merge_top(h, &h->bin[units], ANY))
             ;
     }
+    (void)space_review(h);
 }
 
 #endif

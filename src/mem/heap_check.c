@@ -5,6 +5,7 @@
 
 struct totals {
     size_t small, large, binned;
+    size_t taken, waiting; /* units of blocks in use or in bins, and of those in bins */
 };
 
 /* A tile, its forerunner, and what they must agree on. */
@@ -51,6 +52,8 @@ static bool tiles_hold(const struct heap *h, struct totals *t, const char **brok
         t->small += free && v.units >= LEAST && v.units < LARGE;
         t->large += free && v.units >= LARGE;
         t->binned += v.state == HEAP_BINNED;
+        t->waiting += v.state == HEAP_BINNED ? v.units : 0;
+        t->taken += v.state == HEAP_FREE ? 0 : v.units;
     }
     *broken = "H1: intact blocks tile the heap, up to the wild memory";
     v = block_view(h, end);
@@ -78,6 +81,14 @@ static bool bins_hold(const struct heap *h, size_t *count)
     return true;
 }
 
+/* Bins that might hold all that is taken would not be full when the last live block comes. */
+static bool counts_hold(const struct heap *h, const struct totals *t)
+{
+    size_t share = space_share(h);
+    return t->taken == space_taken(h) && t->waiting == share - (size_t)h->room &&
+           h->room >= -OVERDRAFT && (h->beyond > -ENOUGH || !space_has_grown(h));
+}
+
 bool heap_check(const struct heap *heap, const char **broken)
 {
     struct totals t = {0}, found = {0};
@@ -85,6 +96,9 @@ bool heap_check(const struct heap *heap, const char **broken)
         return false;
     *broken = "H2: the bins hold exactly the binned blocks, each in the bin of its size";
     if (!bins_hold(heap, &found.binned) || found.binned != t.binned)
+        return false;
+    *broken = "H3: it is known how much is taken, and how much of it waits in bins";
+    if (!counts_hold(heap, &t))
         return false;
     *broken = "L1, L2: the lists hold exactly the small free blocks, each in the list of its size";
     if (!lists_hold(heap, &found.small) || found.small != t.small)

@@ -99,18 +99,24 @@ static inline enum heap_fault join_free(struct heap *h, struct block *b, size_t 
     return HEAP_OK;
 }
 
-/* Joins these units with what was found free around them; never fails. */
+/* Joins these units, which were noted as given, with what was found free around them; never
+ * fails. */
 static inline enum heap_fault join(struct heap *h, struct block *b, size_t units, struct around a)
 {
     return block_at(b, units) == h->wild ? space_join_wild(h, b, units, a)
                                          : join_free(h, b, units, a);
 }
 
+/* No block is live: all blocks are forgotten, and the heap is as large as it was at first. */
+void space_empty(struct heap *h);
+
 /*
  * Makes these units free memory and joins them with what is free around them, to less than `below`
- * units. PREV or not is for the caller to know. False: there would be more, or something there is
- * wrong, and nothing has changed.
+ * units. PREV or not is for the caller to know. TOO_MUCH: there would be more, so with 0 it only
+ * looks; that, or what is wrong there: then nothing has changed.
  */
-bool space_release(struct heap *h, struct block *b, size_t units, bool prev, size_t below);
+#define TOO_MUCH HEAP_FAULT_COUNT
+enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev,
+                              size_t below);
 
 #endif

@@ -55,6 +55,11 @@ static inline bool list_keeps(const struct heap *h, const struct block *b, size_
            (is_link(h, l->next) && is_link(h, l->prev) && l->next->prev == l && l->prev->next == l);
 }
 
+static inline bool is_filled(const struct heap *h, size_t units)
+{
+    return h->filled[units / HEAP_WORD_BITS] >> units % HEAP_WORD_BITS & 1;
+}
+
 static inline void mark_filled(struct heap *h, size_t units)
 {
     h->filled[units / HEAP_WORD_BITS] |= 1ul << units % HEAP_WORD_BITS;
@@ -68,18 +73,21 @@ static inline void mark_empty(struct heap *h, size_t units)
 /* ---- changes -------------------------------------------------------------------------------- */
 
 /* Adds a free block, whose header and footer are written. A single unit is left alone until it is
- * merged. */
+ * merged. The head of an empty list holds nothing. */
 static inline void list_insert(struct heap *h, struct block *b, size_t units)
 {
     if (units < LEAST)
         return;
-    struct links *head = head_of(h, units), *l = links_of(b), *next = head->next;
+    struct links *head = head_of(h, units), *l = links_of(b);
+    struct links *next = head->next;
+    if (!is_filled(h, units)) {
+        mark_filled(h, units);
+        next = head;
+    }
     l->next = next;
     next->prev = l;
     l->prev = head;
     head->next = l;
-    if (next == head)
-        mark_filled(h, units);
 }
 
 /* Takes a block out that list_keeps. The ring is empty when both neighbours are its head. */
@@ -126,9 +134,6 @@ static inline void *next_in(const void *payload)
     void *next = *link_in(payload);
     return HEAP_HARDEN >= 3 && next == BIN_END ? NULL : next;
 }
-
-/* All lists are empty. */
-void lists_start(struct heap *h);
 
 /* True when every list is a ring of free blocks of its units; *count: blocks. */
 bool lists_hold(const struct heap *h, size_t *count);

@@ -23,7 +23,6 @@
 
 enum {
     STEP_MIN = 2 << PAGE_SHIFT, /* growth: a 128th of what is held, between these    */
-    BIN_SHIFT = UNIT_SHIFT + 2, /* a quarter of what is held may wait in bins, in units */
     STEP_MAX = 32 << PAGE_SHIFT,
     KEEP = 16 << PAGE_SHIFT, /* and an eighth of what is used stay of a free tail of twice that */
 };
@@ -35,20 +34,53 @@ static size_t whole_pages(size_t bytes)
 
 /* ---- growing and shrinking ------------------------------------------------------------------ */
 
-static uint8_t *page_of(const uint8_t *at)
-{
-    return (uint8_t *)((uintptr_t)at & ~(uintptr_t)(PAGE_SIZE - 1));
-}
-
 /* From here on memory is needed for a tree of so many records. */
 static uint8_t *low_for(const struct heap *h, size_t records, unsigned levels)
 {
-    return page_of(h->start - tree_bytes(records, levels));
+    return page_start(h->start - tree_bytes(records, levels));
 }
 
 static size_t records_up_to(const struct heap *h, const uint8_t *top)
 {
     return tree_records((size_t)(top - h->start));
+}
+
+/* More may wait when the heap grows by some bytes; but no more than now while little is taken, and
+ * a unit less than that (of nothing: -1). */
+static inline void raise_share_for(struct heap *h, size_t bytes)
+{
+    ptrdiff_t units = (ptrdiff_t)(bytes >> (UNIT_SHIFT + SHARE_LOG)), all = h->beyond + OVERDRAFT;
+    if (h->beyond >= units) {
+        raise_share(h, units);
+        return;
+    }
+    if (all < 0) {
+        raise_share(h, all);
+        units -= all;
+    }
+    h->withheld += (size_t)units;
+}
+
+/* What waits already may wait, but for OVERDRAFT, though the heap has become smaller. */
+[[gnu::noinline]] bool space_review(struct heap *h)
+{
+    size_t taken = space_taken(h), waits = space_share(h) - (size_t)h->room;
+    size_t quarter = h->units >> SHARE_LOG, share = quarter;
+    bool grown = space_has_grown(h);
+    if (waits > share + OVERDRAFT)
+        share = waits - OVERDRAFT;
+    if (grown && share >= taken)
+        share = taken ? taken - 1 : 0;
+    withhold(h, quarter - share);
+    return grown && waits == taken;
+}
+
+/* Nothing is taken. */
+static void count_nothing(struct heap *h)
+{
+    h->withheld = 0;
+    h->room = (ptrdiff_t)space_share(h);
+    h->beyond = -h->room - ENOUGH;
 }
 
 /* More bytes are held at the top, or less. */
@@ -58,7 +90,6 @@ static inline void move_top(struct heap *h, ptrdiff_t bytes)
     h->span += (size_t)bytes;
     h->reach += (size_t)bytes;
     h->units += (size_t)(bytes >> UNIT_SHIFT);
-    h->room += bytes >> BIN_SHIFT;
     h->stats.mapped += (size_t)bytes;
 }
 
@@ -104,6 +135,7 @@ static inline bool hold_low(struct heap *h, size_t records, unsigned levels)
         return false;
     }
     move_top(h, (ptrdiff_t)bytes);
+    raise_share_for(h, bytes);
     if (more)
         tree_cover(h, records, levels);
     if (h->top > h->highest) {
@@ -171,35 +203,41 @@ bool space_grow(struct heap *h, size_t units)
     return true;
 }
 
-/* The top of a new heap, below which nothing is given back: less of a window that has no more. */
-static uint8_t *first_top(const struct heap *h)
+/* Bytes that it gave back. */
+static inline size_t trim(struct heap *h, size_t keep)
 {
-    return page_of(h->start) + (h->stats.window < HEAP_START ? 2 * PAGE_SIZE : HEAP_START);
-}
-
-void space_trim(struct heap *h, size_t keep)
-{
-    uint8_t *end = page_of((uint8_t *)h->wild + HEADER + keep + PAGE_SIZE - 1),
+    uint8_t *end = page_start((uint8_t *)h->wild + HEADER + keep + PAGE_SIZE - 1),
             *least = first_top(h);
     if (end < least)
         end = least;
     if (end >= h->top)
-        return;
+        return 0;
+    size_t bytes = (size_t)(h->top - end);
     forget_last(h, heap_last(h));
     block_seal(h, (struct block *)(end - HEADER), 0, HEAP_LIVE);
-    let_go(h, (size_t)(h->top - end));
+    let_go(h, bytes);
     h->wild_bytes = (size_t)((uint8_t *)heap_last(h) - (uint8_t *)h->wild);
+    return bytes;
+}
+
+void space_trim(struct heap *h, size_t keep)
+{
+    bool few = h->beyond < 0;
+    size_t bytes = trim(h, keep);
+    raise_share(h, -(ptrdiff_t)(bytes >> (UNIT_SHIFT + SHARE_LOG)));
+    if (few || h->room < -OVERDRAFT)
+        (void)space_review(h);
 }
 
 [[gnu::cold]] bool space_start(struct heap *h)
 {
-    h->low = h->top = page_of(h->start);
+    h->low = h->top = page_start(h->start);
     h->span = (size_t)0 - (h->zero - (uintptr_t)h->top);
     h->units = (size_t)0 - (h->first - (uintptr_t)h->top) / UNIT;
     h->reach = (size_t)(h->top - h->start) - sizeof(struct links);
     if (!hold(h, (size_t)(first_top(h) - h->top)))
         return false;
-    lists_start(h);
+    count_nothing(h);
     __builtin_memset(callers_of(h), 0, NAMES);
     fill(heap_first(h), heap_last(h));
     block_seal(h, heap_last(h), 0, HEAP_LIVE);
@@ -208,6 +246,18 @@ void space_trim(struct heap *h, size_t keep)
 }
 
 /* ---- giving back ---------------------------------------------------------------------------- */
+
+/* The tree and all else that is known of free memory is forgotten, and the memory is wild. */
+void space_empty(struct heap *h)
+{
+    __builtin_memset(h->bin, 0, sizeof h->bin);
+    __builtin_memset(h->filled, 0, sizeof h->filled);
+    h->below = 0;
+    set_wild(h, heap_first(h));
+    (void)trim(h, 0);
+    tree_empty(h);
+    count_nothing(h);
+}
 
 enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, struct around a)
 {
@@ -222,14 +272,17 @@ enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, s
     return HEAP_OK;
 }
 
-bool space_release(struct heap *h, struct block *b, size_t units, bool prev, size_t below)
+enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev,
+                              size_t below)
 {
     struct around around;
-    if (look_around(h, b, units, prev, &around) ||
-        around.prev_units + units + around.next_units >= below)
-        return false;
-    (void)join(h, b, units, around);
-    return true;
+    enum heap_fault fault = look_around(h, b, units, prev, &around);
+    if (fault)
+        return fault;
+    if (around.prev_units + units + around.next_units >= below)
+        return TOO_MUCH;
+    note_given(h, units);
+    return join(h, b, units, around);
 }
 
 bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
@@ -241,11 +294,12 @@ bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
     if (end == h->wild) {
         if (more << UNIT_SHIFT > h->wild_bytes)
             return false;
-        cut_wild(h, more << UNIT_SHIFT);
+        cut_wild(h, more);
         return true;
     }
     if (a.next_units < more)
         return false;
+    note_taken(h, more);
     cut_front(h, end, a.next_units, more);
     return true;
 }

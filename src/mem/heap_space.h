@@ -10,6 +10,11 @@
 #include "heap_tree.h"
 
 #define ANY (~(size_t)0) /* more units than there are */
+enum {
+    SHARE_LOG = 2,                  /* a quarter of the heap may wait in bins, */
+    OVERDRAFT = 4 * HEAP_BIN_UNITS, /* and so many units more for a while;     */
+    ENOUGH = OVERDRAFT + 1,         /* with so many more, some block is live   */
+};
 
 /* Free memory for a block, which has PREV or not; or what is wrong with it. */
 struct piece {
@@ -35,6 +40,43 @@ static inline bool can_fit(const struct heap *h, size_t size)
 static inline bool is_clean(const void *from, const void *to)
 {
     return HEAP_HARDEN < 3 || heap_is_filled(from, to);
+}
+
+/* Units that may wait in bins. */
+static inline size_t space_share(const struct heap *h)
+{
+    return (h->units >> SHARE_LOG) - h->withheld;
+}
+
+/* Units of blocks that are live or wait in bins. */
+static inline size_t space_taken(const struct heap *h)
+{
+    return (size_t)(h->beyond + ENOUGH) + space_share(h);
+}
+
+/* More of them are taken, or less. */
+static inline void note_taken(struct heap *h, size_t units)
+{
+    h->beyond += (ptrdiff_t)units;
+}
+
+static inline void note_given(struct heap *h, size_t units)
+{
+    h->beyond -= (ptrdiff_t)units;
+}
+
+/* So many units more may wait in bins, or less. */
+static inline void raise_share(struct heap *h, ptrdiff_t units)
+{
+    h->room += units;
+    h->beyond -= units;
+}
+
+/* Of a quarter of the heap, all but so many; or, modulo the word, more than it. */
+static inline void withhold(struct heap *h, size_t units)
+{
+    raise_share(h, (ptrdiff_t)(h->withheld - units));
+    h->withheld = units;
 }
 
 /* ---- free blocks, small and large ------------------------------------------------------------ */
@@ -163,11 +205,12 @@ static inline void set_wild(struct heap *h, struct block *b)
     seal_free(h, b, 0);
 }
 
-static inline struct block *cut_wild(struct heap *h, size_t bytes)
+static inline struct block *cut_wild(struct heap *h, size_t units)
 {
     struct block *b = h->wild;
-    h->wild = (struct block *)((uint8_t *)b + bytes);
-    h->wild_bytes -= bytes;
+    h->wild = block_at(b, units);
+    h->wild_bytes -= units << UNIT_SHIFT;
+    note_taken(h, units);
     return b;
 }
 
@@ -177,7 +220,7 @@ static inline struct piece take_held(struct heap *h, size_t units)
     struct block *b = h->wild;
     if (!is_clean(block_payload(b), block_at(b, units)))
         return (struct piece){.b = b, .fault = HEAP_WRITE_AFTER_FREE};
-    return (struct piece){.b = cut_wild(h, units << UNIT_SHIFT)};
+    return (struct piece){.b = cut_wild(h, units)};
 }
 
 static inline struct piece take_wild(struct heap *h, size_t units)
@@ -220,6 +263,7 @@ static inline enum heap_fault look_at_large(const struct heap *h, struct found f
     enum heap_fault fault = large ? look_at_large(h, f) : look_at_listed(h, f);
     if (fault)
         return (struct piece){.b = f.b, .fault = fault};
+    note_taken(h, units);
     if (large)
         cut_large(h, f.b, f.units, front + units);
     else
@@ -269,6 +313,7 @@ static inline struct piece space_search(struct heap *h, size_t align, size_t uni
 {
     if (!front || !p.b || p.fault)
         return p;
+    note_given(h, front);
     add_free(h, p.b, front);
     raise_below(h, front);
     return (struct piece){.b = block_at(p.b, front), .prev = PREV};
@@ -276,8 +321,31 @@ static inline struct piece space_search(struct heap *h, size_t align, size_t uni
 
 /* ---- growing and shrinking ------------------------------------------------------------------ */
 
+static inline uint8_t *page_start(const uint8_t *at)
+{
+    return (uint8_t *)((uintptr_t)at & ~(uintptr_t)(PAGE_SIZE - 1));
+}
+
+/* The top of a new heap, below which nothing is given back: less of a window that has no more. */
+static inline uint8_t *first_top(const struct heap *h)
+{
+    return page_start(h->start) + (h->stats.window < HEAP_START ? 2 * PAGE_SIZE : HEAP_START);
+}
+
+static inline bool space_has_grown(const struct heap *h)
+{
+    return h->top > first_top(h);
+}
+
 /* Asks the owner for memory, so that `units` can be taken from wild memory. */
 bool space_grow(struct heap *h, size_t units);
+
+/*
+ * Works out anew what may wait in bins: a quarter of what is held, but not all that is taken, once
+ * there is memory to give back. So the bins are full when the last live block comes to one. True:
+ * there is such memory, and no block is live.
+ */
+bool space_review(struct heap *h);
 
 /* Gives wild memory back, but for `keep` bytes and what the heap started with. */
 void space_trim(struct heap *h, size_t keep);

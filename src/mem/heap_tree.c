@@ -228,6 +228,13 @@ void tree_start(struct heap *h)
     h->peak_step = LAST_STEP;
 }
 
+void tree_empty(struct heap *h)
+{
+    __builtin_memset(record_at(h, h->records - 1), 0, h->records * sizeof(struct record));
+    __builtin_memset(h->loose, 0, sizeof h->loose);
+    h->most = 0;
+}
+
 /* What the highest fork knows is what the first side of the one above it does. */
 static void add_level(struct heap *h)
 {

@@ -149,7 +149,7 @@ static inline size_t tree_records(size_t bytes)
  * `least`. */
 static inline unsigned tree_levels(size_t records, unsigned least)
 {
-    while ((records - 1) >> (least - LEVELS_MIN) * SIDES_LOG)
+    for (size_t n = (records - 1) >> (least - LEVELS_MIN) * SIDES_LOG; n; n >>= SIDES_LOG)
         least++;
     return least;
 }
@@ -164,6 +164,9 @@ void tree_start(struct heap *h);
 
 /* The heap has so many records now, for which there is memory. */
 void tree_cover(struct heap *h, size_t records, unsigned levels);
+
+/* There are no blocks, and as many records as at first. */
+void tree_empty(struct heap *h);
 
 /* True when T1 to T4 hold; *count: blocks. */
 bool tree_holds(const struct heap *h, size_t *count);

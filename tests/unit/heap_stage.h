@@ -121,6 +121,14 @@ static void holds(void)
     assert_int_equal(heap.stats.mapped, owner.held);
 }
 
+/* As if so many units might wait in bins, beside those that do; how many fewer that is. */
+static inline ptrdiff_t pretend_room(ptrdiff_t units)
+{
+    ptrdiff_t fewer = heap.room - units;
+    heap.room = units;
+    return fewer;
+}
+
 static inline struct block *head(uint8_t *payload)
 {
     return block_of(payload);

@@ -141,6 +141,32 @@ static void a_binned_block_in_no_bin(void)
     heap.bin[7] = seven;
 }
 
+static void more_is_taken(void)
+{
+    heap.beyond++;
+}
+
+static void more_waits(void)
+{
+    heap.room--;
+}
+
+static void more_waits_than_the_overdraft(void)
+{
+    withhold(&heap, heap.withheld + (size_t)(heap.room + OVERDRAFT));
+    holds();
+    withhold(&heap, heap.withheld + 1);
+}
+
+static void all_that_is_taken_may_wait(void)
+{
+    (void)get(100000); /* more than the heap began with */
+    size_t quarter = heap.units >> SHARE_LOG, taken = space_taken(&heap);
+    withhold(&heap, quarter - (taken - 1));
+    holds();
+    withhold(&heap, quarter - taken);
+}
+
 static void a_link_out_of_the_heap(void)
 {
     head_of_b()->next = nowhere;
@@ -191,6 +217,12 @@ static void a_full_list_without_its_bit(void)
 static void an_empty_list_with_its_bit(void)
 {
     mark_filled(&heap, 9);
+}
+
+static void an_emptied_list_with_its_bit(void)
+{
+    (void)get(2000);
+    mark_filled(&heap, units_for(2000));
 }
 
 static void a_free_block_in_no_list(void)
@@ -389,6 +421,10 @@ static const struct {
     {a_live_block_in_a_bin, "H2"},
     {a_block_in_anothers_bin, "H2"},
     {a_binned_block_in_no_bin, "H2"},
+    {more_is_taken, "H3"},
+    {more_waits, "H3"},
+    {more_waits_than_the_overdraft, "H3"},
+    {all_that_is_taken_may_wait, "H3"},
     {a_link_out_of_the_heap, "L1, L2"},
     {a_link_to_a_head, "L1, L2"},
     {a_link_to_no_head, "L1, L2"},
@@ -398,6 +434,7 @@ static const struct {
     {a_head_that_leads_elsewhere_back, "L1, L2"},
     {a_full_list_without_its_bit, "L1, L2"},
     {an_empty_list_with_its_bit, "L1, L2"},
+    {an_emptied_list_with_its_bit, "L1, L2"},
     {a_free_block_in_no_list, "L1, L2"},
     {a_page_that_knows_more, "T1 to T4"},
     {a_page_that_knows_nothing, "T1 to T4"},

@@ -42,9 +42,10 @@ static void a_search_leaves_no_more_than_may_wait(void **state)
     for (int room = -1; room <= 13; room++) {
         (void)set_stage(state);
         (void)leave_units(100);
-        heap.room = room;
+        ptrdiff_t fewer = pretend_room(room);
         (void)get(50);
         assert_int_equal(heap.room, room < 0 ? room : room < 8 ? room % 4 : room - 8);
+        heap.room += fewer;
         holds();
     }
     (void)set_stage(state);

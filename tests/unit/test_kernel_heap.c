@@ -211,6 +211,25 @@ static void large_blocks_take_frames_and_give_them_back(void **state)
     }
 }
 
+/* With no word from anyone, when the last block is freed. */
+static void the_last_block_gives_all_back(void **state)
+{
+    (void)state;
+    enum { BLOCKS = 3000 };
+    static void *p[BLOCKS];
+    kmalloc_trim();
+    uint64_t before = frames_free();
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        p[i] = kmalloc(20 + i % 300);
+        assert_non_null(p[i]);
+    }
+    assert_true(frames_free() < before);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        kfree(p[i * 7 % BLOCKS]);
+    assert_true(frames_free() == before);
+    holds();
+}
+
 static void no_frames_no_block(void **state)
 {
     (void)state;
@@ -297,6 +316,7 @@ int main(void)
         cmocka_unit_test(a_stale_resize_names_its_caller),
         cmocka_unit_test(a_stale_question_names_its_caller),
         cmocka_unit_test(large_blocks_take_frames_and_give_them_back),
+        cmocka_unit_test(the_last_block_gives_all_back),
         cmocka_unit_test(no_frames_no_block),
         cmocka_unit_test(the_last_frame_is_used),
         cmocka_unit_test(a_window_that_is_not_empty),
