@@ -50,7 +50,7 @@
  *
  *   to free      entry 20, the blocks on both sides looked at and joined 190; one of them leaves
  *                the tree, 30 L, and one that was loose comes into it, 30 + 12 L:     240 + 42 L
- *                or the other grows there, or is wild memory and goes to the owner:   265 + 42 L
+ *                or the other grows there, or is wild memory and goes to the owner:   272 + 42 L
  *                bins full: MERGE_BINS of them looked into, so for another:           85 more
  *                little is taken: what may wait is counted anew:                      120 more
  *                no other block is live: both sides looked at, bins and the first record of the
