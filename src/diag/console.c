@@ -10,7 +10,7 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 
-enum { LOG_BYTES = 64 << 10, LOG_FIRST = LOG_BYTES / 2 };
+enum { LOG_BYTES = 56 << 10, LOG_FIRST = LOG_BYTES / 2 };
 
 static char log_text[LOG_BYTES];
 static size_t log_used;               /* up to LOG_BYTES, then stays      */
