@@ -189,7 +189,7 @@ struct heap {
     } loose[HEAP_LOOSE]; /* large free blocks that are not in the tree */
     unsigned turn;       /* which of them is the next to go there      */
     ptrdiff_t room;      /* units that may wait in bins, beside those that do */
-    size_t withheld;     /* units of a quarter of the heap that may not wait, modulo 2^64 (2^32) */
+    size_t withheld;     /* units of half of the heap that may not wait, modulo 2^64 (2^32) */
     ptrdiff_t beyond;    /* units that are live or wait, beyond those that may and ENOUGH */
     unsigned long filled[HEAP_LISTS / HEAP_WORD_BITS + 1]; /* a bit for each list        */
     uint8_t *window, *low, *start, *top, *limit; /* [low, top) is held, [window, limit) may be */

@@ -50,9 +50,11 @@
  *
  *   to free      entry 20, the blocks on both sides looked at and joined 190; one of them leaves
  *                the tree, 30 L, and one that was loose comes into it, 30 + 12 L:     240 + 42 L
- *                or the other grows there, or is wild memory and goes to the owner:   272 + 42 L
+ *                or the other grows there:                                            272 + 42 L
+ *                or is wild memory, and goes to the owner:                            312 + 34 L
  *                bins full: MERGE_BINS of them looked into, so for another:           85 more
- *                little is taken: what may wait is counted anew:                      120 more
+ *                or little is taken: what may wait is counted anew, and after it goes
+ *                to the owner once more:                                              170 more
  *                no other block is live: both sides looked at, bins and the first record of the
  *                tree cleared, 560 and 384 bytes, and its levels taken away:          560 + 14 L
  *   to allocate  entry 40, a search and those that are loose 65 + 26 L, its block looked at and

@@ -116,6 +116,17 @@ static inline struct found list_find(const struct heap *h, size_t units)
     return (struct found){.b = first_in(h, i), .units = i};
 }
 
+/* The most units of a block in them, 0: there is none. */
+static inline size_t list_largest(const struct heap *h)
+{
+#pragma GCC unroll 9
+    for (size_t i = HEAP_LISTS / HEAP_WORD_BITS + 1; i--;) {
+        if (h->filled[i])
+            return (i + 1) * HEAP_WORD_BITS - 1 - (size_t)__builtin_clzl(h->filled[i]);
+    }
+    return 0;
+}
+
 /* ---- bins ----------------------------------------------------------------------------------- */
 
 /* A binned block's payload starts with the next one's address. */

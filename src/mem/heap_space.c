@@ -65,13 +65,13 @@ static inline void raise_share_for(struct heap *h, size_t bytes)
 [[gnu::noinline]] bool space_review(struct heap *h)
 {
     size_t taken = space_taken(h), waits = space_share(h) - (size_t)h->room;
-    size_t quarter = h->units >> SHARE_LOG, share = quarter;
+    size_t half = h->units >> SHARE_LOG, share = half;
     bool grown = space_has_grown(h);
     if (waits > share + OVERDRAFT)
         share = waits - OVERDRAFT;
     if (grown && share >= taken)
         share = taken ? taken - 1 : 0;
-    withhold(h, quarter - share);
+    withhold(h, half - share);
     return grown && waits == taken;
 }
 
@@ -259,6 +259,19 @@ void space_empty(struct heap *h)
     count_nothing(h);
 }
 
+/* The largest free block became wild memory: how large the others are is looked up, so that nobody
+ * searches them in vain. Less than UINT32_MAX units, so `most` tells of all of the largest. */
+[[gnu::noinline]] static void lower_below(struct heap *h)
+{
+    size_t units = h->most;
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < HEAP_LOOSE; i++) {
+        if (h->loose[i].units > units)
+            units = h->loose[i].units;
+    }
+    h->below = (units ? units : list_largest(h)) << UNIT_SHIFT;
+}
+
 enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, struct around a)
 {
     fill(block_payload(b), block_at(b, units));
@@ -269,6 +282,9 @@ enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, s
     size_t keep = KEEP + ((size_t)((uint8_t *)h->wild - h->start) >> 3);
     if (h->wild_bytes >= 2 * keep) /* the distance stops a loop from thrashing */
         space_trim(h, keep);
+    else if (a.prev_units >= LARGE && a.prev_units << UNIT_SHIFT >= h->below &&
+             a.prev_units < UINT32_MAX)
+        lower_below(h);
     return HEAP_OK;
 }
 

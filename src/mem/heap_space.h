@@ -11,7 +11,7 @@
 
 #define ANY (~(size_t)0) /* more units than there are */
 enum {
-    SHARE_LOG = 2,                  /* a quarter of the heap may wait in bins, */
+    SHARE_LOG = 1,                  /* half of the heap may wait in bins,      */
     OVERDRAFT = 4 * HEAP_BIN_UNITS, /* and so many units more for a while;     */
     ENOUGH = OVERDRAFT + 1,         /* with so many more, some block is live   */
 };
@@ -72,7 +72,7 @@ static inline void raise_share(struct heap *h, ptrdiff_t units)
     h->beyond -= units;
 }
 
-/* Of a quarter of the heap, all but so many; or, modulo the word, more than it. */
+/* Of half of the heap, all but so many; or, modulo the word, more than it. */
 static inline void withhold(struct heap *h, size_t units)
 {
     raise_share(h, (ptrdiff_t)(h->withheld - units));
@@ -341,7 +341,7 @@ static inline bool space_has_grown(const struct heap *h)
 bool space_grow(struct heap *h, size_t units);
 
 /*
- * Works out anew what may wait in bins: a quarter of what is held, but not all that is taken, once
+ * Works out anew what may wait in bins: half of what is held, but not all that is taken, once
  * there is memory to give back. So the bins are full when the last live block comes to one. True:
  * there is such memory, and no block is live.
  */

@@ -176,8 +176,8 @@ class Units:
 
 LAST_CALLS = {"allocate": [1400], "small": [40], "aligned": [1400, 1024], "above": [1400, 8192], "wild": [8500, 65536]}
 LARGEST = {"allocate": 1500, "small": 300, "aligned": 1500, "above": 1921, "wild": 8510}
-BOUNDS = [("join", 240, 42), ("grow", 272, 42), ("trim", 272, 42), ("allocate", 220, 56), ("small", 310, 56),
-          ("aligned", 278, 56), ("above", 302, 66), ("wild", 470, 38)]
+BOUNDS = [("join", 240, 42), ("grow", 272, 42), ("trim", 312, 34), ("little", 482, 34), ("allocate", 220, 56),
+          ("small", 310, 56), ("aligned", 278, 56), ("above", 302, 66), ("wild", 470, 38)]
 
 
 def stepped(trace, calls):
@@ -191,10 +191,11 @@ def deepest_heap(call, levels):
 
     The largest block in the tree lies at the last side of each fork, but that there must be room for what growth asks
     for, and for four blocks that are loose. To join, it leaves the tree, and one that is loose comes into it; to grow,
-    another block of the tree grows as well. To trim, it is the last one, and goes back to the owner. A search finds
-    loose blocks that are large enough, but stand behind it. Of a block that is cut little is left, which goes into a list.
+    another block of the tree grows as well. To trim, it is the last one, and goes back to the owner; so it does when
+    little else is taken. A search finds loose blocks that are large enough, but stand behind it. Of a block that is cut
+    little is left, which goes into a list.
     """
-    heap, loose, pages, most = Units(), [], 8 ** levels, 7000 if levels < 5 else 56000
+    heap, loose, freed, pages, most = Units(), [], [], 8 ** levels, 7000 if levels < 5 else 56000
     searches = call in LAST_CALLS and call != "wild"
 
     def leave_loose(first, others):
@@ -206,7 +207,10 @@ def deepest_heap(call, levels):
         heap.take(100)
     if not searches:
         leave_loose(400, 258)
-    if call == "trim":
+    if call in ("trim", "little"):
+        while call == "little" and heap.at < pages // 4 * Units.PAGE - most:
+            freed.append(heap.take(most))
+            heap.take(3)
         heap.fill(pages // 4 * Units.PAGE, most)
         largest, between = heap.take(pages // 8 * Units.PAGE), heap.take(100)
     else:
@@ -220,7 +224,7 @@ def deepest_heap(call, levels):
         heap.free(larger)
     if call == "grow":
         heap.free(behind)
-    heap.free(largest, *loose)
+    heap.free(*freed, largest, *loose)
     if call == "wild":
         heap.take(13000)
     if call in LAST_CALLS:

@@ -161,7 +161,7 @@ static void more_waits_than_may(void **state)
 {
     (void)state;
     static uint8_t *waits[BLOCKS];
-    take_blocks(SMALL, SMALL);
+    take_blocks(40, 40);
     for (size_t i = 0; i < BLOCKS; i++)
         waits[i] = get(600);
     uint8_t *between = get(40), *large = get((size_t)4 << 20);

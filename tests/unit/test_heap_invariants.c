@@ -161,10 +161,10 @@ static void more_waits_than_the_overdraft(void)
 static void all_that_is_taken_may_wait(void)
 {
     (void)get(100000); /* more than the heap began with */
-    size_t quarter = heap.units >> SHARE_LOG, taken = space_taken(&heap);
-    withhold(&heap, quarter - (taken - 1));
+    size_t half = heap.units >> SHARE_LOG, taken = space_taken(&heap);
+    withhold(&heap, half - (taken - 1));
     holds();
-    withhold(&heap, quarter - taken);
+    withhold(&heap, half - taken);
 }
 
 static void a_link_out_of_the_heap(void)

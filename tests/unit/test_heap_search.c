@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_heap_search.c - what a search leaves in a bin of the block it cuts. Built at every
- * HEAP_HARDEN level (heap_level.h).
+ * test_heap_search.c - what a search leaves in a bin of the block it cuts, and when there is none.
+ * Built at every HEAP_HARDEN level (heap_level.h).
  */
 #include "heap_stage.h"
 
@@ -74,12 +74,56 @@ static void what_a_search_left_was_never_live(void **state)
     holds();
 }
 
+/* ---- what it passes over -------------------------------------------------------------------- */
+
+enum { OTHERS = 6 };
+
+/* Free blocks of so many units apart from each other, freed in this order; 0: none. */
+static void leave_others(const size_t units[OTHERS])
+{
+    uint8_t *p[OTHERS] = {NULL};
+    for (unsigned i = 0; i < OTHERS && units[i]; i++) {
+        p[i] = get(units[i] * UNIT - HEADER);
+        (void)get(1200);
+    }
+    for (unsigned i = 0; i < OTHERS; i++)
+        put(p[i]);
+}
+
+/* The largest free block becomes wild memory: it is known how large the others are, in lists, loose
+ * or in the tree, and a request for more does not look for one. */
+static void the_largest_became_wild(void **state)
+{
+    static const size_t others[][OTHERS] = {
+        {0},
+        {100, 90, 200, 80},
+        {300, 120},
+        {300, 310, 290, 280},
+        {400, 300, 310, 290, 280},
+        {300, 300, 310, 420, 290, 280},
+    };
+    static const size_t most[] = {0, 200, 300, 310, 400, 420};
+    for (unsigned i = 0; i < 6; i++) {
+        (void)set_stage(state);
+        leave_others(others[i]);
+        uint8_t *p = get(20000), *last = get(8000);
+        put(p);
+        assert_true(heap.below > 20000);
+        put(last);
+        assert_ptr_equal(heap.wild, head(p));
+        assert_int_equal(heap.below, most[i] * UNIT);
+        holds();
+        assert_ptr_equal(get(20000), p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STAGED(a_search_leaves_more_of_the_size),
         STAGED(a_search_leaves_no_more_than_may_wait),
         STAGED(what_a_search_left_was_never_live),
+        STAGED(the_largest_became_wild),
     };
     return cmocka_run_group_tests_name("heap search", tests, NULL, NULL);
 }

@@ -90,6 +90,26 @@ static void the_largest_block(void **state)
     assert_int_equal(heap_free(&heap, p, NULL), HEAP_OVERRUN);
 }
 
+/* A free block of more than the tree can tell becomes wild: nothing is concluded from that. */
+static void more_than_the_largest(void **state)
+{
+    (void)state;
+    const size_t live = (size_t)60 << 30, half = (size_t)35 << 30;
+    for (unsigned i = 0; i < 6; i++)
+        (void)get(live); /* so that 70 GiB of wild memory stay */
+    uint8_t *before = get(5000), *between = get(16);
+    uint8_t *p = get(half), *behind = get(half), *last = get(2000);
+    put(before);
+    put(p);
+    put(behind);
+    put(last);
+    assert_ptr_equal(block_at(heap.wild, heap.wild_bytes >> UNIT_SHIFT), heap_last(&heap));
+    assert_true(heap.wild_bytes > 2 * half && heap.below >= 2 * half);
+    holds();
+    put(between);
+    holds();
+}
+
 /* Of a larger window the rest stays unused; nothing of this one is touched. */
 static void no_more_than_that(void **state)
 {
@@ -102,10 +122,8 @@ static void no_more_than_that(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WIDE(all_of_it_and_back),
-        WIDE(blocks_across_the_window),
-        WIDE(the_largest_block),
-        WIDE(no_more_than_that),
+        WIDE(all_of_it_and_back),    WIDE(blocks_across_the_window), WIDE(the_largest_block),
+        WIDE(more_than_the_largest), WIDE(no_more_than_that),
     };
     return cmocka_run_group_tests_name("heap window", tests, NULL, NULL);
 }
