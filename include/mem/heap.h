@@ -177,6 +177,7 @@ struct heap {
     size_t wild_bytes;
     size_t reach;        /* bytes from the start where links may stand                    */
     size_t largest;      /* bytes that can be asked for at once                           */
+    size_t align_max;    /* and the largest alignment                                     */
     size_t below;        /* no free block but the wild one has more bytes, with its header */
     uint32_t most;       /* units of the largest block in the tree                        */
     unsigned levels;     /* of its forks                                                  */

@@ -81,9 +81,6 @@ enum {
     SMALL_SIZE_MAX = (LARGE - 1) * UNIT - HEADER, /* more is looked for in the tree        */
     CARVE = 2, /* blocks that a search leaves in the bin, beside the one asked for */
 };
-#define ALIGN_MAX ((size_t)1 << 30)
-_Static_assert(((uint64_t)1 << SIZE_BITS) + ALIGN_MAX < SIZE_MAX / 2 + PAGE_SIZE,
-               "a size and what is skipped before it never wrap");
 
 /* ---- allocating ----------------------------------------------------------------------------- */
 
@@ -290,12 +287,10 @@ void *heap_alloc(struct heap *h, size_t size, const void *caller)
 
 void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *caller)
 {
-    if (!align || align & (align - 1) || align > ALIGN_MAX)
+    if (!can_fit(h, size) || align - 1 >= h->align_max || align & (align - 1))
         return refuse(h);
     if (align <= HEAP_ALIGN)
         return heap_alloc(h, size, caller);
-    if (!can_fit(h, size) || align > h->stats.window)
-        return refuse(h);
     return size > SMALL_SIZE_MAX ? alloc_aligned_large(h, align, size, caller)
                                  : alloc_aligned_small(h, align, size, caller);
 }

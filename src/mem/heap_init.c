@@ -33,6 +33,10 @@ static size_t tree_room(size_t bytes)
     return most <= first ? most : ((most - first + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1)) + first;
 }
 
+#define ALIGN_MAX ((size_t)1 << 30)
+_Static_assert(((uint64_t)1 << SIZE_BITS) + ALIGN_MAX < SIZE_MAX / 2 + PAGE_SIZE,
+               "a size and what is skipped before it never wrap");
+
 /* What of the window can be used, in all and by one block. */
 [[gnu::cold]] static void set_window(struct heap *h, uint8_t *window, size_t bytes)
 {
@@ -41,6 +45,7 @@ static size_t tree_room(size_t bytes)
     const uint64_t block = header < fork ? header : fork;
     h->window = window;
     h->stats.window = usable(bytes);
+    h->align_max = h->stats.window < ALIGN_MAX ? h->stats.window : ALIGN_MAX;
     h->limit = window + h->stats.window;
     h->start = window + heap_reserve(bytes);
     bytes = (size_t)(h->limit - h->start) - 2 * UNIT;

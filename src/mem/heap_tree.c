@@ -29,8 +29,12 @@
  * by their ends and units. When another one comes, the next of them in turn goes into the tree.
  * Most blocks are taken or joined again before that.
  *
+ * New records are held as memory is found. Of each, 64 bytes are cleared, the forks above its
+ * pages: while they know nothing of eight pages, nobody asks these, and the first block clears
+ * them.
+ *
  *   T1  a page knows the units of a block exactly when a large free block that is not loose ends
- *       there; and then where.
+ *       there; and then where. Of eight pages without such a block it may know anything.
  *   T2  each side of a fork above knows the largest block on it, `most` that of all.
  *   T3  a loose block is large and free.
  *   T4  behind the last page that is held, and where no page is, forks know no blocks.
@@ -59,9 +63,9 @@ static inline struct fork *above(struct fork *f, size_t side, size_t step)
 #define LAST_STEP (-(ptrdiff_t)(sizeof(struct record) >> SIDES_LOG))
 
 /* The fork of eight pages of a record. */
-static inline const struct fork *pages_fork(const struct record *r, size_t eight)
+static inline struct fork *pages_fork(struct record *r, size_t eight)
 {
-    return (const struct fork *)&r->most[eight * SIDES];
+    return (struct fork *)&r->most[eight * SIDES];
 }
 
 /* As two instructions, where the builder says that the processor has them: compilers take three,
@@ -100,12 +104,17 @@ void tree_raise(struct heap *h, const struct block *end, size_t units)
 {
     size_t place = place_of(h, end), page = place / PAGE_UNITS;
     struct record *r = record_at(h, page >> RECORD_LOG);
-    uint32_t most = most_of(units);
     r->end[page % RECORD_PAGES] = (uint8_t)place;
-    *most_at(r, page) = most;
+    uint32_t *at = most_at(r, page), most = most_of(units);
     page >>= SIDES_LOG;
-    if (!raise(&r->eights.most[page % SIDES], most))
+    uint32_t had = r->eights.most[page % SIDES];
+    if (!had) {
+        *pages_fork(r, page % SIDES) = (struct fork){0};
+    } else if (had >= most) {
+        *at = most;
         return;
+    }
+    *at = r->eights.most[page % SIDES] = most;
     struct fork *f = &r[1].upper;
     size_t step = sizeof *r;
     for (unsigned n = h->levels - LEVELS_MIN; n; n--, step <<= SIDES_LOG) {
@@ -228,9 +237,16 @@ void tree_start(struct heap *h)
     h->peak_step = LAST_STEP;
 }
 
+/* A record knows of no block. */
+static inline void clear(struct record *r)
+{
+    r->eights = r->upper = (struct fork){0};
+}
+
 void tree_empty(struct heap *h)
 {
-    __builtin_memset(record_at(h, h->records - 1), 0, h->records * sizeof(struct record));
+    for (size_t i = 0; i < h->records; i++)
+        clear(record_at(h, i));
     __builtin_memset(h->loose, 0, sizeof h->loose);
     h->most = 0;
 }
@@ -254,9 +270,9 @@ static void drop_level(struct heap *h)
 void tree_cover(struct heap *h, size_t records, unsigned levels)
 {
     size_t had = h->records + h->levels, need = records + levels;
-    if (need > had)
-        __builtin_memset(record_at(h, need - LEVELS_MIN - 1), 0,
-                         (need - had) * sizeof(struct record));
+    struct record *r = record_at(h, had - LEVELS_MIN);
+    for (size_t i = had; i < need; i++)
+        clear(r--);
     while (h->levels < levels)
         add_level(h);
     while (h->levels > levels)

@@ -48,6 +48,12 @@ static inline uint32_t *most_at(struct record *r, size_t page)
     return &r->most[page % RECORD_PAGES];
 }
 
+/* What its fork of level 2 knows of it and the seven beside it. */
+static inline uint32_t *eight_at(struct record *r, size_t page)
+{
+    return &r->eights.most[page / SIDES % SIDES];
+}
+
 /* The end of the block that ends in that page. */
 static inline struct block *end_in(const struct heap *h, const struct record *r, size_t page)
 {
@@ -79,21 +85,15 @@ static inline unsigned loose_at(const struct heap *h, const struct block *end)
     return HEAP_LOOSE;
 }
 
-/* Makes room for one: the next in turn goes into the tree. */
-static inline unsigned settle_one(struct heap *h)
-{
-    unsigned i = h->turn++ % HEAP_LOOSE;
-    tree_raise(h, h->loose[i].end, h->loose[i].units);
-    return i;
-}
-
-/* Adds a block. */
+/* Adds a block, which is loose; the next in turn of those that were goes into the tree for it. */
 static inline void tree_insert(struct heap *h, struct block *end, size_t units)
 {
     unsigned i = loose_at(h, NULL);
-    if (i == HEAP_LOOSE)
-        i = settle_one(h);
-    h->loose[i] = (struct loose){end, units};
+    bool room = i < HEAP_LOOSE;
+    struct loose *l = &h->loose[room ? i : h->turn++ % HEAP_LOOSE], settled = *l;
+    *l = (struct loose){end, units};
+    if (!room)
+        tree_raise(h, settled.end, settled.units);
 }
 
 /* One that tree_keeps has become larger at its front. */
@@ -129,7 +129,9 @@ static inline bool tree_keeps(const struct heap *h, const struct block *end, siz
         return h->loose[i].units == units;
     size_t place = place_of(h, end), page = place / PAGE_UNITS;
     struct record *r = record_at(h, page >> RECORD_LOG);
-    return *most_at(r, page) == most_of(units) && r->end[page % RECORD_PAGES] == (uint8_t)place;
+    uint32_t most = most_of(units);
+    return *eight_at(r, page) >= most && *most_at(r, page) == most &&
+           r->end[page % RECORD_PAGES] == (uint8_t)place;
 }
 
 /* ---- searching ------------------------------------------------------------------------------ */

@@ -22,12 +22,15 @@ static uint32_t largest_below(const struct heap *h, unsigned level, size_t j)
     return most;
 }
 
-/* T2, T4: a fork knows of those below it, and of nothing behind them. */
+/* T2, T4: a fork knows of those below it, and of nothing behind them. Where there is no block,
+ * pages tell nothing. */
 static bool fork_holds(const struct heap *h, unsigned level, size_t j, size_t below)
 {
     const uint32_t *side = sides_of(h, level, j);
-    for (size_t i = j * SIDES; i < (j + 1) * SIDES; i++) {
-        if (*side++ != (i < below ? largest_below(h, level - 1, i) : 0))
+    for (size_t i = j * SIDES; i < (j + 1) * SIDES; i++, side++) {
+        if (level == LEVELS_MIN && !*side)
+            continue;
+        if (*side != (i < below ? largest_below(h, level - 1, i) : 0))
             return false;
     }
     return true;
@@ -64,7 +67,7 @@ static bool pages_hold(const struct heap *h, size_t *count)
     for (size_t page = 0; page < h->records * RECORD_PAGES; page++) {
         struct record *r = record_at(h, page >> RECORD_LOG);
         const struct block *end = end_in(h, r, page);
-        uint32_t most = *most_at(r, page);
+        uint32_t most = *eight_at(r, page) ? *most_at(r, page) : 0;
         size_t units = most ? units_of(h, end) : 0;
         if (most_of(units) != most || (most && loose_at(h, end) < HEAP_LOOSE))
             return false;

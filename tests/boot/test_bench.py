@@ -176,8 +176,8 @@ class Units:
 
 LAST_CALLS = {"allocate": [1400], "small": [40], "aligned": [1400, 1024], "above": [1400, 8192], "wild": [8500, 65536]}
 LARGEST = {"allocate": 1500, "small": 300, "aligned": 1500, "above": 1921, "wild": 8510}
-BOUNDS = [("join", 240, 42), ("grow", 272, 42), ("trim", 312, 34), ("little", 482, 34), ("allocate", 220, 56),
-          ("small", 310, 56), ("aligned", 278, 56), ("above", 302, 66), ("wild", 470, 38)]
+BOUNDS = [("join", 242, 42), ("grow", 280, 42), ("trim", 312, 34), ("little", 482, 34), ("allocate", 220, 56),
+          ("small", 310, 56), ("aligned", 278, 56), ("above", 304, 66), ("wild", 446, 38)]
 
 
 def stepped(trace, calls):
