@@ -90,9 +90,10 @@ struct block; /* private to heap*.c */
 
 /*
  * A heap in [window, window + bytes), both multiples of PAGE_SIZE, nothing of it mapped yet; the
- * first pages are asked of ops->grow here. What is held is one piece: blocks, from some way behind
- * the window's start upwards, and what is known of large free ones, from there downwards, 6 bytes
- * for each page. Of a window of more than 1 TiB (x86_64) the rest stays unused. MEM_ALREADY_INIT,
+ * first pages are asked of ops->grow here. *heap is all zero, as a static one is, else it is taken
+ * for one that was started already. What is held is one piece: blocks, from some way behind the
+ * window's start upwards, and what is known of large free ones, from there downwards, 6 bytes for
+ * each page. Of a window of more than 1 TiB (x86_64) the rest stays unused. MEM_ALREADY_INIT,
  * MEM_MISALIGNED, MEM_NO_FRAME (grow refused), MEM_BAD_ARG: no grow or shrink, less than two pages,
  * at NULL, or with the last byte of the address space.
  */

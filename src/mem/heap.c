@@ -4,15 +4,15 @@
  *
  * The held part of the window is tiled by blocks of whole units of 16 bytes, each with a header of
  * eight (heap_block.h). A small block that is freed goes into the bin of its exact size, unmerged,
- * and the next request of that size takes it: neither touches a neighbour. When the bins hold a
- * quarter of the heap, and for all larger blocks, freeing merges (heap_space.c). What is free is
- * found again by size up to a page (heap_lists.c), and by address above (heap_tree.c). Each time
- * the heap grows for a request one binned block is merged with what is small and free around it, so
- * that bins are not kept at the price of growth for long; when the owner refuses, all of them are
- * merged before the call gives up. When the last live block is freed all the heap is free, whatever
- * waits: that is forgotten, not merged, and what the heap has grown by goes back to the owner. H3
- * tells without a step on the common ways: bins are full by then, and what a free does when they
- * are begins with that question.
+ * and the next request of that size takes it: neither touches a neighbour. When the bins hold half
+ * of the heap, and for all larger blocks, freeing merges (heap_space.c). What is free is found
+ * again by size up to a page (heap_lists.c), and by address above (heap_tree.c). Each time the heap
+ * grows for a request one binned block is merged with what is small and free around it, so that
+ * bins are not kept at the price of growth for long; when the owner refuses, all of them are merged
+ * before the call gives up. When the last live block is freed all the heap is free, whatever waits:
+ * that is forgotten, not merged, and what the heap has grown by goes back to the owner. H3 tells
+ * without a step on the common ways: bins are full by then, and what a free does when they are
+ * begins with that question.
  *
  * What is promised of places: a request of more than a page (4096 bytes) gets the lowest free block
  * that is large enough, at its front. A smaller one gets, up to 1096 bytes, the block of its size
@@ -49,31 +49,31 @@
  * 1 GiB, 10 in 1 TiB.
  *
  *   to free      entry 20, the blocks on both sides looked at and joined 190; one of them leaves
- *                the tree, 30 L, and one that was loose comes into it, 30 + 12 L:     240 + 42 L
- *                or the other grows there:                                            272 + 42 L
+ *                the tree, 30 L, and one that was loose comes into it, 32 + 12 L:     242 + 42 L
+ *                or the other grows there:                                            280 + 42 L
  *                or is wild memory, and goes to the owner:                            312 + 34 L
  *                bins full: MERGE_BINS of them looked into, so for another:           85 more
- *                or little is taken: what may wait is counted anew, and after it goes
- *                to the owner once more:                                              170 more
+ *                or little is taken: what may wait is counted anew, 120 more, and when memory
+ *                went to the owner once more:                                         170 more
  *                no other block is live: both sides looked at, bins and the first record of the
- *                tree cleared, 560 and 384 bytes, and its levels taken away:          560 + 14 L
+ *                tree cleared, 560 and 64 bytes, and its levels taken away:           560 + 14 L
  *   to allocate  entry 40, a search and those that are loose 65 + 26 L, its block looked at and
  *                taken out of the tree 55 + 30 L, a rest of it into a list 60:        220 + 56 L
  *                a small one, no list has a block 60, CARVE more of its size 35:      310 + 56 L
  *                no list has a block 120, MERGE_BINS blocks that wait looked at and one merged in
- *                lists alone 305, growth 190 beside the owner's, a record 60, a level 25:    700
+ *                lists alone 305, growth 190 beside the owner's, a record 10, a level 25:    680
  *   aligned      as to allocate, but what is skipped goes into a list:                278 + 56 L
- *                to more than a page: it is large, and one that was loose gets there: 302 + 66 L
- *                two searches in vain, growth as above, what is skipped:              470 + 38 L
+ *                to more than a page: it is large, and one that was loose gets there: 304 + 66 L
+ *                two searches in vain, growth as above, what is skipped:              446 + 38 L
  *
  * So 700 are enough for each of them in a heap of up to 1 GiB. In 8 GiB a request that is aligned
- * to more than a page may take 764; in 1 TiB it is 962, a small one 870. Measured: up to 607 in
+ * to more than a page may take 766; in 1 TiB it is 964, a small one 870. Measured: up to 608 in
  * recorded programs, and in 1 GiB, in heaps built so that one call walks all of its ways and
- * changes each fork on them, 511 to free, 643 to free the last one, 550 and 637 to allocate, 609
- * and 698 aligned, 692 and, aligned, 688 grown (with HAVE_CMOV: a level costs 7 more without).
- * Exceptions: growth by more than 256 KiB, where for each of them 384 bytes are cleared; heap_trim,
- * and a call that the owner refuses memory for (all bins are merged); heap_realloc where it moves,
- * which is both and a copy; reports, which walk the tiles to say what is wrong.
+ * changes each fork on them, 530 to free, 677 when little is taken, 643 to free the last one, 550
+ * and 637 to allocate, 607 and 700 aligned, 666 and, aligned, 665 grown (with HAVE_CMOV: a level
+ * costs 7 more without). Exceptions: growth by more than 1 MiB, ten more for each 256 KiB;
+ * heap_trim, and a call that the owner refuses memory for (all bins are merged); heap_realloc where
+ * it moves, which is both and a copy; reports, which walk the tiles to say what is wrong.
  */
 #include "heap_bins.h"
 
