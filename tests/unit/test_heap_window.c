@@ -95,6 +95,11 @@ static void more_than_the_largest(void **state)
 {
     (void)state;
     const size_t live = (size_t)60 << 30, half = (size_t)35 << 30;
+    (void)get(16);
+    uint8_t *less = get(100000), *next = get(2000);
+    put(less);
+    put(next);
+    assert_int_equal(heap.below, 0);
     for (unsigned i = 0; i < 6; i++)
         (void)get(live); /* so that 70 GiB of wild memory stay */
     uint8_t *before = get(5000), *between = get(16);
