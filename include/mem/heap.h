@@ -71,9 +71,11 @@ struct heap_stats {
     size_t free;       /* payload bytes of free blocks                                  */
     size_t blocks;     /* live blocks                                                   */
     size_t free_blocks;
-    size_t largest;       /* payload bytes of the largest free block                       */
-    size_t grown, shrunk; /* times                                                   */
-    size_t refused;       /* requests that got NULL                                        */
+    size_t waiting;        /* payload bytes of those of them that wait in bins, unmerged   */
+    size_t waiting_blocks; /* and how many do                                              */
+    size_t largest;        /* payload bytes of the largest free block                      */
+    size_t grown, shrunk;  /* times                                                   */
+    size_t refused;        /* requests that got NULL                                        */
     size_t faults[HEAP_FAULT_COUNT];
 };
 
@@ -82,6 +84,7 @@ struct heap_block {
     size_t size;      /* payload bytes as rounded    */
     size_t requested; /* 0: not recorded at this level */
     bool live;
+    bool waiting;             /* it is free, and waits in its bin for a request of its size */
     const void *allocated_by; /* NULL: not recorded */
 };
 

@@ -6,6 +6,7 @@
 
 #include "diag/explain.h"
 #include "diag/fault.h"
+#include "diag/units.h"
 #include "kernel.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
@@ -83,6 +84,5 @@ void asan_report(const struct asan_access *a)
     uint8_t why = reason(a->at);
     beside(why, a->at, where, sizeof where);
     fault_found("address sanitizer", a->ip, a->bp, "%s: it %s %zu byte%s, and %p is %s", name(why),
-                a->write ? "writes" : "reads", a->bytes, a->bytes == 1 ? "" : "s", (void *)a->at,
-                where);
+                a->write ? "writes" : "reads", a->bytes, plural(a->bytes), (void *)a->at, where);
 }

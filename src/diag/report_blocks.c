@@ -51,7 +51,7 @@ static void print_block(const struct heap_block *b)
     print_bar(b);
     kprintf(" %9zu", b->size);
     if (!b->live)
-        kprintf("  %sfree%s\n", colour(GREEN), colour(PLAIN));
+        kprintf("  %sfree%s%s\n", colour(GREEN), b->waiting ? ", in its bin" : "", colour(PLAIN));
     else if (symbol)
         kprintf(" %9zu  %s+0x%zx\n", b->requested, symbol, (size_t)offset);
     else
@@ -64,6 +64,7 @@ static void json_block(struct json *j, const struct heap_block *b)
     json_address(j, "payload", (uintptr_t)b->payload);
     json_number(j, "size", b->size);
     json_bool(j, "live", b->live);
+    json_bool(j, "waiting", b->waiting);
     if (b->live) {
         json_number(j, "requested", b->requested);
         json_address(j, "allocated_by", (uintptr_t)b->allocated_by);

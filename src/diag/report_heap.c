@@ -11,6 +11,7 @@
 #include "kernel.h"
 #include "lib/string.h"
 
+enum { ODD = 1, WAITS = 2 }; /* of a cell */
 enum { CLASSES = 12, COLUMNS = 56, ROWS = 8, CELLS = COLUMNS * ROWS };
 
 /* What the walk gathers in one pass. */
@@ -19,9 +20,9 @@ struct picture {
     size_t bytes; /* from there to the end of the last block */
     size_t cell_bytes;
     uint32_t live[CELLS], free[CELLS]; /* bytes of each cell */
-    bool odd[CELLS];                   /* the last live block in it: neighbours differ */
-    size_t blocks;                     /* live ones, so far */
-    size_t histogram[CLASSES];         /* of them: <= 16, 32, ... 16 KiB, more */
+    uint8_t marks[CELLS]; /* ODD: its last live block is, neighbours differ; WAITS: some in a bin */
+    size_t blocks;        /* live ones, so far */
+    size_t histogram[CLASSES]; /* of them: <= 16, 32, ... 16 KiB, more */
 };
 static struct picture picture;
 
@@ -36,8 +37,11 @@ static void add_span(const struct heap_block *b, size_t from, size_t to)
         if (end > to)
             end = to;
         cells[cell] += (uint32_t)(end - at);
+        uint8_t *marks = &picture.marks[cell];
         if (b->live)
-            picture.odd[cell] = picture.blocks % 2;
+            *marks = (*marks & WAITS) | (picture.blocks % 2 ? ODD : 0);
+        else if (b->waiting)
+            *marks |= WAITS;
         at = end;
     }
 }
@@ -85,7 +89,7 @@ static void take_picture(const struct heap_stats *s)
 
 static const char *cell_colour(size_t cell)
 {
-    return colour(picture.odd[cell] ? CYAN : YELLOW);
+    return colour(picture.marks[cell] & ODD ? CYAN : YELLOW);
 }
 
 static void print_cell(size_t cell)
@@ -96,7 +100,7 @@ static void print_cell(size_t cell)
     else if (!free)
         kprintf("%s█%s", cell_colour(cell), colour(PLAIN));
     else if (!live)
-        kprintf("%s·%s", colour(GREEN), colour(PLAIN));
+        kprintf("%s%s%s", colour(GREEN), picture.marks[cell] & WAITS ? "░" : "·", colour(PLAIN));
     else
         kprintf("%s▒%s", cell_colour(cell), colour(PLAIN));
 }
@@ -111,11 +115,12 @@ static void print_picture(void)
         if (cell % COLUMNS == COLUMNS - 1 || cell == cells - 1)
             kprintf("\n");
     }
-    kprintf("  one cell is %s; %s·%s free  %s▒%s partly used  %s█%s%s█%s used, by turns  %s-%s "
-            "headers\n",
-            size_text(picture.cell_bytes).text, colour(GREEN), colour(PLAIN), colour(YELLOW),
-            colour(PLAIN), colour(YELLOW), colour(PLAIN), colour(CYAN), colour(PLAIN), colour(DIM),
-            colour(PLAIN));
+    kprintf(
+        "  one cell is %s; %s·%s free  %s░%s in bins  %s▒%s partly used  %s█%s%s█%s used  %s-%s "
+        "headers\n",
+        size_text(picture.cell_bytes).text, colour(GREEN), colour(PLAIN), colour(GREEN),
+        colour(PLAIN), colour(YELLOW), colour(PLAIN), colour(YELLOW), colour(PLAIN), colour(CYAN),
+        colour(PLAIN), colour(DIM), colour(PLAIN));
 }
 
 static void print_histogram(void)
@@ -134,14 +139,16 @@ static void print_histogram(void)
 static void heap_text(const struct heap_stats *s)
 {
     unsigned fragmentation = s->free ? 1000 - permille(s->largest, s->free) : 0;
-    kprintf("  %s mapped, at most %s; %zu live blocks hold %s\n", size_text(s->mapped).text,
-            size_text(s->most).text, s->blocks, size_text(s->used).text);
-    kprintf("  %zu free blocks hold %s, the largest %s\n", s->free_blocks, size_text(s->free).text,
-            size_text(s->largest).text);
+    kprintf("  %s mapped, at most %s; %s in %zu live block%s\n", size_text(s->mapped).text,
+            size_text(s->most).text, size_text(s->used).text, s->blocks, plural(s->blocks));
+    kprintf("  %s in %zu free block%s, the largest %s\n", size_text(s->free).text, s->free_blocks,
+            plural(s->free_blocks), size_text(s->largest).text);
+    kprintf("  of these %s in %zu block%s that bins keep unmerged\n", size_text(s->waiting).text,
+            s->waiting_blocks, plural(s->waiting_blocks));
     kprintf("  fragmentation %u.%u%% (free memory outside the largest free block)\n",
             fragmentation / 10, fragmentation % 10);
-    kprintf("  grown %zu times, shrunk %zu times, %zu requests refused\n", s->grown, s->shrunk,
-            s->refused);
+    kprintf("  grown %zu time%s, shrunk %zu time%s, %zu request%s refused\n", s->grown,
+            plural(s->grown), s->shrunk, plural(s->shrunk), s->refused, plural(s->refused));
     print_picture();
     print_histogram();
 }
@@ -157,6 +164,8 @@ static void heap_json(const struct heap_stats *s, bool holds, const char *broken
     json_number(&j, "free", s->free);
     json_number(&j, "blocks", s->blocks);
     json_number(&j, "free_blocks", s->free_blocks);
+    json_number(&j, "waiting", s->waiting);
+    json_number(&j, "waiting_blocks", s->waiting_blocks);
     json_number(&j, "largest", s->largest);
     json_number(&j, "grown", s->grown);
     json_number(&j, "shrunk", s->shrunk);

@@ -27,4 +27,10 @@ struct perm_text perm_letters(unsigned map_flags, bool accessed, bool dirty);
 const char *cache_name(unsigned map_flags); /* "wb" "wt" "uc" "wc"         */
 const char *page_name(size_t page_bytes);   /* "4K" "2M" "4M" "1G"         */
 
+/* What a noun ends with behind that number: "" for one, else "s". */
+static inline const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 #endif

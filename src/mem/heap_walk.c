@@ -16,6 +16,10 @@ static void count(struct heap_stats *s, const struct view *v)
     }
     s->free_blocks++;
     s->free += bytes;
+    if (v->state == HEAP_BINNED) {
+        s->waiting_blocks++;
+        s->waiting += bytes;
+    }
     if (bytes > s->largest)
         s->largest = bytes;
 }
@@ -41,6 +45,7 @@ bool heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct he
             .size = payload_bytes(v.units),
             .requested = live ? live_size(v.fields) : 0,
             .live = live,
+            .waiting = v.state == HEAP_BINNED,
             .allocated_by = live ? block_caller(heap, b, &v) : NULL,
         };
         if (!visit(ctx, &out))

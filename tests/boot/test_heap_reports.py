@@ -48,12 +48,30 @@ def test_blocks_fit_on_a_screen(shell):
 
 def test_the_picture_ends_where_the_heap_does(shell):
     shell.run("alloc 5000 20")
-    rows = re.findall(r"^  (0x[0-9a-f]+) ([█▒·-]+)$", shell.run("heap"), re.M)
+    rows = re.findall(r"^  (0x[0-9a-f]+) ([█▒░·-]+)$", shell.run("heap"), re.M)
     cell = (int(rows[1][0], 16) - int(rows[0][0], 16)) // len(rows[0][1])
     last = shell.json("blocks")["blocks"][-1]
     end = int(rows[-1][0], 16) + len(rows[-1][1]) * cell
     assert 0 <= end - (int(last["payload"], 16) + last["size"]) < cell
     assert "-" not in "".join(row for _, row in rows)
+
+
+def test_what_waits_in_bins_is_told_from_what_is_free(shell):
+    payload, behind = (shell.run("alloc 1000").split()[-1] for _ in range(2))
+    before = shell.json("heap")
+    shell.run(f"free {payload}")
+    after = shell.json("heap")
+    assert after["waiting_blocks"] == before["waiting_blocks"] + 1
+    assert after["waiting"] - before["waiting"] == after["free"] - before["free"] >= 1000
+    assert [b["waiting"] for b in shell.json("blocks")["blocks"] if b["payload"] == payload] == [True]
+    assert re.search(rf"^  {payload} ░+ .* free, in its bin$", shell.run(f"blocks {payload}"), re.M)
+    said = shell.run("heap")
+    assert "░" in "".join(re.findall(r"^  0x[0-9a-f]+ (\S+)$", said, re.M))
+    assert max(map(len, said.splitlines())) <= WIDTH
+    shell.run("heap trim")
+    assert shell.json("heap")["waiting_blocks"] == 0
+    assert "in its bin" not in shell.run(f"blocks {payload}")
+    shell.run(f"free {behind}")
 
 
 def test_an_overrun_into_the_gap(heap):

@@ -31,8 +31,10 @@ def worked(request, tmp_path_factory):
         machine.wait_prompt()
         machine.run("heap_test 3000")
         assert "FAIL" not in machine.run("selftest")
+        payload = machine.run("alloc 200").split()[-1]
         for size in (100, 20000):
             machine.run(f"alloc {size}")
+        machine.run(f"free {payload}")  # it waits in its bin
         reports = {name: machine.json(name) for name in ("meminfo", "mmap", "pmm", "frames", "heap",
                                                          "leaks", "ptdump")}
         dump = dumps.Dump(arch, directory, machine)
@@ -91,6 +93,9 @@ def test_heap_agrees_with_the_kernel(worked):
     assert sum(b[3] for b in blocks) == theirs["blocks"]
     assert sum(not b[3] for b in blocks) == theirs["free_blocks"]
     assert sum(b[1] for b in blocks if not b[3]) == theirs["free"]
+    waiting = [b for b in blocks if b[5]]
+    assert sum(b[1] for b in waiting) == theirs["waiting"] > 0
+    assert len(waiting) == theirs["waiting_blocks"] and not any(b[3] for b in waiting)
 
 
 def test_callers_agree_with_the_kernel(worked):

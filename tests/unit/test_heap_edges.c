@@ -16,6 +16,8 @@ static bool sum_up(void *ctx, const struct heap_block *b)
     } else {
         s->free_blocks++;
         s->free += b->size;
+        s->waiting_blocks += b->waiting;
+        s->waiting += b->waiting ? b->size : 0;
         s->largest = b->size > s->largest ? b->size : s->largest;
     }
     return true;
@@ -31,6 +33,8 @@ static void tells_the_sums(void)
     assert_int_equal(told.used, seen.used);
     assert_int_equal(told.free_blocks, seen.free_blocks);
     assert_int_equal(told.free, seen.free);
+    assert_int_equal(told.waiting, seen.waiting);
+    assert_int_equal(told.waiting_blocks, seen.waiting_blocks);
     assert_int_equal(told.largest, seen.largest);
     size_t tiles = (size_t)((uint8_t *)heap_last(&heap) - (uint8_t *)heap_first(&heap));
     assert_int_equal(told.used + told.free + (told.blocks + told.free_blocks) * HEADER, tiles);
@@ -49,6 +53,31 @@ static void sums_of_what_it_holds(void **state)
         tells_the_sums();
     }
     holds();
+}
+
+/* Of what is free it tells what waits in a bin: small blocks do, until they are merged. */
+static void tells_what_waits(void **state)
+{
+    (void)state;
+    struct heap_stats s;
+    uint8_t *small[2] = {get(40), get(100)}, *large = get(2000);
+    (void)get(4000); /* so that bins may hold something */
+    heap_trim(&heap);
+    put(large);
+    tells_the_sums();
+    heap_stats(&heap, &s);
+    assert_int_equal(s.waiting_blocks, 0);
+    put(small[0]);
+    put(small[1]);
+    tells_the_sums();
+    heap_stats(&heap, &s);
+    assert_int_equal(s.waiting_blocks, 2);
+    assert_int_equal(s.waiting, payload_bytes(units_for(40)) + payload_bytes(units_for(100)));
+    heap_trim(&heap);
+    tells_the_sums();
+    heap_stats(&heap, &s);
+    assert_int_equal(s.waiting_blocks, 0);
+    assert_int_equal(s.waiting, 0);
 }
 
 /* A block that cannot be given out, because somebody wrote over its header: refused, and counted.
@@ -252,17 +281,12 @@ static void written_to_behind_all_blocks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(sums_of_what_it_holds),
-        STAGED(refusals_are_counted),
-        STAGED(below_is_what_a_search_has_seen),
-        STAGED(binned_behind_a_free_block),
-        STAGED(full_bins_make_room),
-        STAGED(the_overdraft_has_an_end),
-        STAGED(written_to_while_it_was_live),
-        STAGED(written_to_in_its_bin),
-        STAGED(another_link_in_its_bin),
-        STAGED(written_to_in_its_list),
-        STAGED(written_to_behind_all_blocks),
+        STAGED(sums_of_what_it_holds),      STAGED(tells_what_waits),
+        STAGED(refusals_are_counted),       STAGED(below_is_what_a_search_has_seen),
+        STAGED(binned_behind_a_free_block), STAGED(full_bins_make_room),
+        STAGED(the_overdraft_has_an_end),   STAGED(written_to_while_it_was_live),
+        STAGED(written_to_in_its_bin),      STAGED(another_link_in_its_bin),
+        STAGED(written_to_in_its_list),     STAGED(written_to_behind_all_blocks),
     };
     return cmocka_run_group_tests_name("heap edges", tests, NULL, NULL);
 }

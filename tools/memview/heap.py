@@ -16,6 +16,7 @@ class Block:
     size: int       # payload bytes as rounded
     requested: int  # 0 for a free block
     live: bool
+    waiting: bool   # free, in a bin
     caller: int     # 0: not recorded
 
 
@@ -67,7 +68,7 @@ class Format:
         payload = at + HEADER
         if at == self.wild:
             size = self.wild_bytes
-            return Tile(size, FREE, False, Block(payload, size - HEADER, 0, False, 0))
+            return Tile(size, FREE, False, Block(payload, size - HEADER, 0, False, False, 0))
         word = int.from_bytes(memory.read(at, HEADER), "little")
         opened = (word + (payload - self.zero) * UNIT) * self.inverse % SEALED
         state, fields = opened >> 48, opened >> 8 & (1 << 40) - 1
@@ -75,7 +76,7 @@ class Format:
             return Tile(0, DAMAGED, False, None)
         if state == FREE:
             size = fields * UNIT
-            return Tile(size, FREE, False, Block(payload, size - HEADER, 0, False, 0))
+            return Tile(size, FREE, False, Block(payload, size - HEADER, 0, False, False, 0))
         return self._used(memory, payload, state, fields)
 
     def _used(self, memory, payload, state, fields):
@@ -88,7 +89,7 @@ class Format:
         if live and is_long:
             low = self._long_caller(memory, payload - HEADER + size, low & 0xff)
         caller = self.caller_base + low if live and low else 0
-        block = Block(payload, size - HEADER, asked if live else 0, live, caller)
+        block = Block(payload, size - HEADER, asked if live else 0, live, state == BINNED, caller)
         return Tile(size, state, bool(fields & 1), block)
 
     def _long_caller(self, memory, end, number):
@@ -164,6 +165,10 @@ class Heap:
     @property
     def dead(self):
         return [b for b in self.blocks if not b.live]
+
+    @property
+    def waiting(self):
+        return [b for b in self.blocks if b.waiting]
 
     @property
     def used(self):

@@ -123,7 +123,7 @@ function tellVirtual(va) {
   const block = blockAt(va);
   if (block)
     out.push(el("div", {}, `Heap block at ${block[0]}: ${block[1]} bytes, ` + (block[3]
-      ? `live, ${block[2]} asked for` + (block[4] ? " by " + block[4] : "") : "free")));
+      ? `live, ${block[2]} asked for` + (block[4] ? " by " + block[4] : "") : stateOf(block))));
   return out;
 }
 
@@ -342,7 +342,8 @@ function groupEmpty(table) {
 }
 
 // ---- heap -------------------------------------------------------------------------------------
-const LIVE = "#2f8f5b", DEAD = "#d6efdc", HEAD = "#9aa3b2";
+const LIVE = "#2f8f5b", DEAD = "#d6efdc", WAITS = "#a9d0e8", HEAD = "#9aa3b2";
+const stateOf = block => block[3] ? "live" : block[5] ? "free, in its bin" : "free";
 function drawHeap() {
   const {blocks} = D.heap, start = BigInt(D.heap.start), bytes = Number(BigInt(D.heap.top) - start);
   const h = D.meminfo.heap;
@@ -354,8 +355,8 @@ function drawHeap() {
   const c = context(canvas, width, rows * 15), perRow = Math.ceil(bytes / rows);
   c.fillStyle = HEAD;
   for (let r = 0; r < rows; r++) c.fillRect(0, r * 15, width, 13);
-  for (const [payload, length, , live] of blocks) {
-    c.fillStyle = live ? LIVE : DEAD;
+  for (const [payload, length, , live, , waits] of blocks) {
+    c.fillStyle = live ? LIVE : waits ? WAITS : DEAD;
     let at = Number(BigInt(payload) - start);
     for (const end = at + length; at < end;) {
       const row = Math.floor(at / perRow), stop = Math.min(end, (row + 1) * perRow);
@@ -366,11 +367,12 @@ function drawHeap() {
   canvas.onclick = event => ask(hex(start + BigInt(Math.floor(
     (Math.floor(event.offsetY / 15) + event.offsetX / width) * perRow))));
   $("heaplegend").replaceChildren(el("span", {}, box(LIVE), "live"), el("span", {}, box(DEAD), "free"),
+    el("span", {}, box(WAITS), "free, in a bin"),
     el("span", {}, box(HEAD), "headers"), el("span", {class: "hint"}, "click to ask about an address"));
   const head = el("tr", {}, ["payload", "bytes", "asked for", "", "by"].map(heading));
   $("heaptable").replaceChildren(head, ...blocks.slice(0, 300).map(b => el("tr", {},
     el("td", {class: "a"}, link(b[0])), el("td", {class: "n"}, String(b[1])),
-    el("td", {class: "n"}, b[3] ? String(b[2]) : ""), el("td", {}, b[3] ? "live" : "free"), el("td", {class: "a"}, b[4]))),
+    el("td", {class: "n"}, b[3] ? String(b[2]) : ""), el("td", {}, stateOf(b)), el("td", {class: "a"}, b[4]))),
     ...(blocks.length > 300 ? [el("tr", {}, el("td", {colspan: "5"}, `and ${blocks.length - 300} more: search by address`))] : []));
 }
 

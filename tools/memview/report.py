@@ -133,9 +133,9 @@ class Picture:
             rows.append([index, 1, hex(entry), hex(leaf.pa), leaf.size, leaf.perm, leaf.cache])
 
     def blocks(self):
-        """Heap blocks: payload, bytes, bytes asked for, live, who asked."""
+        """Heap blocks: payload, bytes, bytes asked for, live, who asked, does it wait in a bin."""
         return [[hex(b.payload), b.size, b.requested, int(b.live),
-                 self.kernel.names_of(b.caller) if b.caller else ""] for b in self.heap.blocks]
+                 self.kernel.names_of(b.caller) if b.caller else "", int(b.waiting)] for b in self.heap.blocks]
 
     def whole(self):
         k, t = self.kernel, self.kernel.tables

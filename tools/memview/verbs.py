@@ -255,15 +255,22 @@ HEAP_COLUMNS, HEAP_ROWS, CLASSES = 56, 8, 12
 
 
 def _cells(heap, start, cell):
-    """Live and free bytes of each cell."""
-    live, free = [0] * (HEAP_COLUMNS * HEAP_ROWS), [0] * (HEAP_COLUMNS * HEAP_ROWS)
+    """Live and free bytes of each cell, and those of the free ones that wait in bins."""
+    live, free, waiting = ([0] * (HEAP_COLUMNS * HEAP_ROWS) for _ in range(3))
     for block in heap.blocks:
         at, end = block.payload - start, block.payload - start + block.size
         while at < end and at // cell < len(live):
             stop = min(end, (at // cell + 1) * cell)
             (live if block.live else free)[at // cell] += stop - at
+            waiting[at // cell] += block.waiting
             at = stop
-    return live, free
+    return zip(live, free, waiting)
+
+
+def _glyph(live, free, waiting):
+    if live:
+        return "▒" if free else "█"
+    return "-" if not free else "░" if waiting else "·"
 
 
 def _picture(heap):
@@ -271,14 +278,12 @@ def _picture(heap):
     cell = 16
     while cell * HEAP_COLUMNS * HEAP_ROWS < heap.mapped:
         cell *= 2
-    live, free = _cells(heap, start, cell)
-    glyphs = ["-" if not a and not b else "█" if not b else "·" if not a else "▒"
-              for a, b in zip(live, free)]
+    glyphs = [_glyph(*bytes_) for bytes_ in _cells(heap, start, cell)]
     end = heap.blocks[-1].payload + heap.blocks[-1].size if heap.blocks else start
     cells = -((start - end) // cell)
     for at in range(0, cells, HEAP_COLUMNS):
         yield f"  {start + at * cell:#x} {''.join(glyphs[at:min(at + HEAP_COLUMNS, cells)])}"
-    yield f"  one cell is {size_text(cell)}; · free  ▒ partly used  ██ used, by turns  - headers"
+    yield f"  one cell is {size_text(cell)}; · free  ░ in bins  ▒ partly used  ██ used  - headers"
 
 
 def _histogram(heap):
@@ -295,17 +300,24 @@ def _histogram(heap):
             yield f"    larger          {count:8}"
 
 
+def _count(number, noun):
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def heap(picture):
     h, stats = picture.heap, picture.kernel.view.heap.stats
     if not h.mapped:
         return ["  there is no heap yet"]
     outside = 1000 - permille(h.largest, h.free) if h.free else 0
     return [f"  {size_text(h.mapped)} mapped, at most {size_text(stats.most)}; "
-            f"{len(h.live)} live blocks hold {size_text(h.used)}",
-            f"  {len(h.dead)} free blocks hold {size_text(h.free)}, the largest {size_text(h.largest)}",
+            f"{size_text(h.used)} in {_count(len(h.live), 'live block')}",
+            f"  {size_text(h.free)} in {_count(len(h.dead), 'free block')}, the largest {size_text(h.largest)}",
+            f"  of these {size_text(sum(b.size for b in h.waiting))} in "
+            f"{_count(len(h.waiting), 'block')} that bins keep unmerged",
             f"  fragmentation {outside // 10}.{outside % 10}% "
             "(free memory outside the largest free block)",
-            f"  grown {stats.grown} times, shrunk {stats.shrunk} times, {stats.refused} requests refused",
+            f"  grown {_count(stats.grown, 'time')}, shrunk {_count(stats.shrunk, 'time')}, "
+            f"{_count(stats.refused, 'request')} refused",
             *_picture(h), "  live blocks by size", *_histogram(h),
             f"  invariants {h.damage[0][1] if h.damage else 'hold'}"]
 
