@@ -197,8 +197,8 @@ struct heap {
     size_t withheld;     /* units of half of the heap that may not wait, modulo 2^64 (2^32) */
     ptrdiff_t beyond;    /* units that are live or wait, beyond those that may and ENOUGH */
     unsigned long filled[HEAP_LISTS / HEAP_WORD_BITS + 1]; /* a bit for each list        */
-    uint8_t *window, *low, *start, *top, *limit; /* [low, top) is held, [window, limit) may be */
-    uint8_t *highest;                            /* the top was never higher                   */
+    uint8_t *low, *start, *top, *limit; /* [low, top) is held, never beyond the limit      */
+    uint8_t *highest;                   /* the top was never higher                        */
     size_t merge_next;     /* the bin that is looked into next for a block to merge */
     uintptr_t caller_base; /* upper bits that recorded callers share               */
     struct heap_stats stats;

@@ -43,7 +43,6 @@ _Static_assert(((uint64_t)1 << SIZE_BITS) + ALIGN_MAX < SIZE_MAX / 2 + PAGE_SIZE
     const uint64_t header = ((uint64_t)1 << SIZE_BITS) - 1;
     const uint64_t fork = ((uint64_t)UNITS_MAX << UNIT_SHIFT) - HEADER - LONG_EXTRA;
     const uint64_t block = header < fork ? header : fork;
-    h->window = window;
     h->stats.window = usable(bytes);
     h->align_max = h->stats.window < ALIGN_MAX ? h->stats.window : ALIGN_MAX;
     h->limit = window + h->stats.window;

@@ -32,6 +32,20 @@ static void links_that_disagree(void **state)
     }
 }
 
+/* Links to where there is no room for links, before memory that nobody may touch. */
+static void links_to_the_very_end(void **state)
+{
+    (void)state;
+    for (size_t before = 1; before < sizeof(struct links); before++) {
+        leave_free(2000);
+        (void)get(heap.wild_bytes + (size_t)(heap.limit - heap.top) - 64);
+        assert_ptr_equal(heap.top, window + WINDOW);
+        links(b)->next = (struct links *)(heap.top - before);
+        free_is_refused(a, HEAP_WRITE_AFTER_FREE);
+        free_is_refused(c, HEAP_UNDERRUN);
+    }
+}
+
 static void headers_of_free_blocks(void **state)
 {
     (void)state;
@@ -225,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STAGED(links_that_disagree),
+        STAGED(links_to_the_very_end),
         STAGED(headers_of_free_blocks),
         STAGED(free_blocks_that_shrank),
         STAGED(footers),

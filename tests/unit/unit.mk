@@ -17,11 +17,11 @@ UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frame
 
 # Some are there once more for another HEAP_HARDEN than 2, which their name then ends with.
 HEAP_TESTS  := heap $(addprefix heap_,misuse attacks corners search tree edges ends empty callers damage_lists damage_bins \
-    invariants window)
+    damage_tree invariants window)
 UNIT_heap_window_BITS := 64
-HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search tree edges empty) \
-    $(addsuffix _1,misuse attacks corners search tree damage_lists damage_bins) \
-    $(addsuffix _3,misuse attacks corners search tree edges empty damage_lists damage_bins))
+HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search tree edges empty damage_tree) \
+    $(addsuffix _1,misuse attacks corners search tree damage_lists damage_bins damage_tree) \
+    $(addsuffix _3,misuse attacks corners search tree edges empty damage_lists damage_bins damage_tree))
 UNITS += $(HEAP_TESTS) heap_exhaustive $(HEAP_LEVELS) kernel_heap
 UNITS += oom oom_boot
 

@@ -51,7 +51,7 @@ class Format:
     @staticmethod
     def window(view):
         """(start, end): all that may ever be the heap's."""
-        return view.window, view.limit
+        return view.limit - view.stats.window, view.limit
 
     @staticmethod
     def held(view):
