@@ -90,7 +90,7 @@ enum {
 {
     merge_all(h);
     size_t front = skip_for(h->wild, align);
-    (void)space_grow(h, front + units); /* merging may have given memory back */
+    (void)heap_space_grow(h, front + units); /* merging may have given memory back */
     struct piece p = space_search(h, align, units);
     return p.b ? p : skip_wild(h, front, take_wild(h, front + units));
 }
@@ -98,8 +98,8 @@ enum {
 /* Nothing else fits: from wild memory, behind units that are skipped; the owner is asked for it. */
 static inline struct piece grow(struct heap *h, size_t align, size_t front, size_t units)
 {
-    return space_grow(h, front + units) ? skip_wild(h, front, take_held(h, front + units))
-                                        : take_merged(h, align, units);
+    return heap_space_grow(h, front + units) ? skip_wild(h, front, take_held(h, front + units))
+                                             : take_merged(h, align, units);
 }
 
 /* What was to be given out is damaged. */
@@ -303,12 +303,12 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
 {
     size_t withheld = h->withheld;
     note_given(h, units);
-    bool last = space_review(h), forget = last && HEAP_HARDEN < 3;
+    bool last = heap_space_review(h), forget = last && HEAP_HARDEN < 3;
     note_taken(h, units); /* not yet given */
-    enum heap_fault fault = space_release(h, b, units, prev, forget ? 0 : ANY);
+    enum heap_fault fault = heap_space_release(h, b, units, prev, forget ? 0 : ANY);
     if (forget && fault == TOO_MUCH) {
         seal_free(h, b, 0); /* never again taken for a live one */
-        space_empty(h);
+        heap_space_empty(h);
         return HEAP_OK;
     }
     if (fault) {
@@ -356,12 +356,12 @@ static inline enum heap_fault push(struct heap *h, void *p, size_t units)
     size_t withheld = h->withheld;
     bool last = false;
     if (h->beyond < 0 || withheld)
-        last = space_review(h);
+        last = heap_space_review(h);
     if (!last && h->room >= -OVERDRAFT) {
         if (h->room < 0)
             merge_one(h, ANY);
         if (h->beyond < 0)
-            (void)space_review(h);
+            (void)heap_space_review(h);
         return push(h, p, units);
     }
     h->room += (ptrdiff_t)units;
@@ -392,5 +392,5 @@ enum heap_fault heap_free(struct heap *h, void *p, const void *caller)
 [[gnu::cold]] void heap_trim(struct heap *h)
 {
     merge_all(h);
-    space_trim(h, 0);
+    heap_space_trim(h, 0);
 }

@@ -52,7 +52,7 @@ static inline bool merge_top(struct heap *h, void **bin, size_t below)
     size_t units = short_units((size_t)(fields >> SIZE_SHIFT) & SIZE_LOW);
     if (!is_sound(fields, HEAP_BINNED) || !leads_on(h, p, units) ||
         !is_clean(link_in(p) + 1, block_at(b, units)) ||
-        space_release(h, b, units, fields & PREV, below))
+        heap_space_release(h, b, units, fields & PREV, below))
         return false;
     *bin = next;
     h->room += (ptrdiff_t)units;
@@ -75,7 +75,7 @@ static inline void merge_one(struct heap *h, size_t below)
         while (merge_top(h, &h->bin[units], ANY))
             ;
     }
-    (void)space_review(h);
+    (void)heap_space_review(h);
 }
 
 #endif

@@ -321,7 +321,7 @@ static inline void *make_long(const struct heap *h, struct block *b, size_t size
 /* ---- guarding (heap_guard.c) ---------------------------------------------------------------- */
 
 /* Who allocated a live or binned block; NULL: not known. */
-const void *block_caller(const struct heap *h, const struct block *b, const struct view *v);
+const void *heap_block_caller(const struct heap *h, const struct block *b, const struct view *v);
 
 /* `p` did not pass for an intact live block: says why. NULL is nothing to say. */
 enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *caller);

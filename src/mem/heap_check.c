@@ -101,8 +101,8 @@ bool heap_check(const struct heap *heap, const char **broken)
     if (!counts_hold(heap, &t))
         return false;
     *broken = "L1, L2: the lists hold exactly the small free blocks, each in the list of its size";
-    if (!lists_hold(heap, &found.small) || found.small != t.small)
+    if (!heap_lists_hold(heap, &found.small) || found.small != t.small)
         return false;
     *broken = "T1 to T4: the tree holds exactly the large free blocks, by address";
-    return tree_holds(heap, &found.large) && found.large == t.large;
+    return heap_tree_holds(heap, &found.large) && found.large == t.large;
 }

@@ -36,7 +36,7 @@ static uintptr_t long_caller(const struct heap *h, const struct block *b, const 
                       : callers_name(callers_of(h), caller_field(v->fields) % CALLERS);
 }
 
-const void *block_caller(const struct heap *h, const struct block *b, const struct view *v)
+const void *heap_block_caller(const struct heap *h, const struct block *b, const struct view *v)
 {
     if (v->state == HEAP_FREE)
         return NULL;
@@ -55,7 +55,7 @@ static enum heap_fault report(struct heap *h, enum heap_fault fault, const void 
         r.block = block_payload(b);
         r.live = v->state == HEAP_LIVE;
         r.size = v->state == HEAP_FREE ? payload_bytes(v->units) : live_size(v->fields);
-        r.allocated_by = block_caller(h, b, v);
+        r.allocated_by = heap_block_caller(h, b, v);
     }
     h->stats.faults[fault]++;
     if (h->ops.report)

@@ -78,9 +78,9 @@ static void make_seal(struct heap *h)
     heap->ops = *ops;
     heap->caller_base = caller & ~(uintptr_t)CALLER_MASK;
     set_window(heap, window, bytes);
-    tree_start(heap);
+    heap_tree_start(heap);
     make_seal(heap);
-    if (!space_start(heap)) {
+    if (!heap_space_start(heap)) {
         heap->start = NULL;
         return MEM_NO_FRAME;
     }

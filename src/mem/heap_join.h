@@ -74,7 +74,8 @@ static inline struct block *join_prev(struct heap *h, struct block *b, struct ar
 }
 
 /* The freed units and what is free before them become wild. */
-enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, struct around a);
+enum heap_fault heap_space_join_wild(struct heap *h, struct block *b, size_t units,
+                                     struct around a);
 
 /* A large block behind them grows at its front, and stays where it is in the tree: first, so that
  * what the forks above both know need not change twice. */
@@ -103,12 +104,12 @@ static inline enum heap_fault join_free(struct heap *h, struct block *b, size_t 
  * fails. */
 static inline enum heap_fault join(struct heap *h, struct block *b, size_t units, struct around a)
 {
-    return block_at(b, units) == h->wild ? space_join_wild(h, b, units, a)
+    return block_at(b, units) == h->wild ? heap_space_join_wild(h, b, units, a)
                                          : join_free(h, b, units, a);
 }
 
 /* No block is live: all blocks are forgotten, and the heap is as large as it was at first. */
-void space_empty(struct heap *h);
+void heap_space_empty(struct heap *h);
 
 /*
  * Makes these units free memory and joins them with what is free around them, to less than `below`
@@ -116,7 +117,7 @@ void space_empty(struct heap *h);
  * looks; that, or what is wrong there: then nothing has changed.
  */
 #define TOO_MUCH HEAP_FAULT_COUNT
-enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev,
-                              size_t below);
+enum heap_fault heap_space_release(struct heap *h, struct block *b, size_t units, bool prev,
+                                   size_t below);
 
 #endif

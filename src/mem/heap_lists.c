@@ -32,7 +32,7 @@ static bool list_holds(const struct heap *h, size_t units, size_t *count)
     return head->prev == before && before != head;
 }
 
-bool lists_hold(const struct heap *h, size_t *count)
+bool heap_lists_hold(const struct heap *h, size_t *count)
 {
     for (size_t units = 0; units < HEAP_LISTS; units++) {
         if (is_filled(h, units) && !list_holds(h, units, count))

@@ -147,6 +147,6 @@ static inline void *next_in(const void *payload)
 }
 
 /* True when every list is a ring of free blocks of its units; *count: blocks. */
-bool lists_hold(const struct heap *h, size_t *count);
+bool heap_lists_hold(const struct heap *h, size_t *count);
 
 #endif

@@ -25,11 +25,11 @@
     struct block *b = block_of(p);
     uint64_t fields = block_open(h, b);
     size_t now = units_for(had), units = units_for(size);
-    if (units > now ? !space_extend(h, b, now, units - now)
-                    : space_release(h, block_at(b, units), now - units, false, ANY))
+    if (units > now ? !heap_space_extend(h, b, now, units - now)
+                    : heap_space_release(h, block_at(b, units), now - units, false, ANY))
         return move(h, p, size, caller, had);
     if (h->beyond < 0)
-        (void)space_review(h);
+        (void)heap_space_review(h);
     return make_long(h, b, size, caller, fields & PREV);
 }
 

@@ -62,7 +62,7 @@ static inline void raise_share_for(struct heap *h, size_t bytes)
 }
 
 /* What waits already may wait, but for OVERDRAFT, though the heap has become smaller. */
-[[gnu::noinline]] bool space_review(struct heap *h)
+[[gnu::noinline]] bool heap_space_review(struct heap *h)
 {
     size_t taken = space_taken(h), waits = space_share(h) - (size_t)h->room;
     size_t half = h->units >> SHARE_LOG, share = half;
@@ -137,7 +137,7 @@ static inline bool hold_low(struct heap *h, size_t records, unsigned levels)
     move_top(h, (ptrdiff_t)bytes);
     raise_share_for(h, bytes);
     if (more)
-        tree_cover(h, records, levels);
+        heap_tree_cover(h, records, levels);
     if (h->top > h->highest) {
         h->highest = h->top;
         h->stats.most = h->stats.mapped;
@@ -150,7 +150,7 @@ static void let_go(struct heap *h, size_t bytes)
     move_top(h, -(ptrdiff_t)bytes);
     h->ops.shrink(h->ops.ctx, h->top, bytes);
     size_t records = records_up_to(h, h->top);
-    tree_cover(h, records, tree_levels(records, LEVELS_MIN));
+    heap_tree_cover(h, records, tree_levels(records, LEVELS_MIN));
     trim_low(h);
     h->stats.shrunk++;
 }
@@ -187,7 +187,7 @@ static inline bool hold_for(struct heap *h, size_t need)
     return true;
 }
 
-bool space_grow(struct heap *h, size_t units)
+bool heap_space_grow(struct heap *h, size_t units)
 {
     struct block *end = heap_last(h);
     size_t had = h->wild_bytes, bytes = units << UNIT_SHIFT;
@@ -220,16 +220,16 @@ static inline size_t trim(struct heap *h, size_t keep)
     return bytes;
 }
 
-void space_trim(struct heap *h, size_t keep)
+void heap_space_trim(struct heap *h, size_t keep)
 {
     bool few = h->beyond < 0;
     size_t bytes = trim(h, keep);
     raise_share(h, -(ptrdiff_t)(bytes >> (UNIT_SHIFT + SHARE_LOG)));
     if (few || h->room < -OVERDRAFT)
-        (void)space_review(h);
+        (void)heap_space_review(h);
 }
 
-[[gnu::cold]] bool space_start(struct heap *h)
+[[gnu::cold]] bool heap_space_start(struct heap *h)
 {
     h->low = h->top = page_start(h->start);
     h->span = (size_t)0 - (h->zero - (uintptr_t)h->top);
@@ -248,14 +248,14 @@ void space_trim(struct heap *h, size_t keep)
 /* ---- giving back ---------------------------------------------------------------------------- */
 
 /* The tree and all else that is known of free memory is forgotten, and the memory is wild. */
-void space_empty(struct heap *h)
+void heap_space_empty(struct heap *h)
 {
     __builtin_memset(h->bin, 0, sizeof h->bin);
     __builtin_memset(h->filled, 0, sizeof h->filled);
     h->below = 0;
     set_wild(h, heap_first(h));
     (void)trim(h, 0);
-    tree_empty(h);
+    heap_tree_empty(h);
     count_nothing(h);
 }
 
@@ -272,7 +272,7 @@ void space_empty(struct heap *h)
     h->below = (units ? units : list_largest(h)) << UNIT_SHIFT;
 }
 
-enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, struct around a)
+enum heap_fault heap_space_join_wild(struct heap *h, struct block *b, size_t units, struct around a)
 {
     fill(block_payload(b), block_at(b, units));
     if (h->wild != heap_last(h)) /* else there was no wild memory, and the last header stays */
@@ -281,15 +281,15 @@ enum heap_fault space_join_wild(struct heap *h, struct block *b, size_t units, s
     set_wild(h, b);
     size_t keep = KEEP + ((size_t)((uint8_t *)h->wild - h->start) >> 3);
     if (h->wild_bytes >= 2 * keep) /* the distance stops a loop from thrashing */
-        space_trim(h, keep);
+        heap_space_trim(h, keep);
     else if (a.prev_units >= LARGE && a.prev_units << UNIT_SHIFT >= h->below &&
              a.prev_units < UINT32_MAX)
         lower_below(h);
     return HEAP_OK;
 }
 
-enum heap_fault space_release(struct heap *h, struct block *b, size_t units, bool prev,
-                              size_t below)
+enum heap_fault heap_space_release(struct heap *h, struct block *b, size_t units, bool prev,
+                                   size_t below)
 {
     struct around around;
     enum heap_fault fault = look_around(h, b, units, prev, &around);
@@ -301,7 +301,7 @@ enum heap_fault space_release(struct heap *h, struct block *b, size_t units, boo
     return join(h, b, units, around);
 }
 
-bool space_extend(struct heap *h, struct block *b, size_t units, size_t more)
+bool heap_space_extend(struct heap *h, struct block *b, size_t units, size_t more)
 {
     struct block *end = block_at(b, units);
     struct around a;

@@ -177,7 +177,7 @@ static inline void raise_below(struct heap *h, size_t units)
 /* A large one of so many units, which may be there. */
 static inline struct found find_large(struct heap *h, size_t units)
 {
-    struct found f = tree_find(h, units);
+    struct found f = heap_tree_find(h, units);
     if (!f.b)
         h->below = (units - 1) << UNIT_SHIFT;
     return f;
@@ -295,7 +295,7 @@ static inline bool does_for(struct found f, size_t align, size_t units)
     }
     if (f.b)
         return f;
-    f = tree_find(h, large ? units : LARGE);
+    f = heap_tree_find(h, large ? units : LARGE);
     return does_for(f, align, units) ? f : (struct found){0};
 }
 
@@ -338,17 +338,17 @@ static inline bool space_has_grown(const struct heap *h)
 }
 
 /* Asks the owner for memory, so that `units` can be taken from wild memory. */
-bool space_grow(struct heap *h, size_t units);
+bool heap_space_grow(struct heap *h, size_t units);
 
 /*
  * Works out anew what may wait in bins: half of what is held, but not all that is taken, once
  * there is memory to give back. So the bins are full when the last live block comes to one. True:
  * there is such memory, and no block is live.
  */
-bool space_review(struct heap *h);
+bool heap_space_review(struct heap *h);
 
 /* Gives wild memory back, but for `keep` bytes and what the heap started with. */
-void space_trim(struct heap *h, size_t keep);
+void heap_space_trim(struct heap *h, size_t keep);
 
 /* Is that free memory, if it is no damaged header? */
 static inline bool space_is_free(const struct heap *h, const struct block *b)
@@ -357,9 +357,9 @@ static inline bool space_is_free(const struct heap *h, const struct block *b)
 }
 
 /* Takes `more` units behind the block, from the free memory there; false: there is too little. */
-bool space_extend(struct heap *h, struct block *b, size_t units, size_t more);
+bool heap_space_extend(struct heap *h, struct block *b, size_t units, size_t more);
 
 /* The first memory of a new heap, never given back. */
-bool space_start(struct heap *h);
+bool heap_space_start(struct heap *h);
 
 #endif

@@ -100,7 +100,7 @@ static inline bool raise(uint32_t *side, uint32_t most)
     return true;
 }
 
-void tree_raise(struct heap *h, const struct block *end, size_t units)
+void heap_tree_raise(struct heap *h, const struct block *end, size_t units)
 {
     size_t place = place_of(h, end), page = place / PAGE_UNITS;
     struct record *r = record_at(h, page >> RECORD_LOG);
@@ -136,7 +136,7 @@ static inline bool lower(uint32_t *side, const struct fork *there, uint32_t had)
     return *side != had;
 }
 
-void tree_lower(struct heap *h, const struct block *end, uint32_t most)
+void heap_tree_lower(struct heap *h, const struct block *end, uint32_t most)
 {
     size_t page = place_of(h, end) / PAGE_UNITS;
     struct record *r = record_at(h, page >> RECORD_LOG);
@@ -211,7 +211,7 @@ static inline struct found lowest_in_tree(struct heap *h, size_t units)
     return block_in(h, r, i * RECORD_PAGES + page, least);
 }
 
-struct found tree_find(struct heap *h, size_t units)
+struct found heap_tree_find(struct heap *h, size_t units)
 {
     struct found f = {0};
     if (h->most >= units)
@@ -230,7 +230,7 @@ struct found tree_find(struct heap *h, size_t units)
 
 /* ---- its memory ----------------------------------------------------------------------------- */
 
-void tree_start(struct heap *h)
+void heap_tree_start(struct heap *h)
 {
     h->levels = LEVELS_MIN;
     h->peak = 0;
@@ -243,7 +243,7 @@ static inline void clear(struct record *r)
     r->eights = r->upper = (struct fork){0};
 }
 
-void tree_empty(struct heap *h)
+void heap_tree_empty(struct heap *h)
 {
     for (size_t i = 0; i < h->records; i++)
         clear(record_at(h, i));
@@ -267,7 +267,7 @@ static void drop_level(struct heap *h)
 }
 
 /* Records behind those that were needed before know nothing yet. */
-void tree_cover(struct heap *h, size_t records, unsigned levels)
+void heap_tree_cover(struct heap *h, size_t records, unsigned levels)
 {
     size_t had = h->records + h->levels, need = records + levels;
     struct record *r = record_at(h, had - LEVELS_MIN);

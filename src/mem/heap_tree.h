@@ -70,8 +70,8 @@ static inline uint32_t most_of(size_t units)
 /* ---- changes -------------------------------------------------------------------------------- */
 
 /* In the tree a block comes, or has become larger; has become smaller, or, with 0 units, goes. */
-void tree_raise(struct heap *h, const struct block *end, size_t units);
-void tree_lower(struct heap *h, const struct block *end, uint32_t most);
+void heap_tree_raise(struct heap *h, const struct block *end, size_t units);
+void heap_tree_lower(struct heap *h, const struct block *end, uint32_t most);
 
 /* Which of the loose blocks ends there, or, with NULL, where there is room for one; HEAP_LOOSE:
  * none. */
@@ -93,7 +93,7 @@ static inline void tree_insert(struct heap *h, struct block *end, size_t units)
     struct loose *l = &h->loose[room ? i : h->turn++ % HEAP_LOOSE], settled = *l;
     *l = (struct loose){end, units};
     if (!room)
-        tree_raise(h, settled.end, settled.units);
+        heap_tree_raise(h, settled.end, settled.units);
 }
 
 /* One that tree_keeps has become larger at its front. */
@@ -103,7 +103,7 @@ static inline void tree_grow(struct heap *h, const struct block *end, size_t uni
     if (i < HEAP_LOOSE)
         h->loose[i].units = units;
     else
-        tree_raise(h, end, units);
+        heap_tree_raise(h, end, units);
 }
 
 /* Has become smaller; with 0 units, goes. */
@@ -111,7 +111,7 @@ static inline void tree_shrink(struct heap *h, const struct block *end, size_t u
 {
     unsigned i = loose_at(h, end);
     if (i == HEAP_LOOSE) {
-        tree_lower(h, end, most_of(units));
+        heap_tree_lower(h, end, most_of(units));
         return;
     }
     h->loose[i].units = units;
@@ -137,7 +137,7 @@ static inline bool tree_keeps(const struct heap *h, const struct block *end, siz
 /* ---- searching ------------------------------------------------------------------------------ */
 
 /* The lowest of at least `units`; no block: there is none, or damage hides it. */
-struct found tree_find(struct heap *h, size_t units);
+struct found heap_tree_find(struct heap *h, size_t units);
 
 /* ---- its memory ----------------------------------------------------------------------------- */
 
@@ -162,15 +162,15 @@ static inline size_t tree_bytes(size_t records, unsigned levels)
 }
 
 /* The tree of a heap that has a start, but no records yet. */
-void tree_start(struct heap *h);
+void heap_tree_start(struct heap *h);
 
 /* The heap has so many records now, for which there is memory. */
-void tree_cover(struct heap *h, size_t records, unsigned levels);
+void heap_tree_cover(struct heap *h, size_t records, unsigned levels);
 
 /* There are no blocks, and as many records as at first. */
-void tree_empty(struct heap *h);
+void heap_tree_empty(struct heap *h);
 
 /* True when T1 to T4 hold; *count: blocks. */
-bool tree_holds(const struct heap *h, size_t *count);
+bool heap_tree_holds(const struct heap *h, size_t *count);
 
 #endif

@@ -88,7 +88,7 @@ static bool loose_hold(const struct heap *h, size_t *count)
     return true;
 }
 
-bool tree_holds(const struct heap *h, size_t *count)
+bool heap_tree_holds(const struct heap *h, size_t *count)
 {
     return forks_hold(h) && pages_hold(h, count) && loose_hold(h, count);
 }

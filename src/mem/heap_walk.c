@@ -46,7 +46,7 @@ bool heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct he
             .requested = live ? live_size(v.fields) : 0,
             .live = live,
             .waiting = v.state == HEAP_BINNED,
-            .allocated_by = live ? block_caller(heap, b, &v) : NULL,
+            .allocated_by = live ? heap_block_caller(heap, b, &v) : NULL,
         };
         if (!visit(ctx, &out))
             return false;

@@ -185,11 +185,11 @@ static void callers_are_recorded(void **state)
         uint8_t *p = heap_alloc(&heap, sizes[i], (const void *)code);
         memset(p, 0xa5, sizes[i]);
         struct view v = block_view(&heap, block_of(p));
-        assert_ptr_equal(block_caller(&heap, block_of(p), &v), code);
+        assert_ptr_equal(heap_block_caller(&heap, block_of(p), &v), code);
         put(p);
     }
     struct view v = block_view(&heap, block_of(get(40)));
-    assert_null(block_caller(&heap, NULL, &v));
+    assert_null(heap_block_caller(&heap, NULL, &v));
 }
 
 static bool stops(void *ctx, const struct heap_block *b)

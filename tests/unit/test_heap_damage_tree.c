@@ -142,7 +142,7 @@ static void footers_are_not_trusted(void **state)
         size_t count = 0;
         leave_large_free();
         end_of_large(0)[-1].word = wrong[i];
-        assert_false(tree_holds(&heap, &count));
+        assert_false(heap_tree_holds(&heap, &count));
         if (HEAP_HARDEN < 1)
             continue;
         memset(heap.loose, 0, sizeof heap.loose); /* block 0 is the lowest */
@@ -165,7 +165,7 @@ static void a_damaged_header_is_told(void **state)
         size_t count = 0;
         leave_large_free();
         flip(head(large[0]), 33);
-        assert_false(tree_holds(&heap, &count));
+        assert_false(heap_tree_holds(&heap, &count));
         keep();
         assert_null(heap_alloc(&heap, sizes[i], NULL));
         refused_as(HEAP_BAD_HEADER);
@@ -244,7 +244,7 @@ static void written_in_a_large_block(void **state)
 static bool tree_has(size_t blocks)
 {
     size_t count = 0;
-    return tree_holds(&heap, &count) && count == blocks;
+    return heap_tree_holds(&heap, &count) && count == blocks;
 }
 
 enum { PAIRS = 28, BLOCKS = 2 * PAIRS };

@@ -286,19 +286,19 @@ static void a_page_that_knows_another_end(void)
 static void a_page_that_knows_no_block(void)
 {
     plant();
-    tree_raise(&heap, end[5] + 2 * PAGE_UNITS, LARGE);
+    heap_tree_raise(&heap, end[5] + 2 * PAGE_UNITS, LARGE);
 }
 
 static void a_page_that_knows_a_loose_block(void)
 {
     plant();
-    tree_raise(&heap, end[3], units_of(3));
+    heap_tree_raise(&heap, end[3], units_of(3));
 }
 
 static void a_page_behind_the_last_block(void)
 {
     plant();
-    tree_raise(&heap, heap_last(&heap), LARGE);
+    heap_tree_raise(&heap, heap_last(&heap), LARGE);
 }
 
 static void a_side_that_knows_more(void)
@@ -333,7 +333,7 @@ static void an_empty_tree_with_a_block(void)
 static void a_large_block_in_no_tree(void)
 {
     plant();
-    tree_lower(&heap, end[0], 0);
+    heap_tree_lower(&heap, end[0], 0);
 }
 
 static void a_large_block_that_is_not_loose(void)
@@ -345,7 +345,7 @@ static void a_large_block_that_is_not_loose(void)
 static void a_block_that_is_loose_twice(void)
 {
     plant();
-    tree_raise(&heap, heap.loose[1].end, heap.loose[1].units);
+    heap_tree_raise(&heap, heap.loose[1].end, heap.loose[1].units);
     heap.loose[1] = heap.loose[0];
 }
 

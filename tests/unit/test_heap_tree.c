@@ -46,7 +46,7 @@ static void searches_find_the_lowest(void)
 {
     static const size_t asked[] = {1, 258, 259, 300, 301, 302, 400, 401};
     for (unsigned i = 0; i < sizeof asked / sizeof *asked; i++) {
-        if (tree_find(&heap, asked[i]).b != lowest_of(asked[i]))
+        if (heap_tree_find(&heap, asked[i]).b != lowest_of(asked[i]))
             fail();
     }
 }
@@ -72,7 +72,7 @@ static void take_out(unsigned i)
 static void tree_has(size_t expected)
 {
     size_t count = 0;
-    assert_true(tree_holds(&heap, &count));
+    assert_true(heap_tree_holds(&heap, &count));
     assert_int_equal(count, expected);
 }
 
