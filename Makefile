@@ -34,6 +34,10 @@ ifneq ($(filter-out ubsan asan,$(SANITIZE)),)
 $(error SANITIZE=$(SANITIZE) is not known; there are: ubsan asan)
 endif
 
+ifneq ($(filter-out 0 1 2 3,$(HEAP_HARDEN)),)
+$(error HEAP_HARDEN=$(HEAP_HARDEN) is no level; there are: 0 1 2 3 (docs/performance.md))
+endif
+
 PYTHON  ?= /usr/bin/python3
 CMDLINE ?=
 
@@ -154,8 +158,9 @@ DEFINES  := $(if $(BREAK),-DBREAK=$(BREAK)) $(if $(PREFLIGHT),-DPREFLIGHT=$(PREF
 INCLUDES := -Iinclude -Isrc -Isrc/arch/$(ARCH)
 HARDEN   ?= -fstack-protector-strong -mstack-protector-guard=global
 
-# DEBUG=1: every frame carries its owner, freed heap memory is watched.
-CFLAGS_DEBUG := $(if $(filter 1,$(DEBUG)),-DPMM_TAGS=1 -DHEAP_HARDEN=3)
+# DEBUG=1: every frame carries its owner, freed heap memory is watched, if HEAP_HARDEN says no other level.
+CFLAGS_DEBUG := $(if $(filter 1,$(DEBUG)),-DPMM_TAGS=1) \
+    $(addprefix -DHEAP_HARDEN=,$(or $(HEAP_HARDEN),$(if $(filter 1,$(DEBUG)),3)))
 
 # SANITIZE=ubsan: a failed check traps. Nothing is moved to the end of the text, so that the function
 # that is named is the right one.
@@ -386,6 +391,7 @@ help:
 	@echo '  SANITIZE=ubsan  undefined behaviour traps; SANITIZE=asan: wrong accesses are told'
 	@echo '  LLVM=1          clang and lld; CROSS_COMPILE=x86_64-elf- takes that gcc instead'
 	@echo '  DEBUG=1         an owner on every frame, freed heap memory watched'
+	@echo '  HEAP_HARDEN=n   what mistakes the heap catches, 0 to 3; 2 unless given (docs/performance.md)'
 	@echo '  V=1 WERROR=1    show commands; warnings are errors'
 	@echo '  MEM=128M CPU=max MACHINE=pc QEMU_ARGS=...   what run and debug start; GDB_ARGS for gdb'
 endif

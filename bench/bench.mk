@@ -5,7 +5,7 @@
 
 BITS ?= 64
 BENCH_CFLAGS = -std=gnu2x -O2 -g -fPIC -fvisibility=hidden -shared -Wl,-z,defs $(WARNINGS) $(HOST_TARGET) -Ibench \
-    $(CFLAGS)
+    $(addprefix -DHEAP_HARDEN=,$(HEAP_HARDEN)) $(CFLAGS)
 
 define bench_rule
 $(HOST)/$(1)_bench$(3).so: FORCE

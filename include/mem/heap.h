@@ -2,12 +2,12 @@
 /*
  * heap.h - first fit by address with split and merge, in a window of virtual memory.
  *
- * Lift heap.h, heap*.c and types.h alone: an instance is a struct, memory comes and goes through
- * callbacks, there are no globals and no lock (the kernel's kmalloc.c adds its own). Blocks are
- * 16-byte aligned on both targets and cost 8 bytes more than their payload, rounded up to 16 in
- * all. From 16 KiB on it is 12 with 64-bit words. With 32-bit words it is 8 as well, but then those
- * who asked for such blocks stand in a table, which has room for 255 at most and forgets nobody:
- * who finds none is not known (heap_callers.h).
+ * Lift heap.h, types.h and heap*.c with their heap_*.h alone: an instance is a struct, memory comes
+ * and goes through callbacks, there are no globals and no lock (the kernel's kmalloc.c adds its
+ * own). Blocks are 16-byte aligned on both targets and cost 8 bytes more than their payload,
+ * rounded up to 16 in all. From 16 KiB on it is 12 with 64-bit words. With 32-bit words it is 8 as
+ * well, but then those who asked for such blocks stand in a table, which has room for 255 at most
+ * and forgets nobody: who finds none is not known (heap_callers.h).
  */
 #ifndef MEM_HEAP_H
 #define MEM_HEAP_H
@@ -18,15 +18,18 @@
 #ifndef HEAP_HARDEN
 #define HEAP_HARDEN 2
 #endif
+#if HEAP_HARDEN < 0 || HEAP_HARDEN > 3
+#error "HEAP_HARDEN is 0, 1, 2 or 3"
+#endif
 
 enum { HEAP_ALIGN = 16 };
 
 /* What went wrong, in words a report can print. */
 enum heap_fault {
     HEAP_OK,
-    HEAP_DOUBLE_FREE,
-    HEAP_FOREIGN,  /* not from this heap: stack, static, another heap, NULL page */
-    HEAP_INTERIOR, /* inside a live block, not its start                         */
+    HEAP_DOUBLE_FREE, /* it is free: the block, or memory that it may have been merged into */
+    HEAP_FOREIGN,     /* not from this heap: stack, static, another heap, NULL page */
+    HEAP_INTERIOR,    /* inside a live block, not its start                         */
     HEAP_MISALIGNED,
     HEAP_BAD_HEADER, /* the block's own header was overwritten                     */
     HEAP_OVERRUN,    /* the bytes behind the block were overwritten                */
@@ -82,7 +85,7 @@ struct heap_stats {
 struct heap_block {
     const void *payload;
     size_t size;      /* payload bytes as rounded    */
-    size_t requested; /* 0: not recorded at this level */
+    size_t requested; /* 0: it is free              */
     bool live;
     bool waiting;             /* it is free, and waits in its bin for a request of its size */
     const void *allocated_by; /* NULL: not recorded */
@@ -137,8 +140,9 @@ size_t heap_usable_size(struct heap *heap, const void *block, const void *caller
  */
 void heap_trim(struct heap *heap);
 
-/* Walks all blocks to count them: for reports. Of a damaged heap, those before the damage. */
-void heap_stats(const struct heap *heap, struct heap_stats *out);
+/* Walks all blocks to count them: for reports. False: damage hides the blocks behind those that
+ * were counted. */
+bool heap_stats(const struct heap *heap, struct heap_stats *out);
 
 /*
  * Visits every block, live and free, in address order; visit returns false to stop. It must not
@@ -199,8 +203,8 @@ struct heap {
     unsigned long filled[HEAP_LISTS / HEAP_WORD_BITS + 1]; /* a bit for each list        */
     uint8_t *low, *start, *top, *limit; /* [low, top) is held, never beyond the limit      */
     uint8_t *highest;                   /* the top was never higher                        */
-    size_t merge_next;     /* the bin that is looked into next for a block to merge */
-    uintptr_t caller_base; /* upper bits that recorded callers share               */
+    size_t merge_next;                  /* the bin that is looked into next for a block to merge */
+    uintptr_t caller_base;              /* upper bits that recorded callers share               */
     struct heap_stats stats;
 };
 

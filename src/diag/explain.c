@@ -108,22 +108,19 @@ static bool in_heap(vaddr_t va)
     return va.v - (vword_t)HEAP_START < (vword_t)HEAP_BYTES;
 }
 
-static bool heap_holds(vaddr_t va)
-{
-    struct heap_stats stats;
-    heap_stats(&kernel.heap, &stats);
-    return va.v - (vword_t)stats.start < stats.mapped;
-}
-
 static void heap_owner(vaddr_t va, char *text, size_t bytes)
 {
-    if (!heap_holds(va)) {
+    struct heap_stats stats;
+    bool whole = heap_stats(&kernel.heap, &stats);
+    if (va.v - (vword_t)stats.start >= stats.mapped) {
         fmt(text, bytes, "the heap's window, at a page that the heap does not hold now");
         return;
     }
     struct heap_block b = explain_block(va);
     vword_t offset = va.v - (vword_t)b.payload;
-    if (!b.payload || offset >= b.size)
+    if (!whole && b.payload && offset >= b.size + 8)
+        fmt(text, bytes, "the heap, behind a damaged header: nobody knows");
+    else if (!b.payload || offset >= b.size)
         fmt(text, bytes, "the heap, its own bookkeeping");
     else
         fmt(text, bytes, "the heap, byte %zu of a %s block of %zu bytes at %p", (size_t)offset,

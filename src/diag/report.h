@@ -21,6 +21,9 @@ bool report_leaks(const struct shell_args *args);
 bool report_cpu(const struct shell_args *args);
 bool report_dmesg(const struct shell_args *args);
 
+/* Of a walk over a damaged heap: what lies behind that address, of a header, is not told. */
+void report_heap_cut(const void *header);
+
 /* To play with the heap: the only two here that change anything. */
 bool command_alloc(const struct shell_args *args);
 bool command_free(const struct shell_args *args);

@@ -21,7 +21,8 @@ enum { LINES = 40, BAR = 13, POINTER = 2 + 2 * sizeof(void *) };
 struct view {
     uintptr_t from; /* payloads at or above this address */
     unsigned shown, more;
-    uintptr_t end; /* of the last block */
+    uintptr_t next; /* payload of the first that is not shown */
+    uintptr_t end;  /* of the last block */
     struct json *json;
 };
 
@@ -82,17 +83,24 @@ static bool visit(void *ctx, const struct heap_block *b)
         json_block(v->json, b);
     else if (v->shown < LINES)
         print_block(b);
-    else
-        v->more++;
+    else if (!v->more++)
+        v->next = (uintptr_t)b->payload;
     v->shown++;
     return true;
+}
+
+void report_heap_cut(const void *header)
+{
+    kprintf("  %sthe header at %p is damaged: nobody knows what follows%s\n", colour(RED), header,
+            colour(PLAIN));
 }
 
 bool report_blocks(const struct shell_args *args)
 {
     struct view v = {0};
     unsigned long long from = 0;
-    if (args->count > 1 || (args->count && !shell_number(args->word[0], &from)))
+    if (args->count > 1 ||
+        (args->count && (!shell_number(args->word[0], &from) || from > UINTPTR_MAX)))
         return report_error("blocks", args, "usage: blocks [ADDR]");
     v.from = (uintptr_t)from;
     if (args->json) {
@@ -110,10 +118,10 @@ bool report_blocks(const struct shell_args *args)
             "asked for", "by", colour(PLAIN));
     bool whole = heap_walk(&kernel.heap, visit, &v);
     if (v.more)
-        kprintf("  and %u blocks more: blocks ADDR starts there\n", v.more);
+        kprintf("  and %u block%s more, from `blocks %p` on\n", v.more, plural(v.more),
+                (void *)v.next);
     if (!whole)
-        kprintf("  %sthe header at %p is damaged: nobody knows what follows%s\n", colour(RED),
-                (void *)v.end, colour(PLAIN));
+        report_heap_cut((void *)v.end);
     return whole;
 }
 
@@ -123,13 +131,13 @@ bool command_alloc(const struct shell_args *args)
 {
     unsigned long long bytes, times = 1;
     if (args->count < 1 || args->count > 2 || args->json || !shell_number(args->word[0], &bytes) ||
-        (args->count == 2 && !shell_number(args->word[1], &times)))
-        return report_error("alloc", args, "usage: alloc BYTES [TIMES]");
+        (args->count == 2 && !shell_number(args->word[1], &times)) || !bytes || !times)
+        return report_error("alloc", args, "usage: alloc BYTES [TIMES], both from 1 on");
     for (unsigned long long i = 0; i < times; i++) {
         void *block = bytes <= SIZE_MAX ? kmalloc((size_t)bytes) : NULL;
         if (!block)
-            return report_error("alloc", args, "no room for %llu bytes (%llu blocks before it)",
-                                bytes, i);
+            return report_error("alloc", args, "no block of %llu byte%s, after %llu of them", bytes,
+                                plural((size_t)bytes), i);
         if (times == 1)
             kprintf("  %p\n", block);
     }

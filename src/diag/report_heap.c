@@ -11,20 +11,34 @@
 #include "kernel.h"
 #include "lib/string.h"
 
-enum { ODD = 1, WAITS = 2 }; /* of a cell */
-enum { CLASSES = 12, COLUMNS = 56, ROWS = 8, CELLS = COLUMNS * ROWS };
+enum { CLASSES = 18, COLUMNS = 56, ROWS = 8, CELLS = COLUMNS * ROWS };
+enum { ODD = 1, SEVERAL = 2, WAITS = 4 }; /* what is marked of a cell */
 
 /* What the walk gathers in one pass. */
 struct picture {
     const uint8_t *start;
     size_t bytes; /* from there to the end of the last block */
     size_t cell_bytes;
-    uint32_t live[CELLS], free[CELLS]; /* bytes of each cell */
-    uint8_t marks[CELLS]; /* ODD: its last live block is, neighbours differ; WAITS: some in a bin */
-    size_t blocks;        /* live ones, so far */
-    size_t histogram[CLASSES]; /* of them: <= 16, 32, ... 16 KiB, more */
+    bool whole;                        /* nothing is hidden by damage                    */
+    uint32_t live[CELLS], free[CELLS]; /* bytes of each cell                             */
+    uint8_t marks[CELLS];              /* its live block is ODD, neighbours differ; or it has
+                                        * SEVERAL; some of what is free WAITS in a bin   */
+    size_t blocks;                     /* live ones, so far                              */
+    size_t live_by_size[CLASSES];      /* as asked for: <= 16, 32, ... 1 MiB, more       */
+    size_t free_by_size[CLASSES];
 };
 static struct picture picture;
+
+static void mark_cell(size_t cell, const struct heap_block *b)
+{
+    uint8_t *marks = &picture.marks[cell];
+    if (!b->live)
+        *marks |= b->waiting ? WAITS : 0;
+    else if (picture.live[cell])
+        *marks |= SEVERAL;
+    else
+        *marks |= picture.blocks % 2 ? ODD : 0;
+}
 
 static void add_span(const struct heap_block *b, size_t from, size_t to)
 {
@@ -36,12 +50,8 @@ static void add_span(const struct heap_block *b, size_t from, size_t to)
             return;
         if (end > to)
             end = to;
+        mark_cell(cell, b);
         cells[cell] += (uint32_t)(end - at);
-        uint8_t *marks = &picture.marks[cell];
-        if (b->live)
-            *marks = (*marks & WAITS) | (picture.blocks % 2 ? ODD : 0);
-        else if (b->waiting)
-            *marks |= WAITS;
         at = end;
     }
 }
@@ -60,10 +70,11 @@ static bool gather(void *ctx, const struct heap_block *b)
     size_t from = (size_t)((const uint8_t *)b->payload - picture.start);
     add_span(b, from, from + b->size);
     picture.bytes = from + b->size;
-    if (b->live) {
-        picture.blocks++;
-        picture.histogram[size_class(b->size)]++;
-    }
+    picture.blocks += b->live;
+    if (b->live)
+        picture.live_by_size[size_class(b->requested)]++;
+    else
+        picture.free_by_size[size_class(b->size)]++;
     return true;
 }
 
@@ -84,20 +95,19 @@ static void take_picture(const struct heap_stats *s)
     picture.cell_bytes = 16;
     while (picture.cell_bytes * CELLS < s->mapped)
         picture.cell_bytes *= 2;
-    heap_walk(&kernel.heap, gather, NULL);
+    picture.whole = heap_walk(&kernel.heap, gather, NULL);
 }
 
 static const char *cell_colour(size_t cell)
 {
-    return colour(picture.marks[cell] & ODD ? CYAN : YELLOW);
+    uint8_t marks = picture.marks[cell];
+    return colour(marks & SEVERAL ? BOLD : marks & ODD ? CYAN : YELLOW);
 }
 
 static void print_cell(size_t cell)
 {
     uint32_t live = picture.live[cell], free = picture.free[cell];
-    if (!live && !free)
-        kprintf("%s-%s", colour(DIM), colour(PLAIN));
-    else if (!free)
+    if (!free)
         kprintf("%s█%s", cell_colour(cell), colour(PLAIN));
     else if (!live)
         kprintf("%s%s%s", colour(GREEN), picture.marks[cell] & WAITS ? "░" : "·", colour(PLAIN));
@@ -115,24 +125,24 @@ static void print_picture(void)
         if (cell % COLUMNS == COLUMNS - 1 || cell == cells - 1)
             kprintf("\n");
     }
-    kprintf(
-        "  one cell is %s; %s·%s free  %s░%s in bins  %s▒%s partly used  %s█%s%s█%s used  %s-%s "
-        "headers\n",
-        size_text(picture.cell_bytes).text, colour(GREEN), colour(PLAIN), colour(GREEN),
-        colour(PLAIN), colour(YELLOW), colour(PLAIN), colour(YELLOW), colour(PLAIN), colour(CYAN),
-        colour(PLAIN), colour(DIM), colour(PLAIN));
+    kprintf("  one cell is %s; %s·%s free  %s░%s in bins  %s▒%s mixed  %s█%s%s█%s one block  "
+            "%s█%s several\n",
+            size_text(picture.cell_bytes).text, colour(GREEN), colour(PLAIN), colour(GREEN),
+            colour(PLAIN), colour(YELLOW), colour(PLAIN), colour(YELLOW), colour(PLAIN),
+            colour(CYAN), colour(PLAIN), colour(BOLD), colour(PLAIN));
 }
 
 static void print_histogram(void)
 {
-    kprintf("%s  live blocks by size%s\n", colour(BOLD), colour(PLAIN));
+    kprintf("%s  blocks by size       live      free%s\n", colour(BOLD), colour(PLAIN));
     for (unsigned c = 0; c < CLASSES; c++) {
-        if (!picture.histogram[c])
+        if (!picture.live_by_size[c] && !picture.free_by_size[c])
             continue;
         if (c < CLASSES - 1)
-            kprintf("    up to %-9s %8zu\n", size_text((size_t)16 << c).text, picture.histogram[c]);
+            kprintf("    up to %-9s", size_text((size_t)16 << c).text);
         else
-            kprintf("    larger          %8zu\n", picture.histogram[c]);
+            kprintf("    larger         ");
+        kprintf("%6zu %9zu\n", picture.live_by_size[c], picture.free_by_size[c]);
     }
 }
 
@@ -149,6 +159,8 @@ static void heap_text(const struct heap_stats *s)
             fragmentation / 10, fragmentation % 10);
     kprintf("  grown %zu time%s, shrunk %zu time%s, %zu request%s refused\n", s->grown,
             plural(s->grown), s->shrunk, plural(s->shrunk), s->refused, plural(s->refused));
+    if (!picture.whole)
+        report_heap_cut(picture.start + picture.bytes);
     print_picture();
     print_histogram();
 }
@@ -176,8 +188,10 @@ static void heap_json(const struct heap_stats *s, bool holds, const char *broken
     json_end(&j);
     json_array(&j, "histogram");
     for (unsigned c = 0; c < CLASSES; c++)
-        json_number(&j, NULL, picture.histogram[c]);
+        json_number(&j, NULL, picture.live_by_size[c]);
     json_end(&j);
+    json_bool(&j, "whole", picture.whole);
+    json_number(&j, "harden", HEAP_HARDEN);
     json_bool(&j, "holds", holds);
     if (!holds)
         json_string(&j, "broken", broken);
@@ -186,8 +200,8 @@ static void heap_json(const struct heap_stats *s, bool holds, const char *broken
 
 static void tell_check(bool holds, const char *broken)
 {
-    kprintf("  invariants %s%s%s\n", colour(holds ? GREEN : RED), holds ? "hold" : broken,
-            colour(PLAIN));
+    kprintf("  invariants %s%s%s%s\n", colour(holds ? GREEN : RED),
+            holds ? "hold" : "broken: ", holds ? "" : broken, colour(PLAIN));
 }
 
 static bool is_word(const struct shell_args *args, const char *word)
@@ -204,7 +218,7 @@ bool report_heap(const struct shell_args *args)
         kmalloc_trim();
     struct heap_stats s;
     const char *broken = "";
-    heap_stats(&kernel.heap, &s);
+    (void)heap_stats(&kernel.heap, &s);
     bool holds = heap_check(&kernel.heap, &broken);
     take_picture(&s);
     if (args->json)

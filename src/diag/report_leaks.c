@@ -50,7 +50,7 @@ static bool gather(void *ctx, const struct heap_block *b)
         return true;
     struct row *row = row_of(ctx, b->allocated_by);
     row->blocks++;
-    row->bytes += b->requested ? b->requested : b->size;
+    row->bytes += b->requested;
     return true;
 }
 
@@ -124,7 +124,7 @@ static void rows_text(struct snapshot *s, const char *title)
             more++;
     }
     if (more)
-        kprintf("  and %u callers more; -j has them all\n", more);
+        kprintf("  and %u more; -j has them all\n", more);
     if (!rows)
         kprintf("  none\n");
     if (!s->whole)
@@ -159,19 +159,29 @@ static bool show(struct snapshot *s, const char *title, bool json)
     return s->whole;
 }
 
+static bool keep(const struct shell_args *args)
+{
+    kept = now;
+    if (!kept.whole)
+        return report_error("leaks", args, "the heap is damaged: not all is kept");
+    if (args->json)
+        rows_json(&kept);
+    else
+        kprintf("  kept, of %u caller%s: `leaks diff` compares\n", kept.count, plural(kept.count));
+    return true;
+}
+
 bool report_leaks(const struct shell_args *args)
 {
     take(&now);
     if (args->count == 0)
         return show(&now, "live blocks, asked for by", args->json);
-    if (args->count == 1 && strcmp(args->word[0], "keep") == 0) {
-        kept = now;
-        return kept.whole || report_error("leaks", args, "the heap is damaged: not all is kept");
-    }
+    if (args->count == 1 && strcmp(args->word[0], "keep") == 0)
+        return keep(args);
     if (args->count != 1 || strcmp(args->word[0], "diff") != 0)
         return report_error("leaks", args, "usage: leaks [keep|diff]");
     if (!kept.taken)
         return report_error("leaks", args, "nothing to compare with: say `leaks keep` first");
     compare();
-    return show(&change, "more than when kept, asked for by", args->json);
+    return show(&change, "change since kept, asked for by", args->json);
 }

@@ -140,7 +140,7 @@ static void ledger_text(void)
     stage_row(&now);
 }
 
-static void meminfo_text(const struct pmm_stats *s, const struct heap_stats *h)
+static void meminfo_text(const struct pmm_stats *s, const struct heap_stats *h, bool whole)
 {
     kprintf("%s  physical memory         frames        size%s\n", colour(BOLD), colour(PLAIN));
     row("total", s->total, s->total, DIM);
@@ -155,6 +155,9 @@ static void meminfo_text(const struct pmm_stats *s, const struct heap_stats *h)
     }
     kprintf("%s  heap%s   %s mapped, %s used in %zu blocks, %s free\n", colour(BOLD), colour(PLAIN),
             size_text(h->mapped).text, size_text(h->used).text, h->blocks, size_text(h->free).text);
+    if (!whole)
+        kprintf("  %sthe heap is damaged: what lies behind is not counted%s\n", colour(RED),
+                colour(PLAIN));
     kprintf("%s  tables%s %zu\n", colour(BOLD), colour(PLAIN), kernel.aspace.tables);
     ledger_text();
 }
@@ -164,11 +167,11 @@ bool report_meminfo(const struct shell_args *args)
     struct pmm_stats s;
     struct heap_stats h;
     pmm_counts(&kernel.pmm, &s);
-    heap_stats(&kernel.heap, &h);
+    bool whole = heap_stats(&kernel.heap, &h);
     if (args->json)
         meminfo_json(&s, &h);
     else
-        meminfo_text(&s, &h);
+        meminfo_text(&s, &h, whole);
     return !ledger_now().broken;
 }
 

@@ -263,16 +263,20 @@ bool heap_test_command(const struct shell_args *args)
         return report_error("heap_test", args, "usage: heap_test [OPS], 1 to 100000000");
     enum mem_err err = heap_exercise((unsigned)ops, 9000, 0x7715a9e5);
     const char *broken = "";
-    bool passed = heap_check(&kernel.heap, &broken) && (!err || err == MEM_NO_FRAME);
+    bool holds = heap_check(&kernel.heap, &broken);
+    bool passed = holds && (!err || err == MEM_NO_FRAME);
     if (args->json) {
         struct json j;
         json_begin(&j, "heap_test");
         json_number(&j, "ops", ops);
         json_bool(&j, "passed", passed);
         json_finish(&j);
+    } else if (!passed) {
+        kprintf("  %llu random calls: %sFAILED: %s%s\n", ops, colour(RED),
+                holds ? mem_err_name(err) : broken, colour(PLAIN));
     } else {
-        kprintf("  %llu random calls: %s%s%s\n", ops, colour(passed ? GREEN : RED),
-                passed ? "contents and invariants hold" : "FAILED", colour(PLAIN));
+        kprintf("  %llu random calls: %scontents and invariants hold%s\n", ops, colour(GREEN),
+                colour(PLAIN));
     }
     return passed;
 }

@@ -24,13 +24,15 @@ static void count(struct heap_stats *s, const struct view *v)
         s->largest = bytes;
 }
 
-void heap_stats(const struct heap *heap, struct heap_stats *out)
+bool heap_stats(const struct heap *heap, struct heap_stats *out)
 {
     struct view v;
+    const struct block *b = heap_first(heap);
     *out = heap->stats;
     out->start = heap->low;
-    for (const struct block *b = heap_first(heap); tile_at(heap, b, &v); b = block_at(b, v.units))
+    for (; tile_at(heap, b, &v); b = block_at(b, v.units))
         count(out, &v);
+    return b == heap_last(heap);
 }
 
 bool heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Makefile's promises: other compilers and windows work, and rebuilds are neither late nor idle."""
 import os
+import re
 import subprocess
 
 import pytest
@@ -68,12 +69,20 @@ def test_headers_are_dependencies(tmp_path):
     (("ARCH=arm",), "ARCH=arm is not a target"),
     (("ARCH=i386", "PHYSMAP=hhdm"), "PHYSMAP=hhdm is not possible"),
     (("BREAK=paging",), "BREAK=paging is not a number"),
+    (("HEAP_HARDEN=4",), "HEAP_HARDEN=4 is no level"),
     (("ARCH=i386", "CROSS_COMPILE=no-such-", "O=/tmp/twinpage-none"), "no-such-gcc is missing"),
 ])
 def test_wrong_words_get_one_clear_error(words, said):
     text = make(*words, "kernel", check=False)
     errors = [line for line in text.splitlines() if said in line]
     assert len(errors) == 1, text
+
+
+@pytest.mark.parametrize("words, level", [((), None), (("HEAP_HARDEN=0",), 0), (("DEBUG=1",), 3),
+                                          (("DEBUG=1", "HEAP_HARDEN=1"), 1)])
+def test_the_heaps_level_reaches_the_compiler(words, level, tmp_path):
+    commands = make("-n", "V=1", "ARCH=i386", f"O={tmp_path}", *words, "kernel")
+    assert set(re.findall(r"-DHEAP_HARDEN=(\S+)", commands)) == ({str(level)} if level is not None else set())
 
 
 def test_help_names_every_goal():

@@ -48,12 +48,31 @@ def test_blocks_fit_on_a_screen(shell):
 
 def test_the_picture_ends_where_the_heap_does(shell):
     shell.run("alloc 5000 20")
-    rows = re.findall(r"^  (0x[0-9a-f]+) ([█▒░·-]+)$", shell.run("heap"), re.M)
+    rows = re.findall(r"^  (0x[0-9a-f]+) ([█▒░·]+)$", shell.run("heap"), re.M)
     cell = (int(rows[1][0], 16) - int(rows[0][0], 16)) // len(rows[0][1])
     last = shell.json("blocks")["blocks"][-1]
     end = int(rows[-1][0], 16) + len(rows[-1][1]) * cell
     assert 0 <= end - (int(last["payload"], 16) + last["size"]) < cell
-    assert "-" not in "".join(row for _, row in rows)
+
+
+def test_sizes_are_counted_as_asked_for(shell):
+    def counts():
+        return shell.json("heap")["histogram"]
+    before = counts()
+    payloads = [shell.run(f"alloc {size}").split()[-1] for size in (16, 128, 129, 4096)]
+    assert [n - b for n, b in zip(counts(), before)] == [1, 0, 0, 1, 1, 0, 0, 0, 1] + [0] * 9
+    assert re.search(r"^    up to 4 KiB +\d+ +\d+$", shell.run("heap"), re.M)
+    for payload in payloads:
+        shell.run(f"free {payload}")
+    assert counts() == before
+
+
+def test_words_that_blocks_and_alloc_refuse(shell):
+    for words in ("blocks here", "alloc 0", "alloc 16 0", *(["blocks 0x1ffffffff"] if shell.arch == "i386" else [])):
+        assert "usage: " + words.split()[0] in shell.run(words)
+    shown = shell.run("blocks")
+    more = re.search(r"and (\d+) blocks? more, from `blocks (0x[0-9a-f]+)` on", shown)
+    assert not more or more[2] in shell.run(f"blocks {more[2]}").splitlines()[1]
 
 
 def test_what_waits_in_bins_is_told_from_what_is_free(shell):
@@ -87,7 +106,7 @@ def test_an_overrun_into_the_gap(heap):
 def test_an_overrun_into_the_next_header(heap):
     first, second, *_ = heap.blocks(104, 4)
     heap.write(first + 105, bytes(7))  # its first byte is the canary
-    assert "intact blocks tile" in heap.machine.run("heap check")
+    assert "invariants broken: H1: intact blocks tile" in heap.machine.run("heap check")
     said = heap.machine.run(f"free {second:#x}")
     assert f"damaged header: {second:#x} (behind a live block at {first:#x}, 104 bytes, asked for by " \
         "command_alloc" in said
@@ -102,11 +121,18 @@ def test_reports_say_that_damage_hides_blocks(heap):
     assert not leaks["whole"] and sum(row["blocks"] for row in leaks["callers"]) == 1
     assert not blocks["whole"] and [int(b["payload"], 16) for b in blocks["blocks"]] == [first]
     assert "not counted" in heap.machine.run("leaks") and "not counted" in heap.machine.run("leaks diff")
-    assert f"the header at {second - 8:#x} is damaged" in heap.machine.run("blocks")
+    for report in ("blocks", "heap"):
+        assert f"the header at {second - 8:#x} is damaged" in heap.machine.run(report)
+    assert not heap.machine.json("heap")["whole"]
+    assert "what lies behind is not counted" in heap.machine.run("meminfo")
+    assert "behind a damaged header" in heap.machine.run(f"why {second:#x}")
+    assert "byte 100 of a live block" in heap.machine.run(f"why {first + 100:#x}")
+    assert re.search(r"FAILED: [HG]1: ", heap.machine.run("heap_test 10"))
 
 
 def test_leaks_by_symbol_and_what_has_changed(shell):
-    shell.run("leaks keep")
+    assert "kept, of " in shell.run("leaks keep")
+    assert shell.json("leaks keep") == shell.json("leaks")
     shell.run("alloc 100 7")
     assert re.search(r"^ +7 +700  command_alloc\+0x", shell.run("leaks diff"), re.M)
     last = [b for b in shell.json("blocks")["blocks"] if b["live"]][-1]
@@ -142,7 +168,7 @@ def test_all_memory_and_back(arch):
         machine.wait_prompt()
         before = machine.json("meminfo")
         for size in (16000000, 1 << 20, 1 << 16, 4096, 256, 16):
-            assert "no room" in machine.run(f"alloc {size} 100000")
+            assert "no block of" in machine.run(f"alloc {size} 100000")
         heap, frames = machine.json("heap"), machine.json("meminfo")["frames"]
         assert heap["holds"] and (heap["mapped"] == heap["window"] if arch == "i386" else frames["free"] < 4), heap
         give_all_back(machine)

@@ -102,3 +102,14 @@ def test_nothing_else_is_needed(name, bits, compiler, tmp_path):
     assert needed <= NEEDS[name]
     section = (harness.ROOT / "docs" / "porting.md").read_text().split(f"<!-- example: {name} -->")[0].split("## ")[-1]
     assert all(f"`{word}`" in section for word in NEEDS[name])
+
+
+@pytest.mark.parametrize("bits", (32, 64))
+def test_the_heap_takes_no_name_but_its_own(bits, tmp_path):
+    """Beside anything: all that it shows the linker begins with heap_."""
+    lift("heap", bits, tmp_path)
+    all_of_it = tmp_path / "all.o"
+    build("gcc", bits, tmp_path, ["-ffreestanding", "-fno-pic", "-nostdlib", "-r", "-o", all_of_it])
+    shown = subprocess.check_output(["nm", "-g", "--defined-only", "-P", all_of_it], text=True)
+    names = [line.split()[0] for line in shown.splitlines()]
+    assert "heap_alloc" in names and [n for n in names if not n.startswith("heap_")] == []

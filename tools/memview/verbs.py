@@ -5,6 +5,8 @@ Each function takes a Picture (report.py) and returns lines, without colours. Th
 reader's own, found in memory; only the wording is the kernel's (src/diag/report_*.c), so that what
 one learns in the shell holds in the debugger, and a test can compare the two letter by letter.
 """
+from collections import Counter
+
 from memview.physical import PAGE
 from memview.report import PAGE_NAMES
 from memview.tables import merge
@@ -251,7 +253,7 @@ def pmm(picture):
 
 
 # ---- heap: follows src/diag/report_heap.c -----------------------------------------------------
-HEAP_COLUMNS, HEAP_ROWS, CLASSES = 56, 8, 12
+HEAP_COLUMNS, HEAP_ROWS, CLASSES = 56, 8, 18
 
 
 def _cells(heap, start, cell):
@@ -268,9 +270,9 @@ def _cells(heap, start, cell):
 
 
 def _glyph(live, free, waiting):
-    if live:
-        return "▒" if free else "█"
-    return "-" if not free else "░" if waiting else "·"
+    if not free:
+        return "█"
+    return "▒" if live else "░" if waiting else "·"
 
 
 def _picture(heap):
@@ -283,21 +285,20 @@ def _picture(heap):
     cells = -((start - end) // cell)
     for at in range(0, cells, HEAP_COLUMNS):
         yield f"  {start + at * cell:#x} {''.join(glyphs[at:min(at + HEAP_COLUMNS, cells)])}"
-    yield f"  one cell is {size_text(cell)}; · free  ░ in bins  ▒ partly used  ██ used  - headers"
+    yield f"  one cell is {size_text(cell)}; · free  ░ in bins  ▒ mixed  ██ one block  █ several"
+
+
+def _size_class(size):
+    return next((c for c in range(CLASSES - 1) if size <= 16 << c), CLASSES - 1)
 
 
 def _histogram(heap):
-    counts = [0] * CLASSES
-    for block in heap.live:
-        size_class = 0
-        while size_class < CLASSES - 1 and block.size > 16 << size_class:
-            size_class += 1
-        counts[size_class] += 1
-    for size_class, count in enumerate(counts):
-        if count and size_class < CLASSES - 1:
-            yield f"    up to {size_text(16 << size_class):<9} {count:8}"
-        elif count:
-            yield f"    larger          {count:8}"
+    live = Counter(_size_class(block.requested) for block in heap.live)
+    free = Counter(_size_class(block.size) for block in heap.dead)
+    yield "  blocks by size       live      free"
+    for size_class in sorted(live | free):
+        sizes = "larger   " if size_class == CLASSES - 1 else f"up to {size_text(16 << size_class):<9}"
+        yield f"    {sizes:<15}{live[size_class]:6} {free[size_class]:9}"
 
 
 def _count(number, noun):
@@ -318,8 +319,8 @@ def heap(picture):
             "(free memory outside the largest free block)",
             f"  grown {_count(stats.grown, 'time')}, shrunk {_count(stats.shrunk, 'time')}, "
             f"{_count(stats.refused, 'request')} refused",
-            *_picture(h), "  live blocks by size", *_histogram(h),
-            f"  invariants {h.damage[0][1] if h.damage else 'hold'}"]
+            *_picture(h), *_histogram(h),
+            f"  invariants {'broken: ' + h.damage[0][1] if h.damage else 'hold'}"]
 
 
 # ---- meminfo ----------------------------------------------------------------------------------
