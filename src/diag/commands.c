@@ -26,7 +26,7 @@ const struct shell_command commands[] = {
     {"why", "why ADDR", "whose an address is, and what forbids what there", report_why},
     {"ptdump", "ptdump", "everything that is mapped, and the W^X audit", report_ptdump},
     {"heap", "heap [check|trim]",
-     "the heap: totals, picture; check: no more; trim: gives back first", report_heap},
+     "totals, picture, sizes; check: invariants only; trim: first gives back", report_heap},
     {"blocks", "blocks [ADDR]", "the heap block by block: size, state, who asked for it",
      report_blocks},
     {"leaks", "leaks [keep|diff]", "live heap blocks by caller; what has changed since kept",
