@@ -112,8 +112,8 @@ size_t heap_reserve(size_t window);
  * At least `size` bytes, 16-byte aligned, contents undefined; NULL for 0, for sizes that can never
  * fit (one block has less than 64 GiB with 64-bit words, less than 1 GiB with 32-bit words), when
  * grow refuses, and when the memory that would be given out is damaged, which is reported: then
- * nothing has changed, and the next such request is refused as well. `caller` is recorded for reports: its lower 24 bits, the others are those of
- * heap_init's caller.
+ * nothing has changed, and the next such request is refused as well. `caller` is recorded for
+ * reports: its lower 24 bits, the others are those of heap_init's caller.
  */
 void *heap_alloc(struct heap *heap, size_t size, const void *caller);
 
