@@ -99,9 +99,9 @@ struct block; /* private to heap*.c */
  * first pages are asked of ops->grow here. *heap is all zero, as a static one is, else it is taken
  * for one that was started already. What is held is one piece: blocks, from some way behind the
  * window's start upwards, and what is known of large free ones, from there downwards, 6 bytes for
- * each page. Of a window of more than 1 TiB (x86_64) the rest stays unused. MEM_ALREADY_INIT,
- * MEM_MISALIGNED, MEM_NO_FRAME (grow refused), MEM_BAD_ARG: no grow or shrink, less than two pages,
- * at NULL, or with the last byte of the address space.
+ * each page. Of a window of more than 1 TiB, with 32-bit words 2 GiB less a page, the rest stays
+ * unused. MEM_ALREADY_INIT, MEM_MISALIGNED, MEM_NO_FRAME (grow refused), MEM_BAD_ARG: no grow or
+ * shrink, less than two pages, at NULL, or with the last byte of the address space.
  */
 enum mem_err heap_init(struct heap *heap, void *window, size_t bytes, const struct heap_ops *ops);
 
@@ -129,7 +129,8 @@ void *heap_realloc(struct heap *heap, void *block, size_t size, const void *call
 /* Gives a block back; NULL is allowed. Anything else that is no live block: reported, unchanged. */
 enum heap_fault heap_free(struct heap *heap, void *block, const void *caller);
 
-/* Payload bytes of a live block, at least what was asked for; 0 and a report if it is none. */
+/* Payload bytes of a live block, at least what was asked for; 0 and a report if it is none, 0 alone
+ * for NULL. */
 size_t heap_usable_size(struct heap *heap, const void *block, const void *caller);
 
 /*

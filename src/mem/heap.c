@@ -7,9 +7,11 @@
  * and the next request of that size takes it: neither touches a neighbour. When the bins hold half
  * of the heap, and for all larger blocks, freeing merges (heap_space.c). What is free is found
  * again by size up to a page (heap_lists.c), and by address above (heap_tree.c). Each time the heap
- * grows for a request one binned block is merged with what is small and free around it, so that
- * bins are not kept at the price of growth for long; when the owner refuses, all of them are merged
- * before the call gives up. When the last live block is freed all the heap is free, whatever waits:
+ * grows for a request one binned block is merged, if what comes of it is small. So much a call can
+ * pay, but bins may be kept at the price of growth: where all blocks change their size by phases,
+ * those that wait keep apart what is free, and the heap grows to several times what is ever live,
+ * until it is trimmed or empty. When the owner refuses, all of them are merged before the call
+ * gives up. When the last live block is freed all the heap is free, whatever waits:
  * that is forgotten, not merged, and what the heap has grown by goes back to the owner. H3 tells
  * without a step on the common ways: bins are full by then, and what a free does when they are
  * begins with that question.

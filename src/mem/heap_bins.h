@@ -59,13 +59,19 @@ static inline bool merge_top(struct heap *h, void **bin, size_t below)
     return true;
 }
 
-/* Does so with one block that waits, of those in the next few bins; large ones first. */
+static inline size_t bin_after(size_t bin)
+{
+    return bin ? bin - 1 : HEAP_BIN_UNITS;
+}
+
+/* Does so with one block that waits, the first in the next few bins, if it can; large ones come
+ * first. One is looked at, no more. */
 static inline void merge_one(struct heap *h, size_t below)
 {
     size_t bin = h->merge_next;
-    for (unsigned i = 0; i < MERGE_BINS && !merge_top(h, &h->bin[bin], below); i++)
-        bin = bin ? bin - 1 : HEAP_BIN_UNITS;
-    h->merge_next = bin;
+    for (unsigned i = 1; i < MERGE_BINS && !h->bin[bin]; i++)
+        bin = bin_after(bin);
+    h->merge_next = merge_top(h, &h->bin[bin], below) ? bin : bin_after(bin);
 }
 
 /* Merges all that wait and are intact. */

@@ -3,17 +3,17 @@
 #include "heap_space.h"
 
 enum {
-    WINDOW_LOG = HEAP_WORD_BITS == 64 ? 40 : 32,
     FIRST_RECORDS = 4, /* of the tree, before the start in its page */
 };
 _Static_assert(FIRST % UNIT == 0, "payloads lie at multiples of 16");
 _Static_assert((uint64_t)MULTIPLIER *INVERSE == 1, "a header must open to what was sealed");
 
-/* No more of a window is used. */
+/* No more of a window is used: with 32-bit words, as much as pointers may be apart. */
+#define WINDOW_MOST (HEAP_WORD_BITS == 64 ? (uint64_t)1 << 40 : ((uint64_t)1 << 31) - PAGE_SIZE)
+
 static size_t usable(size_t window)
 {
-    const uint64_t most = (uint64_t)1 << WINDOW_LOG;
-    return window < most ? window : (size_t)most;
+    return window < WINDOW_MOST ? window : (size_t)WINDOW_MOST;
 }
 
 /* Bytes that the tree takes before so many. */

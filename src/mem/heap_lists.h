@@ -47,12 +47,19 @@ static inline bool is_block_link(const struct heap *h, const struct links *l)
     return is_link(h, l) && l >= head_of(h, HEAP_LISTS);
 }
 
+/* Neighbours are the same when they are the list's head. */
+static inline bool are_neighbours(const struct heap *h, const struct links *l, size_t units)
+{
+    return l->next != l->prev || l->next == head_of(h, units);
+}
+
 /* Do the neighbours in its list agree that it is there? Level 0 does not ask. */
 static inline bool list_keeps(const struct heap *h, const struct block *b, size_t units)
 {
     const struct links *l = links_of(b);
     return HEAP_HARDEN == 0 || units < LEAST ||
-           (is_link(h, l->next) && is_link(h, l->prev) && l->next->prev == l && l->prev->next == l);
+           (is_link(h, l->next) && is_link(h, l->prev) && l->next->prev == l &&
+            l->prev->next == l && are_neighbours(h, l, units));
 }
 
 static inline bool is_filled(const struct heap *h, size_t units)
@@ -99,7 +106,7 @@ static inline void list_remove(struct heap *h, struct block *b, size_t units)
     l.next->prev = l.prev;
     l.prev->next = l.next;
     if (l.next == l.prev)
-        mark_empty(h, (size_t)(l.next - head_of(h, 0)));
+        mark_empty(h, units);
 }
 
 /* The first block of the fewest units, but at least so many. */

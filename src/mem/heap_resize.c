@@ -14,8 +14,10 @@
     if (!moved)
         return NULL;
     __builtin_memcpy(moved, p, had < size ? had : size);
-    (void)heap_free(h, p, caller);
-    return moved;
+    if (!heap_free(h, p, caller))
+        return moved;
+    (void)heap_free(h, moved, caller); /* the old one is damaged, and stays */
+    return refuse(h);
 }
 
 /* To more or less units: where it stands, if there is room behind it and no damage. */

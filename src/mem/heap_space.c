@@ -308,12 +308,13 @@ bool heap_space_extend(struct heap *h, struct block *b, size_t units, size_t mor
     if (look_around(h, b, units, false, &a))
         return false; /* the copy will find what is wrong */
     if (end == h->wild) {
-        if (more << UNIT_SHIFT > h->wild_bytes)
+        if (more << UNIT_SHIFT > h->wild_bytes ||
+            !is_clean(block_payload(end), block_at(end, more)))
             return false;
         cut_wild(h, more);
         return true;
     }
-    if (a.next_units < more)
+    if (a.next_units < more || !is_untouched(end, a.next_units))
         return false;
     note_taken(h, more);
     cut_front(h, end, a.next_units, more);

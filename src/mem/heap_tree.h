@@ -58,7 +58,8 @@ static inline uint32_t *eight_at(struct record *r, size_t page)
 static inline struct block *end_in(const struct heap *h, const struct record *r, size_t page)
 {
     size_t place = page * PAGE_UNITS + r->end[page % RECORD_PAGES];
-    return (struct block *)(h->start + (place << UNIT_SHIFT) + HEADER);
+    return (struct block *)((uintptr_t)h->start + (place << UNIT_SHIFT) +
+                            HEADER); /* if there is such */
 }
 
 /* Units as forks tell them: more than any request can have, UNITS_MAX, are all the same. */

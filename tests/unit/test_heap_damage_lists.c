@@ -32,6 +32,23 @@ static void links_that_disagree(void **state)
     }
 }
 
+/* As an emptied list that is kept in freed memory would be: no neighbour contradicts. */
+static void links_that_agree_without_a_head(void **state)
+{
+    (void)state;
+    for (unsigned pair = 0; pair < 2; pair++) {
+        leave_free(2000);
+        uint8_t *d = get(2000);
+        (void)get(1200);
+        put(d);
+        struct links *l = links(b), *other = pair ? links(d) : l;
+        *l = (struct links){other, other};
+        *other = (struct links){l, l};
+        free_is_refused(a, HEAP_WRITE_AFTER_FREE);
+        free_is_refused(c, HEAP_UNDERRUN);
+    }
+}
+
 /* Links to where there is no room for links, before memory that nobody may touch. */
 static void links_to_the_very_end(void **state)
 {
@@ -148,8 +165,8 @@ static void aligned_requests_find_damage_too(void **state)
     assert_int_equal(owner.last.size, payload_bytes(units_for(4000)));
 }
 
-/* The block cannot grow or shrink where damage is: it moves, and the old place stays. */
-static void resizing_moves_away_from_damage(void **state)
+/* The block cannot grow or shrink where damage is, nor leave its place: it stays as it was. */
+static void resizing_beside_damage_is_refused(void **state)
 {
     (void)state;
     const size_t sizes[] = {1400, 1150};
@@ -158,12 +175,34 @@ static void resizing_moves_away_from_damage(void **state)
         for (unsigned k = 0; k < 1200; k++)
             a[k] = (uint8_t)k;
         links(b)->prev = nowhere;
-        uint8_t *p = heap_realloc(&heap, a, sizes[i], NULL);
-        assert_true(p && p != a);
-        assert_memory_equal(p, a, i ? 1150 : 1200);
+        assert_null(heap_realloc(&heap, a, sizes[i], NULL));
+        assert_int_equal(owner.reports, 1);
         assert_int_equal(owner.last.fault, HEAP_WRITE_AFTER_FREE);
-        assert_int_equal(heap_usable_size(&heap, p, NULL), sizes[i]);
+        assert_ptr_equal(owner.last.block, a);
+        assert_in_range(heap_usable_size(&heap, a, NULL), 1200, 1207);
+        for (unsigned k = 0; k < 1200; k++)
+            assert_int_equal(a[k], (uint8_t)k);
+        assert_int_equal(heap.stats.refused, 1);
+        owner.reports = 0;
     }
+}
+
+/* Level 3: what a block grows into was written to, in a list, in the tree and behind all. */
+static void growing_into_what_was_written_to(void **state)
+{
+    (void)state;
+    if (HEAP_HARDEN < 3)
+        skip();
+    const size_t sizes[] = {2000, 6000};
+    for (unsigned i = 0; i < 2; i++) {
+        leave_free(sizes[i]);
+        b[100] ^= 1;
+        assert_ptr_not_equal(heap_realloc(&heap, a, 1500, NULL), a);
+    }
+    leave_free(2000);
+    assert_ptr_equal(heap_realloc(&heap, c, 1400, NULL), c);
+    c[1500] ^= 1; /* wild */
+    assert_ptr_not_equal(heap_realloc(&heap, c, 1600, NULL), c);
 }
 
 /* ---- naming, behind damage ------------------------------------------------------------------ */
@@ -239,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STAGED(links_that_disagree),
+        STAGED(links_that_agree_without_a_head),
         STAGED(links_to_the_very_end),
         STAGED(headers_of_free_blocks),
         STAGED(free_blocks_that_shrank),
@@ -247,7 +287,8 @@ int main(void)
         STAGED(two_units),
         STAGED(single_units_are_merged),
         STAGED(aligned_requests_find_damage_too),
-        STAGED(resizing_moves_away_from_damage),
+        STAGED(resizing_beside_damage_is_refused),
+        STAGED(growing_into_what_was_written_to),
         STAGED(forged_sizes_end_a_walk),
         STAGED(forged_sizes_are_not_told),
         STAGED(what_is_whole_is_not_refused),

@@ -17,7 +17,7 @@ UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frame
 
 # Some are there once more for another HEAP_HARDEN than 2, which their name then ends with.
 HEAP_TESTS  := heap $(addprefix heap_,misuse attacks corners search tree edges ends empty callers damage_lists damage_bins \
-    damage_tree invariants window)
+    damage_tree invariants window far)
 UNIT_heap_window_BITS := 64
 HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search tree edges empty damage_tree) \
     $(addsuffix _1,misuse attacks corners search tree damage_lists damage_bins damage_tree) \
