@@ -162,7 +162,7 @@ bool heap_check(const struct heap *heap, const char **broken);
 
 /* ---- what an instance is made of: private, here so that it can be embedded ------------------- */
 
-enum heap_state { HEAP_LIVE, HEAP_BINNED, HEAP_FREE, HEAP_DAMAGED };
+enum heap_state { HEAP_LIVE, HEAP_ALIGNED, HEAP_BINNED, HEAP_FREE, HEAP_DAMAGED };
 
 enum {
     HEAP_BIN_UNITS = 69, /* blocks of up to so many units of 16 bytes wait in bins for reuse     */

@@ -119,7 +119,7 @@ static inline void *alloc_piece(struct heap *h, struct piece p, size_t size, con
         return refuse(h);
     if (p.fault)
         return refuse_block(h, block_payload(p.b), p.fault, caller);
-    return make_long(h, p.b, size, caller, p.prev);
+    return make_long(h, p.b, size, caller, p.flags);
 }
 
 /* The ways to a block, from the last resort to the first. Each ends in the next one by a jump, and
@@ -272,6 +272,7 @@ void *heap_alloc(struct heap *h, size_t size, const void *caller)
     struct found f = find_aligned(h, align, units, large);
     struct piece p = f.b ? take_from(h, f, skip_for(f.b, align), units, large)
                          : grow(h, align, skip_for(h->wild, align), units);
+    p.flags |= ALIGNED;
     return alloc_piece(h, p, size, caller);
 }
 
@@ -327,7 +328,7 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
                                                      uint64_t fields)
 {
     struct block *b = block_of(p);
-    if (!is_sound(fields, HEAP_LIVE) || (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, fields)))
+    if (!is_live(fields) || (HEAP_HARDEN >= 2 && !heap_end_is_intact(h, b, fields)))
         return heap_name_fault(h, p, caller);
     size_t units = units_for(live_size(fields));
     if (h->beyond < (ptrdiff_t)units)

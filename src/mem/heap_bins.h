@@ -10,6 +10,7 @@
 
 enum {
     BIN_SIZE_MAX = HEAP_BIN_UNITS * UNIT - HEADER, /* bytes; more never waits in a bin */
+    SINGLE_SIZE_MAX = UNIT - HEADER,
     MERGE_BINS = 4, /* bins that one call looks into for a block to merge */
 };
 
@@ -74,13 +75,53 @@ static inline void merge_one(struct heap *h, size_t below)
     h->merge_next = merge_top(h, &h->bin[bin], below) ? bin : bin_after(bin);
 }
 
+/* A block of one unit that waits: is there anything to join it with? */
+static inline bool is_single(uint64_t fields)
+{
+    return fields >> CHECK_SHIFT == HEAP_BINNED && short_size(fields & FIELDS) <= SINGLE_SIZE_MAX;
+}
+
+static inline bool can_join(const struct heap *h, const struct block *b, uint64_t fields)
+{
+    const struct block *next = block_at(b, 1);
+    return fields & PREV || space_is_free(h, next) || is_single(block_open(h, next));
+}
+
+/* Single units go on waiting where they stand alone: no list would hold them. Those that do join
+ * may leave one more behind that can. True: some did. */
+static inline bool merge_singles(struct heap *h)
+{
+    bool merged = false;
+    void *before = NULL;
+    for (size_t most = h->units; most; most--) { /* a ring must end, too */
+        void **at = before ? link_in(before) : &h->bin[1], *p = *at;
+        if (offset_of(h, p) >= h->span)
+            break;
+        uint64_t fields = block_open(h, block_of(p));
+        if (!is_single(fields))
+            break;
+        if (!can_join(h, block_of(p), fields)) {
+            before = p;
+            continue;
+        }
+        if (!merge_top(h, at, ANY))
+            break;
+        merged = true;
+        if (before)
+            link_to(before, *at);
+    }
+    return merged;
+}
+
 /* Merges all that wait and are intact. */
 [[gnu::cold, gnu::noinline]] static void merge_all(struct heap *h)
 {
-    for (unsigned units = HEAP_BIN_UNITS; units; units--) {
+    for (unsigned units = HEAP_BIN_UNITS; units > 1; units--) {
         while (merge_top(h, &h->bin[units], ANY))
             ;
     }
+    while (merge_singles(h))
+        ;
     (void)heap_space_review(h);
 }
 

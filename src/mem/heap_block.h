@@ -62,6 +62,12 @@ enum {
 #define UNITS_MAX  (UINT32_MAX - 1)    /* of a block: as the tree can tell */
 #define FIELDS     (((uint64_t)1 << CHECK_SHIFT) - 1)
 
+/* The state of a live block that was aligned to more than 16, as a field. It is for its place that
+ * it was asked for, so it is merged when it is freed: a bin would give it to anybody. */
+#define ALIGNED ((uint64_t)HEAP_ALIGNED << CHECK_SHIFT)
+#define FLAGS   (ALIGNED | PREV) /* what a live block keeps when its size changes */
+_Static_assert(HEAP_LIVE == 0 && HEAP_ALIGNED == 1, "a live block's state is one bit");
+
 /* The same bytes are header, link, footer and payload by turns: accesses may alias anything. */
 struct [[gnu::may_alias]] block {
     uint64_t word;
@@ -164,6 +170,12 @@ static inline bool is_sound(uint64_t fields, enum heap_state state)
     return HEAP_HARDEN == 0 || fields >> CHECK_SHIFT == state;
 }
 
+/* Is it a live block's, aligned or not? */
+static inline bool is_live(uint64_t fields)
+{
+    return HEAP_HARDEN == 0 || fields >> CHECK_SHIFT <= HEAP_ALIGNED;
+}
+
 /* Is it a binned block without PREV? The check, turned to the bottom, has that bit on top: both
  * are one compare. */
 static inline bool is_plain_binned(uint64_t fields)
@@ -175,10 +187,13 @@ static inline bool is_plain_binned(uint64_t fields)
     return (turned & seen) == (seen & HEAP_BINNED);
 }
 
-/* The size of a short block; of another, or of no live block, more than SIZE_LOW. */
+/* The size of a short block; of another, of an aligned one or of no live block, more than SIZE_LOW.
+ * The check's upper bits may be more than a word has room for: they are seen at its end. */
 static inline size_t short_size(uint64_t fields)
 {
-    return (size_t)(fields >> SIZE_SHIFT) & (HEAP_HARDEN ? ~(size_t)0 : LONG | SIZE_LOW);
+    const size_t seen = HEAP_HARDEN ? ~(size_t)0 : ALIGNED >> SIZE_SHIFT | LONG | SIZE_LOW;
+    const uint64_t upper = HEAP_WORD_BITS == 64 ? 0 : fields >> 32 & ~(uint64_t)0xff;
+    return (size_t)(fields >> SIZE_SHIFT | upper) & seen;
 }
 
 /* What stands there for the caller; in a LONG block, the upper bits of the size, and a number. */
@@ -218,6 +233,8 @@ static inline struct view block_view(const struct heap *h, const struct block *b
 {
     uint64_t f = block_open(h, b), state = f >> CHECK_SHIFT;
     struct view v = {.state = state < HEAP_DAMAGED ? (enum heap_state)state : HEAP_DAMAGED};
+    if (v.state == HEAP_ALIGNED)
+        v.state = HEAP_LIVE;
     v.fields = f & FIELDS;
     if (v.state == HEAP_FREE) {
         v.units = (size_t)v.fields;
@@ -282,14 +299,14 @@ struct found {
 
 /* ---- live blocks ---------------------------------------------------------------------------- */
 
-/* Units that were taken become a live block of at most SIZE_LOW bytes. PREV, most often no part of
- * it, is added last, so that size and caller need not be shifted past it. */
+/* Units that were taken become a live block of at most SIZE_LOW bytes. FLAGS, most often none,
+ * are added last, so that size and caller need not be shifted past it. */
 static inline void *make_live(const struct heap *h, struct block *b, size_t size,
-                              const void *caller, uint64_t prev)
+                              const void *caller, uint64_t flags)
 {
     uint8_t *p = block_payload(b);
     uint64_t half = (uint64_t)size << CALLER_BITS | ((uintptr_t)caller & CALLER_MASK);
-    b->word = half * h->twice + prev * h->multiplier - place(offset_of(h, p));
+    b->word = half * h->twice + flags * h->multiplier - place(offset_of(h, p));
     if (HEAP_HARDEN >= 2)
         p[size] = CANARY;
     return p;
@@ -303,15 +320,15 @@ static inline half_t *tail_before(struct block *end)
 
 /* The same for any size. */
 static inline void *make_long(const struct heap *h, struct block *b, size_t size,
-                              const void *caller, uint64_t prev)
+                              const void *caller, uint64_t flags)
 {
     uint8_t *p = block_payload(b);
     if (size <= SIZE_LOW)
-        return make_live(h, b, size, caller, prev);
+        return make_live(h, b, size, caller, flags);
     uint64_t low = (size & SIZE_LOW) | LONG, high = (uint64_t)size >> SIZE_LOW_BITS;
     half_t who = (uintptr_t)caller & CALLER_MASK, *tail = tail_before(block_at(b, units_for(size)));
     uint64_t field = LONG_EXTRA ? high : high << HIGH_SHIFT | callers_number(callers_of(h), who);
-    block_seal(h, b, low << SIZE_SHIFT | field << CALLER_SHIFT | prev, HEAP_LIVE);
+    block_seal(h, b, low << SIZE_SHIFT | field << CALLER_SHIFT | flags, HEAP_LIVE);
     if (LONG_EXTRA)
         *tail = who << 8 | CANARY;
     p[size] = CANARY;
@@ -351,7 +368,7 @@ static inline bool heap_starts_live(const struct heap *h, const void *p, uint64_
     if (units >= h->units)
         return false;
     *fields = opened(h, block_of(p)->word, offset_behind(units));
-    return is_sound(*fields, HEAP_LIVE);
+    return is_live(*fields);
 }
 
 /* And is it intact? If not, heap_name_fault knows what to say. */

@@ -32,7 +32,7 @@
         return move(h, p, size, caller, had);
     if (h->beyond < 0)
         (void)heap_space_review(h);
-    return make_long(h, b, size, caller, fields & PREV);
+    return make_long(h, b, size, caller, fields & FLAGS);
 }
 
 /* The size cannot be had, or the block is none, which is said. */
@@ -55,7 +55,7 @@
         return refuse_resize(h, p, caller);
     size_t had = live_size(fields), now = units_for(had), units = units_for(size);
     if (units == now)
-        return make_long(h, block_of(p), size, caller, fields & PREV);
+        return make_long(h, block_of(p), size, caller, fields & FLAGS);
     return units < now || space_is_free(h, block_at(block_of(p), now))
                ? resize(h, p, size, caller, had)
                : move(h, p, size, caller, had);
@@ -74,7 +74,7 @@ void *heap_realloc(struct heap *h, void *p, size_t size, const void *caller)
         return realloc_long(h, p, size, caller);
     size_t now = short_units(had), units = short_units(size);
     if (units == now)
-        return make_live(h, b, size, caller, fields & PREV);
+        return make_live(h, b, size, caller, fields & FLAGS);
     return units < now || space_is_free(h, block_at(b, now)) ? resize(h, p, size, caller, had)
                                                              : move(h, p, size, caller, had);
 }

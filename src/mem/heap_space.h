@@ -16,10 +16,10 @@ enum {
     ENOUGH = OVERDRAFT + 1,         /* with so many more, some block is live   */
 };
 
-/* Free memory for a block, which has PREV or not; or what is wrong with it. */
+/* Free memory for a block, and its FLAGS; or what is wrong with it. */
 struct piece {
     struct block *b; /* NULL: nothing fits */
-    uint64_t prev;
+    uint64_t flags;
     enum heap_fault fault; /* then nothing has changed */
 };
 
@@ -270,7 +270,7 @@ static inline enum heap_fault look_at_large(const struct heap *h, struct found f
         cut_listed(h, f.b, f.units, front + units);
     if (front)
         add_free(h, f.b, front);
-    return (struct piece){.b = block_at(f.b, front), .prev = front ? PREV : 0};
+    return (struct piece){.b = block_at(f.b, front), .flags = front ? PREV : 0};
 }
 
 static inline bool does_for(struct found f, size_t align, size_t units)
@@ -316,7 +316,7 @@ static inline struct piece space_search(struct heap *h, size_t align, size_t uni
     note_given(h, front);
     add_free(h, p.b, front);
     raise_below(h, front);
-    return (struct piece){.b = block_at(p.b, front), .prev = PREV};
+    return (struct piece){.b = block_at(p.b, front), .flags = PREV};
 }
 
 /* ---- growing and shrinking ------------------------------------------------------------------ */
