@@ -117,7 +117,8 @@ size_t heap_reserve(size_t window);
  */
 void *heap_alloc(struct heap *heap, size_t size, const void *caller);
 
-/* The same at a multiple of `align`, a power of two up to 1 GiB. */
+/* The same at a multiple of `align`, a power of two up to 1 GiB and the window's size. What was
+ * aligned to more than 16 is merged when it is freed, whatever its size. */
 void *heap_alloc_aligned(struct heap *heap, size_t align, size_t size, const void *caller);
 
 /*
@@ -199,7 +200,8 @@ struct heap {
     } loose[HEAP_LOOSE]; /* large free blocks that are not in the tree */
     unsigned turn;       /* which of them is the next to go there      */
     ptrdiff_t room;      /* units that may wait in bins, beside those that do */
-    size_t withheld;     /* units of half of the heap that may not wait, modulo 2^64 (2^32) */
+    size_t granted;      /* units of the heap that may wait at best, less than half       */
+    size_t withheld;     /* units of those that may not now, modulo 2^64 (2^32)           */
     ptrdiff_t beyond;    /* units that are live or wait, beyond those that may and ENOUGH */
     unsigned long filled[HEAP_LISTS / HEAP_WORD_BITS + 1]; /* a bit for each list        */
     uint8_t *low, *start, *top, *limit; /* [low, top) is held, never beyond the limit      */

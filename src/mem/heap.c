@@ -4,17 +4,17 @@
  *
  * The held part of the window is tiled by blocks of whole units of 16 bytes, each with a header of
  * eight (heap_block.h). A small block that is freed goes into the bin of its exact size, unmerged,
- * and the next request of that size takes it: neither touches a neighbour. When the bins hold half
- * of the heap, and for all larger blocks, freeing merges (heap_space.c). What is free is found
- * again by size up to a page (heap_lists.c), and by address above (heap_tree.c). Each time the heap
- * grows for a request one binned block is merged, if what comes of it is small. So much a call can
- * pay, but bins may be kept at the price of growth: where all blocks change their size by phases,
- * those that wait keep apart what is free, and the heap grows to several times what is ever live,
- * until it is trimmed or empty. When the owner refuses, all of them are merged before the call
- * gives up. When the last live block is freed all the heap is free, whatever waits:
- * that is forgotten, not merged, and what the heap has grown by goes back to the owner. H3 tells
- * without a step on the common ways: bins are full by then, and what a free does when they are
- * begins with that question.
+ * and the next request of that size takes it: neither touches a neighbour. When the bins are full,
+ * and for all larger or aligned blocks, freeing merges (heap_space.c). What is free is found again
+ * by size up to a page (heap_lists.c), and by address above (heap_tree.c).
+ *
+ * Bins are granted half of what the heap grows by while half of it is live: no more than was live
+ * at once, so blocks of sizes that nobody asks for any more cannot fill a heap again and again.
+ * Each time it grows for a request one of them is merged, if what comes of it is small; when the
+ * owner refuses, all are, before the call gives up. When the last live block is freed all the heap
+ * is free, whatever waits: that is forgotten, and what the heap has grown by goes back to the
+ * owner. H3 tells without a step on the common ways: bins are full by then, and what a free does
+ * when they are begins with that question.
  *
  * What is promised of places: a request of more than a page (4096 bytes) gets the lowest free block
  * that is large enough, at its front. A smaller one gets, up to 1096 bytes, the block of its size
@@ -37,7 +37,7 @@
  *   0   pointers that are misaligned or outside the heap
  *   1   + every free of what is no live block, and every header that was overwritten, when its
  *         block is freed, resized, given out or merged with; a word of other origin passes for a
- *         header once in 2^24 (a copied header in 2^16), one of another state or with one bit
+ *         header once in 2^23 (a copied header in 2^15), one of another state or with one bit
  *         flipped never. Links of free blocks that do not agree with their neighbours
  *   2   + overruns by one byte on, when the block is freed or resized: a canary behind the payload
  *   3   + the header behind every block that is freed; freed memory is filled, and the fill is
@@ -306,7 +306,7 @@ void *heap_alloc_aligned(struct heap *h, size_t align, size_t size, const void *
 {
     size_t withheld = h->withheld;
     note_given(h, units);
-    bool last = heap_space_review(h), forget = last && HEAP_HARDEN < 3;
+    bool last = heap_space_review(h, 0), forget = last && HEAP_HARDEN < 3;
     note_taken(h, units); /* not yet given */
     enum heap_fault fault = heap_space_release(h, b, units, prev, forget ? 0 : ANY);
     if (forget && fault == TOO_MUCH) {
@@ -359,12 +359,12 @@ static inline enum heap_fault push(struct heap *h, void *p, size_t units)
     size_t withheld = h->withheld;
     bool last = false;
     if (h->beyond < 0 || withheld)
-        last = heap_space_review(h);
+        last = heap_space_review(h, units);
     if (!last && h->room >= -OVERDRAFT) {
         if (h->room < 0)
             merge_one(h, ANY);
         if (h->beyond < 0)
-            (void)heap_space_review(h);
+            (void)heap_space_review(h, 0);
         return push(h, p, units);
     }
     h->room += (ptrdiff_t)units;

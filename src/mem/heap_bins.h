@@ -122,7 +122,7 @@ static inline bool merge_singles(struct heap *h)
     }
     while (merge_singles(h))
         ;
-    (void)heap_space_review(h);
+    (void)heap_space_review(h, 0);
 }
 
 #endif

@@ -18,8 +18,9 @@
  * The multiplier is odd, so a header can be undone: add, multiply by the inverse. 24 bits of
  * the result are the check: 16 that must be the state, and 8 that must be 0. A header of one state
  * never passes for another. A flipped bit i of the header changes the result by INVERSE << i, and
- * no 16 consecutive bits of the inverse are equal: every single flip is seen. A word of other
- * origin passes once in 2^24, a header that was copied from elsewhere once in 2^16: its 8 are 0.
+ * no 15 consecutive bits of the inverse are equal: every single flip is seen. A word of other
+ * origin passes once in 2^24, a header that was copied from elsewhere once in 2^16, as its 8 are 0:
+ * for a live block, which has two states, aligned or not, twice as often.
  *
  * Offsets count from the heap's start plus a unit and 4: before that a payload would have no room
  * for its header. So they end on -4, and the lowest byte of every header is 4 * 16. That is the

@@ -85,8 +85,9 @@ static bool bins_hold(const struct heap *h, size_t *count)
 static bool counts_hold(const struct heap *h, const struct totals *t)
 {
     size_t share = space_share(h);
-    return t->taken == space_taken(h) && t->waiting == share - (size_t)h->room &&
-           h->room >= -OVERDRAFT && (h->beyond > -ENOUGH || !space_has_grown(h));
+    return h->granted <= h->units >> SHARE_LOG && t->taken == space_taken(h) &&
+           t->waiting == share - (size_t)h->room && h->room >= -OVERDRAFT &&
+           (h->beyond > -ENOUGH || !space_has_grown(h));
 }
 
 bool heap_check(const struct heap *heap, const char **broken)

@@ -31,7 +31,7 @@
                     : heap_space_release(h, block_at(b, units), now - units, false, ANY))
         return move(h, p, size, caller, had);
     if (h->beyond < 0)
-        (void)heap_space_review(h);
+        (void)heap_space_review(h, 0);
     return make_long(h, b, size, caller, fields & FLAGS);
 }
 

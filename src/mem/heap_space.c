@@ -45,11 +45,21 @@ static size_t records_up_to(const struct heap *h, const uint8_t *top)
     return tree_records((size_t)(top - h->start));
 }
 
-/* More may wait when the heap grows by some bytes; but no more than now while little is taken, and
- * a unit less than that (of nothing: -1). */
+/* More may wait when the heap has grown by some bytes, if half of it is live or about to be, and
+ * not more than may wait already; but no more than now while little is taken, and a unit less than
+ * that (of nothing: -1). */
 static inline void raise_share_for(struct heap *h, size_t bytes)
 {
     ptrdiff_t units = (ptrdiff_t)(bytes >> (UNIT_SHIFT + SHARE_LOG)), all = h->beyond + OVERDRAFT;
+    if (space_live(h) + (bytes >> UNIT_SHIFT) < h->units >> SHARE_LOG)
+        units = 0;
+    h->granted += (size_t)units;
+    ptrdiff_t already = -(ptrdiff_t)h->withheld;
+    if (already > 0) {
+        already = already < units ? already : units;
+        h->withheld += (size_t)already;
+        units -= already;
+    }
     if (h->beyond >= units) {
         raise_share(h, units);
         return;
@@ -62,23 +72,24 @@ static inline void raise_share_for(struct heap *h, size_t bytes)
 }
 
 /* What waits already may wait, but for OVERDRAFT, though the heap has become smaller. */
-[[gnu::noinline]] bool heap_space_review(struct heap *h)
+[[gnu::noinline]] bool heap_space_review(struct heap *h, size_t comes)
 {
-    size_t taken = space_taken(h), waits = space_share(h) - (size_t)h->room;
-    size_t half = h->units >> SHARE_LOG, share = half;
+    size_t taken = space_taken(h), waits = space_share(h) - (size_t)h->room - comes;
+    size_t share = h->granted;
     bool grown = space_has_grown(h);
     if (waits > share + OVERDRAFT)
         share = waits - OVERDRAFT;
     if (grown && share >= taken)
         share = taken ? taken - 1 : 0;
-    withhold(h, half - share);
-    return grown && waits == taken;
+    withhold(h, h->granted - share);
+    return grown && waits + comes == taken;
 }
 
 /* Nothing is taken. */
 static void count_nothing(struct heap *h)
 {
     h->withheld = 0;
+    h->granted = h->units >> SHARE_LOG;
     h->room = (ptrdiff_t)space_share(h);
     h->beyond = -h->room - ENOUGH;
 }
@@ -223,10 +234,14 @@ static inline size_t trim(struct heap *h, size_t keep)
 void heap_space_trim(struct heap *h, size_t keep)
 {
     bool few = h->beyond < 0;
-    size_t bytes = trim(h, keep);
-    raise_share(h, -(ptrdiff_t)(bytes >> (UNIT_SHIFT + SHARE_LOG)));
+    (void)trim(h, keep);
+    ptrdiff_t less = (ptrdiff_t)(h->granted - (h->units >> SHARE_LOG));
+    if (less > 0) {
+        raise_share(h, -less);
+        h->granted -= (size_t)less;
+    }
     if (few || h->room < -OVERDRAFT)
-        (void)heap_space_review(h);
+        (void)heap_space_review(h, 0);
 }
 
 [[gnu::cold]] bool heap_space_start(struct heap *h)

@@ -11,7 +11,7 @@
 
 #define ANY (~(size_t)0) /* more units than there are */
 enum {
-    SHARE_LOG = 1,                  /* half of the heap may wait in bins,      */
+    SHARE_LOG = 1,                  /* half of the heap may wait in bins at best, */
     OVERDRAFT = 4 * HEAP_BIN_UNITS, /* and so many units more for a while;     */
     ENOUGH = OVERDRAFT + 1,         /* with so many more, some block is live   */
 };
@@ -45,13 +45,19 @@ static inline bool is_clean(const void *from, const void *to)
 /* Units that may wait in bins. */
 static inline size_t space_share(const struct heap *h)
 {
-    return (h->units >> SHARE_LOG) - h->withheld;
+    return h->granted - h->withheld;
 }
 
 /* Units of blocks that are live or wait in bins. */
 static inline size_t space_taken(const struct heap *h)
 {
     return (size_t)(h->beyond + ENOUGH) + space_share(h);
+}
+
+/* Units of blocks that are live. */
+static inline size_t space_live(const struct heap *h)
+{
+    return (size_t)(h->beyond + ENOUGH + h->room);
 }
 
 /* More of them are taken, or less. */
@@ -72,7 +78,7 @@ static inline void raise_share(struct heap *h, ptrdiff_t units)
     h->beyond -= units;
 }
 
-/* Of half of the heap, all but so many; or, modulo the word, more than it. */
+/* Of what is granted, all but so many may wait; or, modulo the word, more than it. */
 static inline void withhold(struct heap *h, size_t units)
 {
     raise_share(h, (ptrdiff_t)(h->withheld - units));
@@ -341,11 +347,12 @@ static inline bool space_has_grown(const struct heap *h)
 bool heap_space_grow(struct heap *h, size_t units);
 
 /*
- * Works out anew what may wait in bins: half of what is held, but not all that is taken, once
- * there is memory to give back. So the bins are full when the last live block comes to one. True:
- * there is such memory, and no block is live.
+ * Works out anew what may wait in bins: what is granted, but not all that is taken, once there is
+ * memory to give back. So the bins are full when the last live block comes to one. A block of
+ * `comes` units does just now, and is counted as waiting by `room` already; it is not reason enough
+ * for more to wait. True: there is such memory, and no block is live.
  */
-bool heap_space_review(struct heap *h);
+bool heap_space_review(struct heap *h, size_t comes);
 
 /* Gives wild memory back, but for `keep` bytes and what the heap started with. */
 void heap_space_trim(struct heap *h, size_t keep);

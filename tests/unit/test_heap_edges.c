@@ -161,7 +161,7 @@ static void the_overdraft_has_an_end(void **state)
         uint8_t *p = get(100), *between = get(2000), *q = get(100);
         (void)between;
         (void)get(100000);
-        (void)heap_space_review(&heap);
+        (void)heap_space_review(&heap, 0);
         put(p);
         ptrdiff_t fewer = pretend_room(UNITS - over);
         put(q);

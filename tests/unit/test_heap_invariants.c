@@ -161,10 +161,21 @@ static void more_waits_than_the_overdraft(void)
 static void all_that_is_taken_may_wait(void)
 {
     (void)get(100000); /* more than the heap began with */
-    size_t half = heap.units >> SHARE_LOG, taken = space_taken(&heap);
-    withhold(&heap, half - (taken - 1));
+    size_t taken = space_taken(&heap);
+    withhold(&heap, heap.granted - (taken - 1));
     holds();
-    withhold(&heap, half - taken);
+    withhold(&heap, heap.granted - taken);
+}
+
+/* Half of the heap, and a unit more. */
+static void more_is_granted_than_half(void)
+{
+    size_t more = (heap.units >> SHARE_LOG) - heap.granted;
+    heap.granted += more;
+    heap.withheld += more;
+    holds();
+    heap.granted++;
+    heap.withheld++;
 }
 
 static void a_link_out_of_the_heap(void)
@@ -425,6 +436,7 @@ static const struct {
     {more_waits, "H3"},
     {more_waits_than_the_overdraft, "H3"},
     {all_that_is_taken_may_wait, "H3"},
+    {more_is_granted_than_half, "H3"},
     {a_link_out_of_the_heap, "L1, L2"},
     {a_link_to_a_head, "L1, L2"},
     {a_link_to_no_head, "L1, L2"},

@@ -16,12 +16,12 @@ UNITS += $(PMM_TESTS)
 UNITS += $(PAGING_TESTS) preflight preflight_corners kmap hhdm mmio kernel_frames
 
 # Some are there once more for another HEAP_HARDEN than 2, which their name then ends with.
-HEAP_TESTS  := heap $(addprefix heap_,misuse attacks corners search tree edges ends empty callers damage_lists damage_bins \
+HEAP_TESTS  := heap $(addprefix heap_,misuse attacks corners search tree edges ends empty held callers damage_lists damage_bins \
     damage_tree invariants window far)
 UNIT_heap_window_BITS := 64
-HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search tree edges empty damage_tree) \
+HEAP_LEVELS := $(addprefix heap_,$(addsuffix _0,corners search tree edges empty held damage_tree) \
     $(addsuffix _1,misuse attacks corners search tree damage_lists damage_bins damage_tree) \
-    $(addsuffix _3,misuse attacks corners search tree edges empty damage_lists damage_bins damage_tree))
+    $(addsuffix _3,misuse attacks corners search tree edges empty held damage_lists damage_bins damage_tree))
 UNITS += $(HEAP_TESTS) heap_exhaustive $(HEAP_LEVELS) kernel_heap
 UNITS += oom oom_boot
 
