@@ -63,16 +63,16 @@
  *                taken out of the tree 55 + 30 L, a rest of it into a list 60:        220 + 56 L
  *                a small one, no list has a block 60, CARVE more of its size 35:      310 + 56 L
  *                no list has a block 120, MERGE_BINS blocks that wait looked at and one merged in
- *                lists alone 305, growth 190 beside the owner's, a record 10, a level 25:    680
+ *                lists alone 305, growth 202 beside the owner's, a record 10, a level 25:    692
  *   aligned      as to allocate, but what is skipped goes into a list:                278 + 56 L
  *                to more than a page: it is large, and one that was loose gets there: 304 + 66 L
- *                two searches in vain, growth as above, what is skipped:              446 + 38 L
+ *                two searches in vain, growth as above, what is skipped:              452 + 38 L
  *
  * So 700 are enough for each of them in a heap of up to 1 GiB. In 8 GiB a request that is aligned
  * to more than a page may take 766; in 1 TiB it is 964, a small one 870. Measured: up to 608 in
  * recorded programs, and in 1 GiB, in heaps built so that one call walks all of its ways and
- * changes each fork on them, 530 to free, 677 when little is taken, 643 to free the last one, 550
- * and 637 to allocate, 607 and 700 aligned, 666 and, aligned, 665 grown (with HAVE_CMOV: a level
+ * changes each fork on them, 523 to free, 683 when little is taken, 642 to free the last one, 550
+ * and 637 to allocate, 607 and 698 aligned, 683 and, aligned, 677 grown (with HAVE_CMOV: a level
  * costs 7 more without). Exceptions: growth by more than 1 MiB, ten more for each 256 KiB;
  * heap_trim, and a call that the owner refuses memory for (all bins are merged); heap_realloc where
  * it moves, which is both and a copy; reports, which walk the tiles to say what is wrong.

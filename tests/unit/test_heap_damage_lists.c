@@ -47,6 +47,12 @@ static void links_that_agree_without_a_head(void **state)
         free_is_refused(a, HEAP_WRITE_AFTER_FREE);
         free_is_refused(c, HEAP_UNDERRUN);
     }
+    leave_free(2000); /* and two that have one are not */
+    uint8_t *d = get(2000);
+    (void)get(1200);
+    put(d);
+    put(c);
+    holds();
 }
 
 /* Links to where there is no room for links, before memory that nobody may touch. */
