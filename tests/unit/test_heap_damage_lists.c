@@ -32,25 +32,34 @@ static void links_that_disagree(void **state)
     }
 }
 
+/* [a live][b free, in a list][c live][free, before it in the list][live]; tells that one. */
+static struct links *leave_two_free(void)
+{
+    leave_free(2000);
+    b = get(2000);
+    uint8_t *other = get(2000);
+    (void)get(1200);
+    put(b);
+    put(other);
+    assert_ptr_equal(links(other)->next, links(b));
+    return links(other);
+}
+
 /* As an emptied list that is kept in freed memory would be: no neighbour contradicts. */
 static void links_that_agree_without_a_head(void **state)
 {
     (void)state;
-    for (unsigned pair = 0; pair < 2; pair++) {
-        leave_free(2000);
-        uint8_t *d = get(2000);
-        (void)get(1200);
-        put(d);
-        struct links *l = links(b), *other = pair ? links(d) : l;
-        *l = (struct links){other, other};
-        *other = (struct links){l, l};
-        free_is_refused(a, HEAP_WRITE_AFTER_FREE);
-        free_is_refused(c, HEAP_UNDERRUN);
-    }
-    leave_free(2000); /* and two that have one are not */
-    uint8_t *d = get(2000);
-    (void)get(1200);
-    put(d);
+    leave_free(2000);
+    struct links *l = links(b), *other;
+    *l = (struct links){l, l};
+    free_is_refused(a, HEAP_WRITE_AFTER_FREE);
+    free_is_refused(c, HEAP_UNDERRUN);
+    other = leave_two_free();
+    *l = (struct links){other, other};
+    *other = (struct links){l, l};
+    free_is_refused(a, HEAP_WRITE_AFTER_FREE);
+    free_is_refused(c, HEAP_WRITE_AFTER_FREE);
+    (void)leave_two_free(); /* neighbours of which one is a head */
     put(c);
     holds();
 }
