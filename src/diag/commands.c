@@ -31,7 +31,7 @@ const struct shell_command commands[] = {
      report_blocks},
     {"leaks", "leaks [keep|diff]", "live heap blocks by caller; what has changed since kept",
      report_leaks},
-    {"alloc", "alloc BYTES [TIMES]", "heap blocks to play with", command_alloc},
+    {"alloc", "alloc BYTES [TIMES [ALIGN]]", "heap blocks to play with", command_alloc},
     {"free", "free ADDR", "free one, or see what the heap says of a wrong address", command_free},
     {"heap_test", "heap_test [OPS]", "random heap calls with contents checked", heap_test_command},
     {"map", "map ADDR [PAGES]", "fresh frames in user space, to look at", try_map},

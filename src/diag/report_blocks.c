@@ -129,12 +129,16 @@ bool report_blocks(const struct shell_args *args)
 
 bool command_alloc(const struct shell_args *args)
 {
-    unsigned long long bytes, times = 1;
-    if (args->count < 1 || args->count > 2 || args->json || !shell_number(args->word[0], &bytes) ||
-        (args->count == 2 && !shell_number(args->word[1], &times)) || !bytes || !times)
-        return report_error("alloc", args, "usage: alloc BYTES [TIMES], both from 1 on");
+    unsigned long long bytes, times = 1, align = HEAP_ALIGN;
+    if (args->count < 1 || args->count > 3 || args->json || !shell_number(args->word[0], &bytes) ||
+        (args->count > 1 && !shell_number(args->word[1], &times)) ||
+        (args->count > 2 && !shell_number(args->word[2], &align)) || !bytes || !times || !align ||
+        align & (align - 1))
+        return report_error("alloc", args,
+                            "usage: alloc BYTES [TIMES [ALIGN]], from 1 on; ALIGN: a power of 2");
+    bool fits = bytes <= SIZE_MAX && align <= SIZE_MAX;
     for (unsigned long long i = 0; i < times; i++) {
-        void *block = bytes <= SIZE_MAX ? kmalloc((size_t)bytes) : NULL;
+        void *block = fits ? kmalloc_aligned((size_t)align, (size_t)bytes) : NULL;
         if (!block)
             return report_error("alloc", args, "no block of %llu byte%s, after %llu of them", bytes,
                                 plural((size_t)bytes), i);

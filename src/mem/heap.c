@@ -69,7 +69,7 @@
  *                two searches in vain, growth as above, what is skipped:              452 + 38 L
  *
  * So 700 are enough for each of them in a heap of up to 1 GiB. In 8 GiB a request that is aligned
- * to more than a page may take 766; in 1 TiB it is 964, a small one 870. Measured: up to 608 in
+ * to more than a page may take 766; in 1 TiB it is 964, a small one 870. Measured: up to 657 in
  * recorded programs, and in 1 GiB, in heaps built so that one call walks all of its ways and
  * changes each fork on them, 523 to free, 683 when little is taken, 642 to free the last one, 550
  * and 637 to allocate, 607 and 698 aligned, 683 and, aligned, 677 grown (with HAVE_CMOV: a level

@@ -67,7 +67,6 @@ enum {
  * it was asked for, so it is merged when it is freed: a bin would give it to anybody. */
 #define ALIGNED ((uint64_t)HEAP_ALIGNED << CHECK_SHIFT)
 #define FLAGS   (ALIGNED | PREV) /* what a live block keeps when its size changes */
-_Static_assert(HEAP_LIVE == 0 && HEAP_ALIGNED == 1, "a live block's state is one bit");
 
 /* The same bytes are header, link, footer and payload by turns: accesses may alias anything. */
 struct [[gnu::may_alias]] block {

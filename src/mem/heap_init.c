@@ -5,6 +5,7 @@
 enum {
     FIRST_RECORDS = 4, /* of the tree, before the start in its page */
 };
+_Static_assert(HEAP_LIVE == 0 && HEAP_ALIGNED == 1, "a live block's state is one bit");
 _Static_assert(FIRST % UNIT == 0, "payloads lie at multiples of 16");
 _Static_assert((uint64_t)MULTIPLIER *INVERSE == 1, "a header must open to what was sealed");
 

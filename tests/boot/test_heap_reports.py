@@ -68,11 +68,22 @@ def test_sizes_are_counted_as_asked_for(shell):
 
 
 def test_words_that_blocks_and_alloc_refuse(shell):
-    for words in ("blocks here", "alloc 0", "alloc 16 0", *(["blocks 0x1ffffffff"] if shell.arch == "i386" else [])):
+    for words in ("blocks here", "alloc 0", "alloc 16 0", "alloc 16 1 0", "alloc 16 1 24", "alloc 16 1 32 1",
+                  *(["blocks 0x1ffffffff"] if shell.arch == "i386" else [])):
         assert "usage: " + words.split()[0] in shell.run(words)
     shown = shell.run("blocks")
     more = re.search(r"and (\d+) blocks? more, from `blocks (0x[0-9a-f]+)` on", shown)
     assert not more or more[2] in shell.run(f"blocks {more[2]}").splitlines()[1]
+
+
+def test_an_aligned_block_is_merged_when_it_is_freed(shell):
+    payload, behind = (shell.run(f"alloc 1000 1 {align}").split()[-1] for align in (4096, 16))
+    assert int(payload, 16) % 4096 == 0
+    before = shell.json("heap")
+    shell.run(f"free {payload}")
+    after = shell.json("heap")
+    assert after["waiting"] == before["waiting"] and after["free"] > before["free"]
+    shell.run(f"free {behind}")
 
 
 def test_what_waits_in_bins_is_told_from_what_is_free(shell):

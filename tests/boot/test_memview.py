@@ -32,8 +32,8 @@ def worked(request, tmp_path_factory):
         machine.run("heap_test 3000")
         assert "FAIL" not in machine.run("selftest")
         payload = machine.run("alloc 200").split()[-1]
-        for size in (100, 20000):
-            machine.run(f"alloc {size}")
+        for words in ("100", "20000", "300 1 64"):
+            machine.run(f"alloc {words}")
         machine.run(f"free {payload}")  # it waits in its bin
         reports = {name: machine.json(name) for name in ("meminfo", "mmap", "pmm", "frames", "heap",
                                                          "leaks", "ptdump")}

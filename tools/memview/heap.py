@@ -21,7 +21,7 @@ class Block:
 
 
 # ---- what the heap looks like: include/mem/heap.h, src/mem/heap_block.h and heap_callers.h ------
-LIVE, BINNED, FREE, DAMAGED = range(4)  # enum heap_state
+LIVE, ALIGNED, BINNED, FREE, DAMAGED = range(5)  # enum heap_state
 HEADER, UNIT, TAIL, NUMBERS, SEALED = 8, 16, 4, 256, 1 << 64
 
 
@@ -72,7 +72,7 @@ class Format:
         word = int.from_bytes(memory.read(at, HEADER), "little")
         opened = (word + (payload - self.zero) * UNIT) * self.inverse % SEALED
         state, fields = opened >> 48, opened >> 8 & (1 << 40) - 1
-        if opened & 0xff or state not in (LIVE, BINNED, FREE):
+        if opened & 0xff or state >= DAMAGED:
             return Tile(0, DAMAGED, False, None)
         if state == FREE:
             size = fields * UNIT
@@ -85,7 +85,7 @@ class Format:
         asked = fields >> 25 & 0x3fff | high << 14
         tail = TAIL if is_long and self.has_tail else 0
         size = (asked + tail + HEADER + UNIT - 1) // UNIT * UNIT
-        live = state == LIVE
+        live = state in (LIVE, ALIGNED)
         if live and is_long:
             low = self._long_caller(memory, payload - HEADER + size, low & 0xff)
         caller = self.caller_base + low if live and low else 0
