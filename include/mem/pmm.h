@@ -59,7 +59,11 @@ size_t pmm_metadata_bytes(const struct bootmap *map);
  */
 enum mem_err pmm_init(struct pmm *pmm, const struct bootmap *map, void *metadata, size_t bytes);
 
-/* One frame for `owner`, contents undefined, the lowest free one; PFN_NONE when none is free. */
+/*
+ * One frame for `owner`, contents undefined, the lowest free one; with caches, the lowest that they
+ * do not hide, and those when there is no other. PFN_NONE when none is free; with caches, that and
+ * the first of those looks at every cached frame.
+ */
 static inline pfn_t pmm_alloc(struct pmm *pmm, enum frame_owner owner);
 
 /*

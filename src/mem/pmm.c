@@ -162,9 +162,8 @@ static inline bool take_from(struct pmm *pmm, vword_t *low, vword_t first, enum 
     return true;
 }
 
-/* The general case: blocks in any span, blocks to be broken, blocks that caches have emptied. */
-[[gnu::noinline]] static pfn_t alloc_anywhere(struct pmm *pmm, vword_t block,
-                                              enum frame_owner owner)
+/* From this block on, in any span: blocks to be broken, and blocks that caches have emptied. */
+static pfn_t alloc_from(struct pmm *pmm, vword_t block, enum frame_owner owner)
 {
     pfn_t frame;
     for (; block != pmm->blocks - 1; block = tree_clear_next(&pmm->avail, block)) {
@@ -180,6 +179,16 @@ static inline bool take_from(struct pmm *pmm, vword_t *low, vword_t first, enum 
     pmm->low = leaf_of(pmm, 1) - 1; /* a zero word with nothing below */
     pmm->low_block = 0;
     return PFN_NONE;
+}
+
+/* The general case. What only caches know of comes last: the trees have to be told of it. */
+[[gnu::noinline]] static pfn_t alloc_anywhere(struct pmm *pmm, vword_t block,
+                                              enum frame_owner owner)
+{
+    pfn_t frame = alloc_from(pmm, block, owner);
+    if (!pfn_is_none(frame) || !pmm_publish_caches(pmm))
+        return frame;
+    return alloc_from(pmm, tree_first(&pmm->avail), owner);
 }
 
 /* Nothing is left in the block of `low`, nor in any below. The common case of the next. */

@@ -180,10 +180,7 @@ pfn_t pmm_cache_take_slow(struct pmm_cache *cache, enum frame_owner owner)
                 return frame;
         }
     } while (refill(cache));
-    frame = pmm_alloc(pmm, owner);
-    if (pfn_is_none(frame) && pmm_publish_caches(pmm))
-        frame = pmm_alloc(pmm, owner);
-    return frame;
+    return pmm_alloc(pmm, owner);
 }
 
 enum mem_err pmm_cache_give_slow(struct pmm_cache *cache, pfn_t frame, enum frame_owner owner)

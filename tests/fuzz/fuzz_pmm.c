@@ -155,7 +155,7 @@ static void call_alloc(struct choices *c, unsigned through)
         return;
     }
     if (pfn_is_none(frame)) {
-        CLAIM(caches || !free_frames, "none of %llu", (unsigned long long)free_frames);
+        CLAIM(!free_frames, "none of %llu", (unsigned long long)free_frames);
         return;
     }
     CLAIM(state_of(frame.v) == FREE, "frame %zx is not free", (size_t)frame.v);

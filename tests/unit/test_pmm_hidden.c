@@ -32,6 +32,23 @@ static void what_another_cpu_hides(void **state)
     holds();
 }
 
+/* Past the cache, too: what is left of its home, and what stands in it. */
+static void what_a_cache_hides_from_the_rest(void **state)
+{
+    (void)state;
+    static struct pmm_cache cache;
+    start_blocks(1);
+    pmm_cache_init(&cache, &pmm);
+    assert_int_equal(cached(&cache).v, FIRST);
+    assert_true(cache.home == 1 && tree_is_empty(&pmm.avail));
+    assert_int_equal(pmm_alloc(&pmm, OWNER_TEST).v, FIRST + 1);
+    take(FIRST + 2, BLOCK - 2);
+    assert_true(pfn_is_none(pmm_alloc(&pmm, OWNER_TEST)));
+    assert_int_equal(cache.count, PMM_CACHE_BATCH - 1); /* of which none is free */
+    assert_true(pfn_is_none(cached(&cache)));
+    holds();
+}
+
 /* An empty stack, but a home block with something left in it. */
 static void home_is_told_of(void **state)
 {
@@ -285,13 +302,21 @@ static void home_at_the_end_of_a_word(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_another_cpu_hides),          TEST(home_is_told_of),
-        TEST(the_longest_run_without_a_block), TEST(gone_from_a_cache),
-        TEST(frames_of_a_block_are_cached),    TEST(not_written_so_not_cached),
-        TEST(low_moves_to_the_only_frame),     TEST(whole_and_gone),
-        TEST(emptied_before_the_unwritten),    TEST(runs_inside_a_word),
-        TEST(nothing_beside_the_last_block),   TEST(chains_across_words),
-        TEST(searches_across_words),           TEST(what_is_free_at_the_far_end),
+        TEST(what_another_cpu_hides),
+        TEST(what_a_cache_hides_from_the_rest),
+        TEST(home_is_told_of),
+        TEST(the_longest_run_without_a_block),
+        TEST(gone_from_a_cache),
+        TEST(frames_of_a_block_are_cached),
+        TEST(not_written_so_not_cached),
+        TEST(low_moves_to_the_only_frame),
+        TEST(whole_and_gone),
+        TEST(emptied_before_the_unwritten),
+        TEST(runs_inside_a_word),
+        TEST(nothing_beside_the_last_block),
+        TEST(chains_across_words),
+        TEST(searches_across_words),
+        TEST(what_is_free_at_the_far_end),
         TEST(home_at_the_end_of_a_word),
     };
     return cmocka_run_group_tests_name("pmm hidden", tests, NULL, NULL);
