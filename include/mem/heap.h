@@ -161,6 +161,12 @@ bool heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct he
  */
 bool heap_check(const struct heap *heap, const char **broken);
 
+/*
+ * The same; *where: the block that does not hold, or, if its header is damaged (H1), the last one
+ * before it. Its payload is NULL when there is none, and when bins, lists or tree do not hold.
+ */
+bool heap_check_where(const struct heap *heap, const char **broken, struct heap_block *where);
+
 /* ---- what an instance is made of: private, here so that it can be embedded ------------------- */
 
 enum heap_state { HEAP_LIVE, HEAP_ALIGNED, HEAP_BINNED, HEAP_FREE, HEAP_DAMAGED };

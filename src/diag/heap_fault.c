@@ -15,13 +15,26 @@ static void print_code(const char *before, const void *address)
         kprintf("%s%p", before, address);
 }
 
+static void print_block(bool live, const void *block, size_t size, const void *allocated_by)
+{
+    kprintf("%s block at %p, %zu bytes", live ? "live" : "free", block, size);
+    print_code(", asked for by ", allocated_by);
+}
+
+void heap_fault_block(const struct heap_block *b)
+{
+    print_block(b->live, b->payload, b->live ? b->requested : b->size, b->allocated_by);
+}
+
 void heap_fault_explain(const struct heap_report *r)
 {
     kprintf("%sheap: %s: %p", colour(RED), heap_fault_name(r->fault), r->address);
-    if (r->block)
-        kprintf(" (%s%s block at %p, %zu bytes", r->fault == HEAP_BAD_HEADER ? "behind a " : "",
-                r->live ? "live" : "free", r->block, r->size);
-    print_code(r->block ? ", asked for by " : " (asked for by ", r->allocated_by);
+    if (r->block) {
+        kprintf(r->fault == HEAP_BAD_HEADER ? " (behind a " : " (");
+        print_block(r->live, r->block, r->size, r->allocated_by);
+    } else {
+        print_code(" (asked for by ", r->allocated_by);
+    }
     kprintf("%s", r->block || r->allocated_by ? ")" : "");
     print_code(", called from ", r->caller);
     kprintf("%s\n", colour(PLAIN));

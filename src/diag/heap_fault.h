@@ -7,4 +7,7 @@
 
 void heap_fault_explain(const struct heap_report *report);
 
+/* A block, its owner, and who asked for it, on the line that was begun. */
+void heap_fault_block(const struct heap_block *block);
+
 #endif

@@ -5,6 +5,7 @@
 #include <mem/kmalloc.h>
 
 #include "diag/console.h"
+#include "diag/heap_fault.h"
 #include "diag/json.h"
 #include "diag/ksyms.h"
 #include "diag/units.h"
@@ -13,6 +14,13 @@
 
 enum { CLASSES = 18, COLUMNS = 56, ROWS = 8, CELLS = COLUMNS * ROWS };
 enum { ODD = 1, SEVERAL = 2, WAITS = 4 }; /* what is marked of a cell */
+
+/* Do the invariants hold? If not, which, and where that was seen first. */
+struct verdict {
+    bool holds;
+    const char *broken;
+    struct heap_block where;
+};
 
 /* What the walk gathers in one pass. */
 struct picture {
@@ -165,7 +173,7 @@ static void heap_text(const struct heap_stats *s)
     print_histogram();
 }
 
-static void heap_json(const struct heap_stats *s, bool holds, const char *broken)
+static void heap_json(const struct heap_stats *s, const struct verdict *v)
 {
     struct json j;
     json_begin(&j, "heap");
@@ -192,16 +200,23 @@ static void heap_json(const struct heap_stats *s, bool holds, const char *broken
     json_end(&j);
     json_bool(&j, "whole", picture.whole);
     json_number(&j, "harden", HEAP_HARDEN);
-    json_bool(&j, "holds", holds);
-    if (!holds)
-        json_string(&j, "broken", broken);
+    json_bool(&j, "holds", v->holds);
+    if (!v->holds)
+        json_string(&j, "broken", v->broken);
+    if (!v->holds && v->where.payload)
+        json_address(&j, "where", (uintptr_t)v->where.payload);
     json_finish(&j);
 }
 
-static void tell_check(bool holds, const char *broken)
+static void tell_check(const struct verdict *v)
 {
-    kprintf("  invariants %s%s%s%s\n", colour(holds ? GREEN : RED),
-            holds ? "hold" : "broken: ", holds ? "" : broken, colour(PLAIN));
+    kprintf("  invariants %s%s%s%s\n", colour(v->holds ? GREEN : RED),
+            v->holds ? "hold" : "broken: ", v->holds ? "" : v->broken, colour(PLAIN));
+    if (v->holds || !v->where.payload)
+        return;
+    kprintf(v->broken[0] == 'H' ? "  right behind the " : "  first at the ");
+    heap_fault_block(&v->where);
+    kprintf("\n");
 }
 
 static bool is_word(const struct shell_args *args, const char *word)
@@ -217,17 +232,17 @@ bool report_heap(const struct shell_args *args)
     if (trim)
         kmalloc_trim();
     struct heap_stats s;
-    const char *broken = "";
+    struct verdict v = {.broken = ""};
     (void)heap_stats(&kernel.heap, &s);
-    bool holds = heap_check(&kernel.heap, &broken);
+    v.holds = heap_check_where(&kernel.heap, &v.broken, &v.where);
     take_picture(&s);
     if (args->json)
-        heap_json(&s, holds, broken);
+        heap_json(&s, &v);
     else if (!check)
         heap_text(&s);
     if (!args->json)
-        tell_check(holds, broken);
-    return holds;
+        tell_check(&v);
+    return v.holds;
 }
 
 static void emit_plain(void *ctx, const char *text, size_t bytes)

@@ -340,6 +340,9 @@ static inline void *make_long(const struct heap *h, struct block *b, size_t size
 /* Who allocated a live or binned block; NULL: not known. */
 const void *heap_block_caller(const struct heap *h, const struct block *b, const struct view *v);
 
+/* A block as walks tell of it. */
+struct heap_block heap_shown(const struct heap *h, const struct block *b, const struct view *v);
+
 /* `p` did not pass for an intact live block: says why. NULL is nothing to say. */
 enum heap_fault heap_name_fault(struct heap *h, const void *p, const void *caller);
 

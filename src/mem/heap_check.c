@@ -41,11 +41,14 @@ static bool is_as_left(const struct heap *h, const struct block *b, const struct
     return b == h->wild ? is_clean(block_payload(b), heap_last(h)) : is_untouched(b, v->units);
 }
 
-static bool tiles_hold(const struct heap *h, struct totals *t, const char **broken)
+/* *at: the tile that does not hold, or the last one before a damaged header. */
+static bool tiles_hold(const struct heap *h, struct totals *t, const char **broken,
+                       const struct block **at)
 {
     struct view v, last = {.state = HEAP_LIVE};
     const struct block *b = heap_first(h), *end = heap_last(h);
     for (; tile_at(h, b, &v); b = block_at(b, v.units), last = v) {
+        *at = b;
         if (!tile_holds(h, b, &v, &last, broken) || !is_as_left(h, b, &v, broken))
             return false;
         bool free = v.state == HEAP_FREE && b != h->wild;
@@ -90,20 +93,40 @@ static bool counts_hold(const struct heap *h, const struct totals *t)
            (h->beyond > -ENOUGH || !space_has_grown(h));
 }
 
-bool heap_check(const struct heap *heap, const char **broken)
+static bool all_holds(const struct heap *h, const char **broken, const struct block **at)
 {
     struct totals t = {0}, found = {0};
-    if (!tiles_hold(heap, &t, broken))
+    if (!tiles_hold(h, &t, broken, at))
         return false;
+    *at = NULL;
     *broken = "H2: the bins hold exactly the binned blocks, each in the bin of its size";
-    if (!bins_hold(heap, &found.binned) || found.binned != t.binned)
+    if (!bins_hold(h, &found.binned) || found.binned != t.binned)
         return false;
     *broken = "H3: it is known how much is taken, and how much of it waits in bins";
-    if (!counts_hold(heap, &t))
+    if (!counts_hold(h, &t))
         return false;
     *broken = "L1, L2: the lists hold exactly the small free blocks, each in the list of its size";
-    if (!heap_lists_hold(heap, &found.small) || found.small != t.small)
+    if (!heap_lists_hold(h, &found.small) || found.small != t.small)
         return false;
     *broken = "T1 to T4: the tree holds exactly the large free blocks, by address";
-    return heap_tree_holds(heap, &found.large) && found.large == t.large;
+    return heap_tree_holds(h, &found.large) && found.large == t.large;
+}
+
+bool heap_check(const struct heap *heap, const char **broken)
+{
+    const struct block *at;
+    return all_holds(heap, broken, &at);
+}
+
+bool heap_check_where(const struct heap *heap, const char **broken, struct heap_block *where)
+{
+    const struct block *at = NULL;
+    struct view v;
+    bool holds = all_holds(heap, broken, &at);
+    *where = (struct heap_block){0};
+    if (at) {
+        (void)tile_at(heap, at, &v); /* it is: it was walked over */
+        *where = heap_shown(heap, at, &v);
+    }
+    return holds;
 }

@@ -35,21 +35,26 @@ bool heap_stats(const struct heap *heap, struct heap_stats *out)
     return b == heap_last(heap);
 }
 
+struct heap_block heap_shown(const struct heap *h, const struct block *b, const struct view *v)
+{
+    bool live = v->state == HEAP_LIVE;
+    return (struct heap_block){
+        .payload = block_payload(b),
+        .size = payload_bytes(v->units),
+        .requested = live ? live_size(v->fields) : 0,
+        .live = live,
+        .waiting = v->state == HEAP_BINNED,
+        .allocated_by = live ? heap_block_caller(h, b, v) : NULL,
+    };
+}
+
 bool heap_walk(const struct heap *heap, bool (*visit)(void *ctx, const struct heap_block *),
                void *ctx)
 {
     struct view v;
     const struct block *b = heap_first(heap);
     for (; tile_at(heap, b, &v); b = block_at(b, v.units)) {
-        bool live = v.state == HEAP_LIVE;
-        struct heap_block out = {
-            .payload = block_payload(b),
-            .size = payload_bytes(v.units),
-            .requested = live ? live_size(v.fields) : 0,
-            .live = live,
-            .waiting = v.state == HEAP_BINNED,
-            .allocated_by = live ? heap_block_caller(heap, b, &v) : NULL,
-        };
+        struct heap_block out = heap_shown(heap, b, &v);
         if (!visit(ctx, &out))
             return false;
     }

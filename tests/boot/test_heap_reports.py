@@ -107,7 +107,9 @@ def test_what_waits_in_bins_is_told_from_what_is_free(shell):
 def test_an_overrun_into_the_gap(heap):
     first, second, *_ = heap.blocks(100, 4)
     heap.write(first + 100, b"\xaa")
-    assert "behind the payload" in heap.machine.run("heap check")
+    check = heap.machine.run("heap check")
+    assert "behind the payload" in check
+    assert f"first at the live block at {first:#x}, 100 bytes, asked for by command_alloc+" in check
     said = heap.machine.run(f"free {first:#x}")
     assert f"overrun: {first:#x} (live block at {first:#x}, 100 bytes, asked for by command_alloc" in said
     assert "called from command_free" in said
@@ -117,7 +119,10 @@ def test_an_overrun_into_the_gap(heap):
 def test_an_overrun_into_the_next_header(heap):
     first, second, *_ = heap.blocks(104, 4)
     heap.write(first + 105, bytes(7))  # its first byte is the canary
-    assert "invariants broken: H1: intact blocks tile" in heap.machine.run("heap check")
+    check = heap.machine.run("heap check")
+    assert "invariants broken: H1: intact blocks tile" in check
+    assert f"right behind the live block at {first:#x}, 104 bytes, asked for by command_alloc+" in check
+    assert int(heap.machine.json("heap")["where"], 16) == first
     said = heap.machine.run(f"free {second:#x}")
     assert f"damaged header: {second:#x} (behind a live block at {first:#x}, 104 bytes, asked for by " \
         "command_alloc" in said

@@ -7,6 +7,7 @@
 static uint8_t *a, *b, *c, *d;
 /* [a live][b free][c live][d live][wild; two binned, of one unit and of seven, at the front */
 static uint8_t *one, *seven, *seven2;
+static uint8_t *anywhere; /* it is not asked where */
 
 static void stand(void)
 {
@@ -411,65 +412,66 @@ static void a_footer_that_is_small(void)
 static const struct {
     void (*break_it)(void);
     const char *tells;
+    uint8_t **where; /* NULL: nowhere */
 } broken_ways[] = {
-    {two_free_side_by_side, "S1"},
-    {more_than_below, "S2"},
-    {prev_without_a_free_block, "S3"},
-    {no_prev_behind_a_free_block, "S3"},
-    {a_wrong_footer, "L1"},
-    {a_damaged_header, "H1"},
-    {a_canary_before_a_header, "G1"},
-    {a_canary_of_a_long_block, "G1"},
-    {a_sentinel_in_a_bin, "H1"},
-    {a_sentinel_with_a_size, "H1"},
-    {a_sentinel_with_prev, "H1"},
-    {wild_behind_the_end, "H1"},
-    {wild_of_another_size, "H1"},
-    {a_bin_before_the_heap, "H2"},
-    {a_bin_behind_the_heap, "H2"},
-    {a_bin_between_headers, "H2"},
-    {a_bin_in_a_ring, "H2"},
-    {a_live_block_in_a_bin, "H2"},
-    {a_block_in_anothers_bin, "H2"},
-    {a_binned_block_in_no_bin, "H2"},
-    {more_is_taken, "H3"},
-    {more_waits, "H3"},
-    {more_waits_than_the_overdraft, "H3"},
-    {all_that_is_taken_may_wait, "H3"},
-    {more_is_granted_than_half, "H3"},
-    {a_link_out_of_the_heap, "L1, L2"},
-    {a_link_to_a_head, "L1, L2"},
-    {a_link_to_no_head, "L1, L2"},
-    {a_block_that_leads_elsewhere_back, "L1, L2"},
-    {a_live_block_in_a_list, "L1, L2"},
-    {a_block_in_anothers_list, "L1, L2"},
-    {a_head_that_leads_elsewhere_back, "L1, L2"},
-    {a_full_list_without_its_bit, "L1, L2"},
-    {an_empty_list_with_its_bit, "L1, L2"},
-    {an_emptied_list_with_its_bit, "L1, L2"},
-    {a_free_block_in_no_list, "L1, L2"},
-    {a_page_that_knows_more, "T1 to T4"},
-    {a_page_that_knows_nothing, "T1 to T4"},
-    {a_page_that_knows_another_end, "T1 to T4"},
-    {a_page_that_knows_no_block, "T1 to T4"},
-    {a_page_that_knows_a_loose_block, "T1 to T4"},
-    {a_page_behind_the_last_block, "T1 to T4"},
-    {a_side_that_knows_more, "T1 to T4"},
-    {a_side_that_knows_less, "T1 to T4"},
-    {a_level_that_is_missed, "T1 to T4"},
-    {a_tree_with_a_larger_block, "T1 to T4"},
-    {an_empty_tree_with_a_block, "T1 to T4"},
-    {a_large_block_in_no_tree, "T1 to T4"},
-    {a_large_block_that_is_not_loose, "T1 to T4"},
-    {a_block_that_is_loose_twice, "T1 to T4"},
-    {a_loose_block_of_no_size, "T1 to T4"},
-    {a_loose_block_of_another_size, "T1 to T4"},
-    {a_loose_block_that_is_small, "T1 to T4"},
-    {a_loose_block_without_an_end, "T1 to T4"},
-    {a_loose_block_with_another_end, "T1 to T4"},
-    {a_loose_block_before_the_heap, "T1 to T4"},
-    {a_loose_block_behind_the_heap, "T1 to T4"},
-    {a_footer_that_is_small, "L1"},
+    {two_free_side_by_side, "S1", &c},
+    {more_than_below, "S2", &b},
+    {prev_without_a_free_block, "S3", &d},
+    {no_prev_behind_a_free_block, "S3", &c},
+    {a_wrong_footer, "L1", &b},
+    {a_damaged_header, "H1", &c},
+    {a_canary_before_a_header, "G1", &a},
+    {a_canary_of_a_long_block, "G1", &a},
+    {a_sentinel_in_a_bin, "H1", &anywhere},
+    {a_sentinel_with_a_size, "H1", &anywhere},
+    {a_sentinel_with_prev, "H1", &anywhere},
+    {wild_behind_the_end, "H1", &anywhere},
+    {wild_of_another_size, "H1", &anywhere},
+    {a_bin_before_the_heap, "H2", NULL},
+    {a_bin_behind_the_heap, "H2", NULL},
+    {a_bin_between_headers, "H2", NULL},
+    {a_bin_in_a_ring, "H2", NULL},
+    {a_live_block_in_a_bin, "H2", NULL},
+    {a_block_in_anothers_bin, "H2", NULL},
+    {a_binned_block_in_no_bin, "H2", NULL},
+    {more_is_taken, "H3", NULL},
+    {more_waits, "H3", NULL},
+    {more_waits_than_the_overdraft, "H3", NULL},
+    {all_that_is_taken_may_wait, "H3", NULL},
+    {more_is_granted_than_half, "H3", NULL},
+    {a_link_out_of_the_heap, "L1, L2", NULL},
+    {a_link_to_a_head, "L1, L2", NULL},
+    {a_link_to_no_head, "L1, L2", NULL},
+    {a_block_that_leads_elsewhere_back, "L1, L2", NULL},
+    {a_live_block_in_a_list, "L1, L2", NULL},
+    {a_block_in_anothers_list, "L1, L2", NULL},
+    {a_head_that_leads_elsewhere_back, "L1, L2", NULL},
+    {a_full_list_without_its_bit, "L1, L2", NULL},
+    {an_empty_list_with_its_bit, "L1, L2", NULL},
+    {an_emptied_list_with_its_bit, "L1, L2", NULL},
+    {a_free_block_in_no_list, "L1, L2", NULL},
+    {a_page_that_knows_more, "T1 to T4", NULL},
+    {a_page_that_knows_nothing, "T1 to T4", NULL},
+    {a_page_that_knows_another_end, "T1 to T4", NULL},
+    {a_page_that_knows_no_block, "T1 to T4", NULL},
+    {a_page_that_knows_a_loose_block, "T1 to T4", NULL},
+    {a_page_behind_the_last_block, "T1 to T4", NULL},
+    {a_side_that_knows_more, "T1 to T4", NULL},
+    {a_side_that_knows_less, "T1 to T4", NULL},
+    {a_level_that_is_missed, "T1 to T4", NULL},
+    {a_tree_with_a_larger_block, "T1 to T4", NULL},
+    {an_empty_tree_with_a_block, "T1 to T4", NULL},
+    {a_large_block_in_no_tree, "T1 to T4", NULL},
+    {a_large_block_that_is_not_loose, "T1 to T4", NULL},
+    {a_block_that_is_loose_twice, "T1 to T4", NULL},
+    {a_loose_block_of_no_size, "T1 to T4", NULL},
+    {a_loose_block_of_another_size, "T1 to T4", NULL},
+    {a_loose_block_that_is_small, "T1 to T4", NULL},
+    {a_loose_block_without_an_end, "T1 to T4", NULL},
+    {a_loose_block_with_another_end, "T1 to T4", NULL},
+    {a_loose_block_before_the_heap, "T1 to T4", NULL},
+    {a_loose_block_behind_the_heap, "T1 to T4", NULL},
+    {a_footer_that_is_small, "L1", &anywhere},
 };
 
 static void every_invariant_is_looked_at(void **state)
@@ -484,7 +486,32 @@ static void every_invariant_is_looked_at(void **state)
         size_t length = strlen(broken_ways[i].tells);
         if (strncmp(broken, broken_ways[i].tells, length) || broken[length] != ':')
             fail_msg("way %u is told as %s", i, broken);
+        struct heap_block where;
+        assert_false(heap_check_where(&heap, &broken, &where));
+        uint8_t **at = broken_ways[i].where;
+        if (at != &anywhere && where.payload != (at ? *at : NULL))
+            fail_msg("way %u is told at %p", i, where.payload);
     }
+}
+
+/* Who asked for it is told as well; and nothing before the first block, or when all holds. */
+static void where_it_is_broken(void **state)
+{
+    (void)state;
+    struct heap_block where;
+    const char *broken = "";
+    (void)set_stage(NULL);
+    const void *caller = (const void *)(heap.caller_base | 0x1234);
+    a = heap_alloc(&heap, 1200, caller);
+    assert_true(heap_check_where(&heap, &broken, &where));
+    assert_null(where.payload);
+    a[1200] ^= 1;
+    assert_false(heap_check_where(&heap, &broken, &where));
+    assert_true(where.live && where.requested == 1200 && where.payload == a);
+    assert_ptr_equal(where.allocated_by, caller);
+    flip(head(a), 33);
+    assert_false(heap_check_where(&heap, &broken, &where));
+    assert_null(where.payload);
 }
 
 /* A single unit is in no list: searches learn that there is nothing while there is one. */
@@ -504,6 +531,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_invariant_is_looked_at),
+        cmocka_unit_test(where_it_is_broken),
         STAGED(a_single_unit_is_no_listed_block),
     };
     return cmocka_run_group_tests_name("heap invariants", tests, NULL, NULL);
