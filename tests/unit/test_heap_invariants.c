@@ -491,6 +491,7 @@ static void every_invariant_is_looked_at(void **state)
         uint8_t **at = broken_ways[i].where;
         if (at != &anywhere && where.payload != (at ? *at : NULL))
             fail_msg("way %u is told at %p", i, where.payload);
+        assert_int_equal(where.requested != 0, where.live);
     }
 }
 
