@@ -179,23 +179,28 @@ static void forged_states(void **state)
 }
 
 /* It reaches over live blocks behind: to another, with a footer or without, to a free one of an
- * odd number of units, which PREV is as well, to the end of that, or of all. */
+ * odd number of units, which PREV is as well, to the end of that, or of all. When it is not the
+ * only one of its size, its neighbours in the list cannot tell how large it is. */
 static void a_forged_size_takes_no_block_in(void **state)
 {
     const size_t free_sizes[] = {1300, 9000};
-    for (unsigned i = 0; i < 10; i++) {
+    for (unsigned i = 0; i < 20; i++) {
         (void)set_stage(state);
+        uint8_t *same = get(free_sizes[i % 2]);
         a = get(1200);
         b = get(free_sizes[i % 2]);
         c = get(300);
         uint8_t *live = get(300), *other = get(1284), *last = get(300);
+        if (i >= 10)
+            put(same);
         put(b);
         put(other);
         uint8_t *const ends[] = {live, live, other, last, block_payload(heap.wild)};
-        struct block *end = head(ends[i / 2]);
+        unsigned way = i / 2 % 5;
+        struct block *end = head(ends[way]);
         size_t units = units_between(head(b), end);
         block_seal(&heap, head(b), units, HEAP_FREE);
-        if (i / 2 == 1 || i / 2 == 2)
+        if (way == 1 || way == 2)
             end[-1].word = units;
         free_is_refused(a, HEAP_WRITE_AFTER_FREE);
     }
