@@ -143,10 +143,6 @@ static void take_run(void)
     };
     pfn_t first = PFN_NONE;
     enum mem_err err = frames_take_run(&want, OWNER_TEST, &first);
-    if (err == MEM_NO_FRAME) {
-        frames_settle();
-        err = frames_take_run(&want, OWNER_TEST, &first);
-    }
     soak_note(first.v ^ err);
     if (!err) {
         keep_run(&want, first);
